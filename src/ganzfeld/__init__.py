@@ -1,0 +1,28 @@
+"""Ganzfeld: the whole field of generative adversarial networks as one system.
+
+*A draw makes the two sides of a comparison, a critic scores them, an objective turns the scores into what the critic
+raises and the generator side lowers, and constraints bind the critic.*
+
+>>> import ganzfeld as gz
+>>> run = gz.train("wgan-gp", data="grid25", steps=20_000, seeds=8, out="runs/grid")
+>>> run.judge()
+>>> gz.load("runs/grid").sample(16)
+"""
+
+__version__ = "0.1.0"
+
+from . import constraints, data, divergences, draws, metrics, networks, objectives, papers, rules
+from .constraints import R1, R2, Ball, Clip, Constraint, Dragan, GradientPenalty, Margin, Orthonormal, Spectral
+from .draws import Generate, Scene
+from .engine import Engine
+from .game import Game, Turns
+from .networks import MLP
+from .objectives import Objective
+from .run import Diverged, Interrupted, Run, load, train
+
+__all__ = [
+    "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Engine", "Game", "Generate",
+    "GradientPenalty", "Interrupted", "Margin", "Objective", "Orthonormal", "Run", "Scene", "Spectral", "Turns",
+    "constraints", "data", "divergences", "draws", "load", "metrics", "networks", "objectives", "papers", "rules",
+    "train",
+]  # fmt: skip

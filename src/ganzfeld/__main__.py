@@ -1,0 +1,5 @@
+"""``python -m ganzfeld``: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,253 @@
+"""The command line: thin words for the Python face.
+
+``--json`` prints one JSON document on standard output and nothing else; progress and messages go to standard error.
+Exit 0: success; 1: a failed check; 2: a usage or input error, one clear line; 130 and 143: interrupted, saved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="ganzfeld",
+    help="The whole field of generative adversarial networks: train, sample, judge, compare, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+PaperName = Annotated[str, typer.Argument(help="a paper: ganzfeld list papers")]
+DataName = Annotated[str, typer.Option("--data", help="a world (ring8, grid25, ...), or a .npy or .npz file")]
+Seed = Annotated[int, typer.Option("--seed", help="the base seed")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value of the paper, network or constraint")]
+RunPath = Annotated[Path, typer.Argument(help="a run directory")]
+
+
+@app.command()
+def train(
+    paper: PaperName,
+    data: DataName,
+    out: Annotated[Path, typer.Option("--out", help="the run directory")],
+    steps: Annotated[int, typer.Option(help="turns of the generator")] = 10_000,
+    seed: Seed = 0,
+    seeds: Annotated[int, typer.Option(help="size of the population: seed, seed + 1, ...")] = 1,
+    batch_size: Annotated[int | None, typer.Option(help="samples per turn; the paper's unless given")] = None,
+    size: Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")] = None,
+    objective: Annotated[str | None, typer.Option(help="replace the paper's objective")] = None,
+    constraint: Annotated[list[str] | None, typer.Option(help="replace its constraints; none for none")] = None,
+    network: Annotated[str | None, typer.Option(help="replace its networks")] = None,
+    engine: Annotated[str, typer.Option(help="auto, eager or compiled")] = "auto",
+    checkpoint_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
+    log_every: Annotated[int, typer.Option(help="steps; a hundredth of the run unless given")] = 0,
+    judge_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
+    valid: Annotated[str | None, typer.Option(help="your own validation data")] = None,
+    test: Annotated[str | None, typer.Option(help="your own test data")] = None,
+    set_: Sets = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the newest whole checkpoint")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check and show what would be played")] = False,
+) -> None:
+    """Train a paper, or any crossing of objective, constraint and network."""
+    from . import data as datas
+    from . import run as runs
+    from .progress import Progress
+
+    rows = datas.load(data, seed, valid, test)
+    if size is not None and len(rows.shape) == 1:
+        raise ValueError(f"--size is for pictures; {rows.name} has vectors of {rows.shape[0]} numbers")
+    asked: dict[str, Any] = {
+        "steps": steps, "seed": seed, "seeds": seeds, "batch_size": batch_size, "objective": objective,
+        "constraints": constraint or None, "network": network, "settings": _settings(set_), "engine": engine,
+        "valid": valid, "test": test, "log_every": log_every, "judge_every": judge_every,
+        "checkpoint_every": checkpoint_every,
+    }  # fmt: skip
+    if dry_run:
+        _show(runs.describe(paper, data, rows, **asked))
+        return
+    with Progress(steps) as tell:
+        run = runs.train(paper, data, out=out, resume=resume, tell=tell, **asked)
+    if os.environ.get("RANK", "0") == "0":
+        _say(f"saved in {run.directory}; try: ganzfeld sample {run.directory} --n 100 --out samples.png")
+
+
+@app.command()
+def sample(
+    run: RunPath,
+    out: Annotated[Path, typer.Option("--out", help=".npy, .png (a picture), or a folder of pictures")],
+    n: Annotated[int, typer.Option("--n", help="how many")] = 100,
+    seed: Seed = 0,
+    seeds: Annotated[str | None, typer.Option(help="one sample of each seed, as 0-15")] = None,
+    member: Annotated[int, typer.Option(help="which of the population, from 0")] = 0,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="n samples from seed's first to its second")
+    ] = False,
+) -> None:
+    """Draw samples from a run."""
+    from . import use
+
+    opened = use.opened(run)
+    drawn = use.draw(opened, n, seed=seed, seeds=seeds, member=member, interpolate=interpolate)
+    use.write(opened, drawn, out)
+    _say(f"{len(drawn)} samples in {out}")
+
+
+@app.command()
+def judge(
+    what: Annotated[Path, typer.Argument(metavar="RUN_OR_NPY", help="a run directory, or samples as .npy")],
+    data: Annotated[
+        str | None, typer.Option("--data", help="the data to judge against; a run's own unless given")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option("--metrics", help="names, separated by commas")] = None,
+    member: Annotated[int | None, typer.Option(help="one of the population; all unless given")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure samples, with the provenance of every number."""
+    from . import use
+
+    out = use.judge(what, data, [m.strip() for m in metrics.split(",")] if metrics else None, member, seed)
+    if as_json:
+        _print_json(out)
+    else:
+        use.table(out)
+
+
+@app.command()
+def compare(
+    papers: Annotated[list[str], typer.Argument(help="papers, or all")],
+    data: DataName,
+    out: Annotated[Path, typer.Option("--out", help="where the runs, the table and the report go")],
+    seeds: Annotated[int, typer.Option(help="members of every population")] = 10,
+    steps: Annotated[int, typer.Option(help="the same for every paper")] = 10_000,
+    seed: Seed = 0,
+    engine: Annotated[str, typer.Option(help="auto, eager or compiled")] = "auto",
+    jobs: Annotated[int, typer.Option(help="papers trained side by side, a core each")] = 1,
+    batch_size: Annotated[int | None, typer.Option(help="samples per turn; each paper's own unless given")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from what the directory holds")] = False,
+    set_: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Papers on equal budgets over many seeds: a table of means and spreads, and a report."""
+    from . import comparison
+
+    result = comparison.compare(
+        papers, data, out, seeds=seeds, steps=steps, seed=seed, engine=engine, jobs=jobs, batch_size=batch_size,
+        settings=_settings(set_), resume=resume, say=_say,
+    )  # fmt: skip
+    if as_json:
+        _print_json(result)
+    else:
+        comparison.table(result)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="runs, or comparisons")],
+    out: Annotated[Path, typer.Option("--out", help="the page, FILE.html")],
+) -> None:
+    """Write a self-contained page of runs and comparisons."""
+    from . import report as reports
+
+    _say(f"report in {reports.write(runs, out)}")
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[
+        str, typer.Argument(help="papers, data, objectives, constraints, networks, metrics; all unless given")
+    ] = "all",
+    as_json: Json = False,
+) -> None:
+    """What there is."""
+    from . import use
+
+    listing = use.listing(what)
+    if as_json:
+        _print_json(listing)
+    else:
+        use.show_listing(listing)
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option("--out", help="where runs and report go")] = Path("demo")) -> None:
+    """The main job in two minutes: train a part of the family, judge it, write one report."""
+    from . import demo as show
+
+    show.play(out, _say)
+
+
+# typer brings its own copy of click, and exports the usage errors but not their base
+USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def _settings(pairs: list[str] | None) -> dict[str, str]:
+    out = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"--set takes key=value, not {pair!r}")
+        out[key.strip().replace("-", "_") if "." not in key else key.strip()] = value.strip()
+    return out
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _show(facts: Mapping[str, Any]) -> None:
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        print(f"{key:<{width}}  {value}")
+
+
+def _print_json(value: Any) -> None:
+    from .record import clean
+
+    print(json.dumps(clean(value), indent=2, ensure_ascii=False))
+
+
+def _quietly(message, category, filename, lineno, file=None, line=None) -> None:
+    _say(f"{'doubtful' if category.__name__ == 'Doubtful' else 'warning'}: {message}")
+
+
+def main(arguments: list[str] | None = None, call: Callable[..., Any] = app) -> None:
+    """Run a command; every error a user can cause is one line and its exit code."""
+    warnings.showwarning = _quietly
+    try:
+        code = call(args=arguments, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except USAGE as error:
+        _say(f"ganzfeld: {' '.join(error.format_message().split())}")
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        sys.exit(_failed(error))
+
+
+def _failed(error: Exception) -> int:
+    from .run import Diverged, Interrupted
+
+    if isinstance(error, Interrupted):
+        _say(f"ganzfeld: {error}")
+        return 128 + error.signum
+    if isinstance(error, (ValueError, Diverged, OSError)):
+        _say(f"ganzfeld: {' '.join(str(error).split())}")
+        return 1 if isinstance(error, Diverged) else 2
+    raise error
+
+
+if __name__ == "__main__":
+    main()

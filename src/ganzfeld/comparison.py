@@ -1,0 +1,127 @@
+"""Comparing papers: equal budgets, a population of seeds each, means with their spread.
+
+Every paper is reported, the bad ones too; members whose numbers ceased to be finite stay in the statistics, at their
+last finite state, and are counted. Nothing is selected: the final state is judged, on held-out data.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import data as datas
+from . import record
+from .papers import TABLE
+from .papers.build import build, find
+from .run import train
+
+Say = Callable[[str], None]
+
+
+def compare(
+    papers: Sequence[str],
+    data: str,
+    out: Path,
+    *,
+    seeds: int = 10,
+    steps: int = 10_000,
+    seed: int = 0,
+    engine: str = "auto",
+    jobs: int = 1,
+    batch_size: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    say: Say = lambda _: None,
+) -> dict[str, Any]:
+    """``{"data", "steps", "seeds", "rows": [{"paper", "run", "metrics", "seconds", "diverged"}]}``, also written to
+    ``out/compare.json`` with a report beside it; each paper's run lies under its name.
+
+    jobs: papers trained at once, each in a process with one thread. Raises ValueError before the first step.
+    """
+    names = list(TABLE) if list(papers) == ["all"] else [_name(paper) for paper in papers]
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    rows = datas.load(data, seed)
+    for name in names:  # all errors before the first step
+        build(name, rows, settings=settings, batch_size=batch_size)
+    asked = {
+        "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size,
+        "settings": dict(settings or {}), "resume": resume,
+    }  # fmt: skip
+    with record.owned(out):
+        if (out / "compare.json").exists() and not resume:
+            raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
+        found = []
+        tasks = [(name, data, str(out / name), asked) for name in names]
+        for row in _all(tasks, jobs, say):
+            found.append(row)
+            say(f"{row['paper']}: " + _short(row))
+        found.sort(key=lambda row: names.index(row["paper"]))
+        result = {"data": data, "steps": steps, "seeds": seeds, "seed": seed, "rows": found}
+        record.write_json(out / "compare.json", result)
+        from . import report
+
+        report.write([out], out / "report.html")
+    return result
+
+
+def _name(paper: str) -> str:
+    return find("paper", paper, TABLE).__name__.replace("_", "-")
+
+
+def _all(tasks: Sequence[tuple], jobs: int, say: Say):
+    if jobs == 1:
+        for task in tasks:
+            say(f"{task[0]}: {task[3]['seeds']} seeds, {task[3]['steps']} steps")
+            yield _one(*task)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for future in [pool.submit(_one, *task) for task in tasks]:
+            yield future.result()
+
+
+def _one(paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Train and judge one paper."""
+    start = time.perf_counter()
+    run = train(paper, data, out=out, keep_going=True, judge_every=max(1, asked["steps"] // 4), **asked)
+    seconds = time.perf_counter() - start
+    judged = run.judged()
+    logged = record.lines(Path(out) / "log.jsonl")
+    return {
+        "paper": paper,
+        "run": Path(out).name,
+        "metrics": judged["metrics"],
+        "provenance": judged["provenance"],
+        "seconds": round(logged[-1]["seconds"] if logged else seconds, 1),
+        "wall": round(seconds, 1),
+        "diverged": logged[-1].get("diverged", 0) if logged else 0,
+    }
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    shown = [f"{name} {value['mean']:.3g} ± {value['std']:.2g}" for name, value in row["metrics"].items()]
+    dead = [f"{row['diverged']} diverged"] if row["diverged"] else []
+    return ", ".join([*shown[:3], *dead, f"{row['seconds']:.0f} s"])
+
+
+def table(result: Mapping[str, Any]) -> None:
+    """Print means, spreads and seconds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"]))
+    rows = Table("paper", *names, "diverged", "seconds", box=None, header_style="bold", pad_edge=False)
+    for row in result["rows"]:
+        cells = []
+        for name in names:
+            value = row["metrics"].get(name)
+            cells.append("" if value is None else f"{value['mean']:.3g} ± {value['std']:.2g}")
+        rows.add_row(row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}")
+    Console(width=max(100, 22 * (len(names) + 2))).print(rows)
+    print(f"{result['data']}, {result['steps']} steps, {result['seeds']} seeds; mean ± standard deviation over seeds")

@@ -1,0 +1,291 @@
+r"""Constraints: what binds the critic, at one of three places.
+
+* ``dress`` the weights by construction, before they are used: `Spectral`;
+* a ``penalty`` in the loss the critic descends: `GradientPenalty`, `Dragan`, `R1`, `R2`, `Margin`;
+* ``project`` the weights after the optimiser's step: `Clip`, `Ball`, `Orthonormal`.
+
+A constraint is a frozen record of numbers; what it must remember (power-iteration vectors) is state in the game's
+tree, and the chance it needs is declared and dealt in. Penalties act on the *dressed* critic, so spectral norm and a
+gradient penalty compose. A penalty is returned per sample, so that it can be gathered across ranks before the mean;
+one that looks at weights alone returns [].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from . import noise
+from .noise import Need
+
+Params = dict[str, Tensor]
+Critic = Callable[..., Tensor]  # (*samples) -> scores [B]
+Samples = tuple[Tensor, ...]
+
+
+class Constraint:
+    """Every verb defaults to doing nothing. ``project`` and ``dress`` see one critic or, for ``project``, a stack of
+    them along a leading dimension."""
+
+    per_sample: ClassVar[bool] = False  # reads the gradient at each sample: no layer may mix samples
+    scalar: ClassVar[bool] = False  # needs a critic that returns one score per sample
+    binds: ClassVar[bool] = True  # keeps an unbounded objective from running away
+
+    def needs(self, shapes: tuple[tuple[int, ...], ...]) -> dict[str, Need]:
+        """Noise of one critic turn; shapes: of the samples the critic compares, without the batch."""
+        return {}
+
+    def init(self, params: Params) -> Params:
+        """What the constraint remembers between turns."""
+        return {}
+
+    def dress(self, params: Params, state: Params, advance: bool) -> tuple[Params, Params]:
+        """The weights the critic plays with, and what is remembered; ``advance`` only in the critic's turn."""
+        return params, state
+
+    def penalty(self, f: Critic, params: Params, real: Samples, fake: Samples, dice: noise.Noise) -> Tensor | None:
+        """Added to the critic's loss: [B], or [] for weights alone."""
+        return None
+
+    def project(self, params: Params) -> Params:
+        """The nearest weights that satisfy the constraint."""
+        return params
+
+
+def slopes(f: Critic, samples: Samples) -> Tensor:
+    r"""Norm [B] of each score's gradient over *all* dimensions of its own sample, the parts of a joint together.
+
+    Valid where the critic treats samples separately: then the gradient of the sum is the gradients side by side.
+    A norm over one axis only is a known error (its minimiser has norm sqrt(H W)).
+    """
+    gradients = torch.func.grad(lambda x: f(*x).sum())(samples)
+    # squares are summed before one root; vector_norm has a zero subgradient at 0 where sqrt gives nan
+    return torch.linalg.vector_norm(torch.cat([g.flatten(1) for g in gradients], 1), dim=1)
+
+
+def square_slopes(f: Critic, samples: Samples) -> Tensor:
+    """Squared gradient norm [B]: differentiable at 0 without a root."""
+    gradients = torch.func.grad(lambda x: f(*x).sum())(samples)
+    return sum(g.flatten(1).square().sum(1) for g in gradients)  # type: ignore[return-value]
+
+
+def _mix(weight: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+    return torch.lerp(fake, real, weight.view(-1, *[1] * (real.dim() - 1)))
+
+
+@dataclass(frozen=True)
+class GradientPenalty(Constraint):
+    r""":math:`\lambda\,E(\|\nabla f(\hat x)\| - 1)^2` at :math:`\hat x = \epsilon x + (1 - \epsilon) G(z)`.
+
+    One epsilon per sample, the same for every part of a joint. one_sided penalises slopes above 1 only.
+    Source: Gulrajani et al. 2017, Algorithm 1 (lambda 10). For a linear critic the optimum overshoots: slope
+    :math:`1 + \|\Delta\|/(2\lambda)`, so the printed value exceeds W1.
+    """
+
+    weight: float = 10.0
+    one_sided: bool = False
+    per_sample: ClassVar[bool] = True
+    scalar: ClassVar[bool] = True
+
+    def needs(self, shapes):
+        return {"mix": Need("uniform", ())}
+
+    def penalty(self, f, params, real, fake, dice):
+        between = tuple(_mix(dice["mix"], x, g) for x, g in zip(real, fake, strict=True))
+        excess = slopes(f, between) - 1
+        return self.weight * (excess.relu() if self.one_sided else excess).square()
+
+
+@dataclass(frozen=True)
+class Dragan(Constraint):
+    r"""The same penalty around the data: :math:`\hat x = x + \alpha\,\delta`, :math:`\delta = c\,\mathrm{std}(x)\,u`,
+    u uniform on [0, 1] per entry, alpha uniform per sample.
+
+    The spread is that of the real batch over all its entries. Source: Kodali et al. 2017 (DRAGAN), Algorithm 1 and
+    the authors' code (lambda 10, c = 0.5).
+    """
+
+    weight: float = 10.0
+    spread: float = 0.5
+    per_sample: ClassVar[bool] = True
+    scalar: ClassVar[bool] = True
+
+    def needs(self, shapes):
+        return {"mix": Need("uniform", ()), **{f"shift{i}": Need("uniform", s) for i, s in enumerate(shapes)}}
+
+    def penalty(self, f, params, real, fake, dice):
+        near = tuple(_mix(dice["mix"], x + self.spread * x.std() * dice[f"shift{i}"], x) for i, x in enumerate(real))
+        return self.weight * (slopes(f, near) - 1).square()
+
+
+@dataclass(frozen=True)
+class R1(Constraint):
+    r""":math:`\frac{\gamma}{2} E_{p} \|\nabla f(x)\|^2` at real samples: zero-centred, locally convergent.
+
+    Source: Mescheder, Geiger, Nowozin 2018, eq. 9. Their code multiplies without the 1/2.
+    """
+
+    gamma: float = 1.0
+    per_sample: ClassVar[bool] = True
+    scalar: ClassVar[bool] = True
+
+    def penalty(self, f, params, real, fake, dice):
+        return self.gamma / 2 * square_slopes(f, real)
+
+
+@dataclass(frozen=True)
+class R2(Constraint):
+    r""":math:`\frac{\gamma}{2} E_{q} \|\nabla f(G(z))\|^2` at fake samples. Source: Mescheder et al. 2018, eq. 10."""
+
+    gamma: float = 1.0
+    per_sample: ClassVar[bool] = True
+    scalar: ClassVar[bool] = True
+
+    def penalty(self, f, params, real, fake, dice):
+        return self.gamma / 2 * square_slopes(f, fake)
+
+
+@dataclass(frozen=True)
+class Margin(Constraint):
+    r"""The soft-margin SVM's :math:`\|w\|^2 / (2 n C)` on the last layer, the hyperplane (not its bias).
+
+    With the mean hinge losses it is the SVM's objective divided by n C. points: n, the batch size.
+    Source: Lim and Ye 2017 (geometric GAN); scaling as in the authors' code.
+    """
+
+    cost: float = 1.0
+    points: int = 256
+    layer: str = "head.weight"
+    scalar: ClassVar[bool] = True
+
+    def penalty(self, f, params, real, fake, dice):
+        return params[self.layer].square().sum() / (2 * self.points * self.cost)
+
+
+@dataclass(frozen=True)
+class Spectral(Constraint):
+    r"""Divide every weight by its largest singular value, :math:`\bar W = c\,W / \sigma(W)`.
+
+    Kernels are flattened to [out, rest]. sigma is estimated by power iteration with persistent vectors, one step a
+    critic turn, none in the generator's, and approaches from below: norms sit slightly *above* 1. Small weights are
+    scaled up, too. The vectors start at the exact ones. u and v are constants of the backward pass.
+    norm: c, 1 in the paper; L layers of norm c bound the slope by c^L.
+    Source: Miyato et al. 2018, eq. 8 and Algorithm 1.
+    """
+
+    norm: float = 1.0
+    iterations: int = 1
+
+    @staticmethod
+    def _weights(params: Params) -> dict[str, Tensor]:
+        return {name: w.flatten(1) for name, w in params.items() if w.dim() > 1}
+
+    def init(self, params):
+        state = {}
+        for name, weight in self._weights(params).items():
+            u, _, vt = torch.linalg.svd(weight, full_matrices=False)
+            state[f"{name}.u"], state[f"{name}.v"] = u[:, 0].contiguous(), vt[0].contiguous()
+        return state
+
+    def dress(self, params, state, advance):
+        dressed, state = dict(params), dict(state)
+        for name, weight in self._weights(params).items():
+            u, v = state[f"{name}.u"], state[f"{name}.v"]
+            if advance:
+                fixed = weight.detach()
+                for _ in range(self.iterations):
+                    u = normalize(fixed @ v, dim=0)
+                    v = normalize(fixed.T @ u, dim=0)
+                state[f"{name}.u"], state[f"{name}.v"] = u, v
+            dressed[name] = params[name] * (self.norm / torch.dot(u, weight @ v))
+        return dressed, state
+
+
+@dataclass(frozen=True)
+class Clip(Constraint):
+    r"""Every critic weight into :math:`[-c, c]` after the step. Source: Arjovsky et al. 2017, Algorithm 1, line 7.
+
+    The clipped critics are K-Lipschitz for some K only, so the value estimates at most K W1 over a restricted class.
+    spare: parameters whose names begin so are left alone.
+    """
+
+    bound: float = 0.01
+    spare: tuple[str, ...] = ()
+
+    def project(self, params):
+        # after the step, not before it: the generator must meet a clipped critic
+        return {n: p if n.startswith(self.spare) else p.clamp(-self.bound, self.bound) for n, p in params.items()}
+
+
+@dataclass(frozen=True)
+class Ball(Constraint):
+    r"""A linear head kept in the unit ball of the norm dual to q: the primal form of mean matching.
+
+    q = 1 clips to the box :math:`\|v\|_\infty \le 1`; q = 2 projects on the Euclidean ball; q = inf on the simplex-like
+    ball :math:`\|v\|_1 \le 1`. Source: Mroueh, Sercu, Goel 2017 (McGAN), primal P_mu.
+    """
+
+    q: float = 2.0
+    layer: str = "head.weight"
+
+    def project(self, params):
+        v = params[self.layer]
+        if self.q == 1:
+            near = v.clamp(-1, 1)
+        elif self.q == 2:
+            near = v / torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp(min=1)
+        else:
+            near = _l1_ball(v)
+        return {**params, self.layer: near}
+
+    def __post_init__(self):
+        if self.q not in (1, 2, float("inf")):
+            raise ValueError(f"the primal ball is known for q = 1, 2 and inf, not {self.q}")
+
+
+def _l1_ball(v: Tensor) -> Tensor:
+    """Euclidean projection on the unit l1 ball along the last dimension. Duchi et al. 2008, figure 1."""
+    size = v.abs()
+    ranked = size.sort(-1, descending=True).values
+    count = torch.arange(1, v.shape[-1] + 1, dtype=v.dtype, device=v.device)
+    excess = (ranked.cumsum(-1) - 1) / count
+    last = (ranked > excess).sum(-1, keepdim=True).clamp(min=1) - 1
+    shrunk = v.sign() * (size - excess.gather(-1, last)).relu()
+    return torch.where(size.sum(-1, keepdim=True) > 1, shrunk, v)
+
+
+@dataclass(frozen=True)
+class Orthonormal(Constraint):
+    r"""The columns of U and V of a bilinear head kept orthonormal by a QR retraction after the step.
+
+    The factor's sign is fixed by a positive diagonal of R, so that the retraction is continuous.
+    Source: Mroueh, Sercu, Goel 2017 (McGAN), primal P_Sigma.
+    """
+
+    layers: tuple[str, ...] = ("head.u", "head.v")
+
+    def project(self, params):
+        return {**params, **{name: self._retract(params[name]) for name in self.layers}}
+
+    @staticmethod
+    def _retract(columns: Tensor) -> Tensor:
+        q, r = torch.linalg.qr(columns)
+        return q * torch.diagonal(r, dim1=-2, dim2=-1).sign().unsqueeze(-2)
+
+
+TABLE: dict[str, type[Constraint]] = {
+    "clip": Clip,
+    "gradient-penalty": GradientPenalty,
+    "dragan": Dragan,
+    "r1": R1,
+    "r2": R2,
+    "margin": Margin,
+    "spectral": Spectral,
+    "ball": Ball,
+    "orthonormal": Orthonormal,
+}

@@ -1,0 +1,303 @@
+"""The engine: the only home of compilation, vmap, devices and ranks.
+
+It deals data and noise to a `Game` and plays its turns, always through one pure function of many turns, `play`:
+
+eager       operation by operation, gradients by ``torch.autograd.grad`` (cheaper than ``torch.func.grad`` when
+            nothing is compiled)
+compiled    several steps in one ``fullgraph`` graph, gradients by ``torch.func.grad``
+population  the same function of a stack of games: the gradient is mapped, everything else is elementwise. A
+            population is cut into groups whose state stays in the processor's cache.
+ranks       every process deals the same batch and keeps its share; scores are gathered, gradients summed. That is
+            exact for any objective, where averaging the ranks' gradients is wrong for one that is not linear in the
+            batch mean.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from . import tree
+from .draws import Role
+from .game import Game, alone
+from .noise import Dealer
+from .rules import Clock
+from .tree import Tree
+
+Mode = Literal["eager", "compiled"]
+ROLES: tuple[Role, ...] = ("critic", "generator")
+UNROLL = 8  # turns in one graph: twice as many double the compile time and win little
+CACHE = 2**20  # bytes of weights of one group that stay close to the core
+WORTH = 150_000  # turns of one game after which compiling has paid for itself
+
+
+class Source(Protocol):
+    """What the engine reads of a data set."""
+
+    rows: int
+
+    def take(self, rows: Tensor) -> Tensor: ...
+
+
+class Ranks:
+    """This process among those that torchrun started, or alone."""
+
+    def __init__(self) -> None:
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        if self.world > 1 and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+    def gather(self, scores: Tensor) -> Tensor:
+        """All ranks' scores along the batch; the gradient flows through one's own."""
+        if self.world == 1:
+            return scores
+        parts = [torch.empty_like(scores) for _ in range(self.world)]
+        torch.distributed.all_gather(parts, scores.detach().contiguous())
+        parts[self.rank] = scores
+        return torch.cat(parts)
+
+    def reduce(self, gradient: Tensor) -> Tensor:
+        """The sum over ranks: each holds the gradient through its own scores."""
+        if self.world > 1:
+            torch.distributed.all_reduce(gradient)
+        return gradient
+
+    def any(self, flag: bool) -> bool:
+        """Whether any rank raises the flag: all must stop at the same step."""
+        if self.world == 1:
+            return flag
+        flags = torch.tensor(float(flag))
+        torch.distributed.all_reduce(flags)
+        return bool(flags > 0)
+
+
+def choose(asked: str, game: Game, steps: int, members: int) -> Mode:
+    """The engine for a run. ``auto`` is a function of the run's length alone, so that equal commands give equal
+    bits; where no compiler is found it falls back, and says so on standard error."""
+    if asked not in ("auto", "eager", "compiled"):
+        raise ValueError(f"the engine is auto, eager or compiled, not {asked!r}")
+    turns = steps * len(game.schedule(steps // 2)) * members
+    if asked == "eager" or (asked == "auto" and turns < WORTH):
+        return "eager"
+    if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
+        print("no C++ compiler found (g++): playing eagerly", file=sys.stderr)
+        return "eager"
+    return "compiled"
+
+
+def slope(game: Game, role: Role, mode: Mode, mapped: bool, gather=alone) -> Callable:
+    """(state, batch, noise) -> (gradients, (memory, record)) for one game or, mapped, for a stack."""
+    if mode == "compiled":
+        one = partial(game.gradient, role, gather=gather)
+        return torch.vmap(one) if mapped else one
+
+    def loss(mine, state, batch, noise):
+        return game.loss(mine, role, state, batch, noise, gather)
+
+    def back(state, batch, noise):
+        mine = tree.map(lambda p: p.detach().requires_grad_(), game.moved(state["params"], role))
+        value, rest = (torch.vmap(loss) if mapped else loss)(mine, state, batch, noise)
+        gradients = torch.autograd.grad(value.sum(), tree.leaves(mine), materialize_grads=True)
+        return tree.like(mine, gradients), tree.map(Tensor.detach, rest[0]), rest[1]
+
+    def both(state, batch, noise):
+        gradients, memory, record = back(state, batch, noise)
+        return gradients, (memory, record)
+
+    return both
+
+
+def player(game: Game, roles: Sequence[Role], mode: Mode, mapped: bool, ranks: Ranks | None = None) -> Callable:
+    """The pure function that plays the roles in order.
+
+    ``play(state, batches, noises, clocks) -> (state, records)``: batches and noises by role, with the turns of the
+    role as leading dimension (behind the members', where mapped); records by name, [turns] or [members, turns].
+    """
+    gather, reduce = (ranks.gather, ranks.reduce) if ranks else (alone, alone)
+    slopes = {role: slope(game, role, mode, mapped, gather) for role in ROLES}
+
+    def play(state, batches, noises, clocks):
+        records: dict[str, list[Tensor]] = {}
+        played = dict.fromkeys(ROLES, 0)
+        for role in roles:
+            at = played[role]
+            played[role] += 1
+            turn = partial(torch.select, dim=int(mapped), index=at)
+            batch = tuple(turn(x) for x in batches[role])
+            noise = {name: turn(draw) for name, draw in noises[role].items()}
+            gradients, (memory, record) = slopes[role](state, batch, noise)
+            gradient = reduce(tree.vector(gradients, int(mapped)))
+            record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
+            clock = Clock(*(x[at] for x in clocks[role]))
+            state = game.update(role, state, gradient, memory, clock, int(mapped))
+            for name, value in record.items():
+                records.setdefault(name, []).append(value)
+        return state, {name: torch.stack(values, -1) for name, values in records.items()}
+
+    return play
+
+
+class Engine:
+    """Plays a population of games, one per seed, from the same data.
+
+    steps: the length of the whole run, which the rates' schedule needs.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        data: Source,
+        seeds: Sequence[int],
+        steps: int,
+        mode: Mode = "eager",
+        ranks: Ranks | None = None,
+    ):
+        self.game, self.data, self.steps, self.mode = game, data, steps, mode
+        self.ranks = ranks if ranks and ranks.world > 1 else None
+        self.seeds = tuple(seeds)
+        share = (self.ranks.rank, self.ranks.world) if self.ranks else (0, 1)
+        groups = _groups(self.seeds, self._group_size())
+        self._dealers = [
+            Dealer({r: game.needs(r) for r in ROLES}, g, game.batch_size, data.rows, share) for g in groups
+        ]
+        self.groups: list[Tree] = []
+        self._players: dict[tuple[Role, ...], Callable] = {}
+        self._turns: tuple[int, dict[Role, int]] = (0, dict.fromkeys(ROLES, 0))
+
+    def _group_size(self) -> int:
+        """Games that are played as one stack: all that fit the cache; one by one across ranks."""
+        if self.ranks:
+            return 1
+        weights = sum(p.numel() for m in (*self.game.generators.values(), self.game.critic) for p in m.parameters())
+        return max(1, CACHE // (4 * weights))
+
+    # --- state ---
+
+    def start(self) -> None:
+        self.load([self.game.init(seed) for seed in self.seeds])
+
+    def load(self, states: Sequence[Tree]) -> None:
+        """Take over the states of all members, in the order of the seeds."""
+        supply = iter(states)
+        self.groups = [
+            tree.stack([next(supply) for _ in d.seeds]) if len(d.seeds) > 1 else next(supply) for d in self._dealers
+        ]
+
+    def states(self) -> list[Tree]:
+        """The state of every member."""
+        return [
+            s
+            for dealer, group in zip(self._dealers, self.groups, strict=True)
+            for s in (tree.unstack(group) if len(dealer.seeds) > 1 else [group])
+        ]
+
+    # --- playing ---
+
+    def advance(self, step: int, until: int) -> tuple[int, dict[str, Tensor]]:
+        """Play from ``step`` as far as one piece goes, at most to ``until``.
+
+        Returns the step reached and the records by name, [members, turns]. How the way is cut into pieces follows
+        from the steps alone, so that a resumed run repeats the arithmetic of one never stopped.
+        """
+        rounds = self._rounds(step, until)
+        roles = tuple(role for s in range(step, step + rounds) for role in self.game.schedule(s))
+        play = self._player(roles, whole=rounds * len(self.game.schedule(step)) > UNROLL // 2)
+        first, clocks = self._clocks(step, rounds)
+        records = []
+        for i, dealer in enumerate(self._dealers):
+            batches, noises = self._deal(dealer, roles, first)
+            with torch.no_grad() if self.mode == "compiled" else torch.enable_grad():
+                self.groups[i], record = play(self.groups[i], batches, noises, clocks)
+            records.append(record if len(dealer.seeds) > 1 else tree.map(lambda x: x.unsqueeze(0), record))
+        return step + rounds, tree.concat(records)
+
+    def _rounds(self, step: int, until: int) -> int:
+        """Steps played by one call: several where they are alike, cut at multiples of their number."""
+        roles = self.game.schedule(step)
+        many = max(1, UNROLL // len(roles))
+        alike = all(self.game.schedule(s) == roles for s in range(step, step + many))
+        whole = step % many == 0 and step + many <= until
+        return many if alike and whole else 1
+
+    def _player(self, roles: tuple[Role, ...], whole: bool) -> Callable:
+        """Whole pieces of a regular schedule are compiled; a remainder or a long warm-up is not worth a graph."""
+        if roles not in self._players:
+            mode: Mode = self.mode if whole and len(roles) <= 2 * UNROLL else "eager"
+            play = player(self.game, roles, mode, len(self._dealers[0].seeds) > 1, self.ranks)
+            self._players[roles] = _compile(play) if mode == "compiled" else play
+        return self._players[roles]
+
+    def _deal(self, dealer: Dealer, roles: Sequence[Role], first: dict[Role, int]):
+        batches, noises = {}, {}
+        for role in ROLES:
+            turns = roles.count(role)
+            single = (lambda x: x[0]) if len(dealer.seeds) == 1 else (lambda x: x)
+            rows = dealer.order(role, first[role], turns) if self.game.reads_data(role) else None
+            batches[role] = () if rows is None else (self.data.take(single(rows)),)
+            noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], turns).items()}
+        return batches, noises
+
+    def _clocks(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, tuple[Tensor, Tensor]]]:
+        """How often each role has played before ``step``, and the clocks of its coming turns."""
+        at, played = self._turns
+        if at > step:
+            at, played = 0, dict.fromkeys(ROLES, 0)
+        for s in range(at, step):
+            roles = self.game.schedule(s)
+            played = {role: played[role] + roles.count(role) for role in ROLES}
+        self._turns = (step, played)
+        clocks = {}
+        for role in ROLES:
+            paces = [
+                self.game.pace(s / self.steps)
+                for s in range(step, step + rounds)
+                for _ in range(self.game.schedule(s).count(role))
+            ]
+            turns = torch.arange(played[role] + 1, played[role] + 1 + len(paces), dtype=torch.float64)
+            clocks[role] = (turns, torch.tensor(paces, dtype=torch.float64))
+        return played, clocks
+
+
+def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
+    """Groups of one size, the largest that divides the population: one graph serves them all."""
+    size = next(s for s in range(min(size, len(seeds)), 0, -1) if len(seeds) % s == 0)
+    return [seeds[i : i + size] for i in range(0, len(seeds), size)]
+
+
+def _compile(play: Callable) -> Callable:
+    """One graph without breaks. Products with a side of one or two (a plane's coordinates, the score) are written
+    as sums, which fuse with their neighbours, where a call to a matrix product would cost more than its arithmetic."""
+    from torch._inductor.compile_fx import compile_fx
+    from torch._inductor.decomposition import select_decomp_table
+
+    aten = torch.ops.aten
+    table = {**select_decomp_table(), aten.mm.default: _thin_product, aten.addmm.default: _thin_affine}
+
+    def backend(graph, inputs):
+        return compile_fx(graph, inputs, decompositions=table, config_patches={"cpp_wrapper": True})
+
+    return torch.compile(play, fullgraph=True, dynamic=False, backend=backend)
+
+
+def _thin_product(a: Tensor, b: Tensor) -> Tensor:
+    rows, inner, columns = *a.shape, b.shape[1]
+    if inner <= 2:
+        return sum(a[:, i : i + 1] * b[i : i + 1] for i in range(inner))  # type: ignore[return-value]
+    if columns <= 2:
+        return torch.stack([(a * b[:, j]).sum(1) for j in range(columns)], 1)
+    if rows <= 2:
+        return torch.stack([(a[i].unsqueeze(1) * b).sum(0) for i in range(rows)])
+    return NotImplemented
+
+
+def _thin_affine(c: Tensor, a: Tensor, b: Tensor, beta: float = 1, alpha: float = 1) -> Tensor:
+    product = _thin_product(a, b) if beta == alpha == 1 else NotImplemented
+    return product if product is NotImplemented else product + c

@@ -1,0 +1,260 @@
+r"""The game: a critic and a generator side, playing turn by turn.
+
+*A draw makes the two sides of a comparison, a critic scores them, an objective turns the scores into what the critic
+raises and the generator side lowers, and constraints bind the critic.* Every member of the family is that sentence
+with other nouns.
+
+A turn is a pure function ``(role, state, batch, noise, clock) -> (state, record)``. The state is a tree:
+
+``params``       the weights of each player, ``critic`` and the generator side's (``generator``, an encoder, ...)
+``constraints``  what each constraint remembers
+``rules``        what each player's optimiser remembers
+``average``      the moving average of the generator side's weights
+
+The one place where a sign is decided: the critic *descends* penalty minus the mean of ``objective.critic``, the
+generator side descends the mean of ``objective.generator``.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from . import networks, pairings, tree
+from .constraints import Constraint
+from .draws import Batch, Draw, Role, Scene
+from .noise import Need, Noise, seeded
+from .objectives import Objective
+from .rules import Average, Clock, Rule
+from .tree import Tree
+
+Record = dict[str, Tensor]
+Gather = Callable[[Tensor], Tensor]
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """The gather and the reduce of a single process: the identity."""
+    return tensor
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Each step is some critic turns and one of the generator. ``warm``: critic turns of the first ``warm_steps``
+    steps and of every ``warm_every``-th."""
+
+    critic: int = 1
+    warm: int = 0
+    warm_steps: int = 0
+    warm_every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.critic < 1:
+            raise ValueError(f"a step needs at least one critic turn, not {self.critic}")
+
+    def __call__(self, step: int) -> tuple[Role, ...]:
+        """The roles that play in step 0, 1, ..."""
+        warm = self.warm and (step < self.warm_steps or (self.warm_every and step % self.warm_every == 0))
+        return ("critic",) * (self.warm if warm else self.critic) + ("generator",)
+
+
+def constant(progress: float) -> float:
+    """The rate stays."""
+    return 1.0
+
+
+def linear(progress: float) -> float:
+    """The rate falls linearly to 0 over the run."""
+    return 1.0 - progress
+
+
+PACES: dict[str, Callable[[float], float]] = {"constant": constant, "linear": linear}
+
+
+@dataclass(frozen=True)
+class Game:
+    """Everything that is fixed while a game is played.
+
+    generators: the generator side by name, ``{"generator": ...}``. rules: one per role. schedule: step -> roles.
+    pace: progress in [0, 1) -> factor on the rates. half_life: of the weights' moving average, in samples; 0 for
+    none. citation: where the game comes from.
+
+    Raises ValueError where objective, networks and constraints cannot be one game, and warns where they can but
+    should not.
+    """
+
+    objective: Objective
+    draw: Draw
+    generators: Mapping[str, nn.Module]
+    critic: nn.Module
+    rules: Mapping[Role, Rule]
+    constraints: tuple[Constraint, ...] = ()
+    schedule: Callable[[int], tuple[Role, ...]] = Turns()
+    pace: Callable[[float], float] = constant
+    batch_size: int = 256
+    half_life: float = 0.0
+    shape: tuple[int, ...] = field(default=())
+    citation: str = ""
+    separate: bool = field(init=False)  # one forward pass may score both sides together
+
+    def __post_init__(self) -> None:
+        pairings.check(self.objective, self.constraints, self.critic, self.rules)
+        object.__setattr__(self, "separate", networks.treats_samples_separately(self.critic))
+
+    # --- what is played with ---
+
+    def init(self, seed: int) -> Tree:
+        """The state before the first turn, a function of the seed alone."""
+        modules = {**self.generators, "critic": self.critic}
+        params = {name: _weights(module, seed, name) for name, module in modules.items()}
+        weights = {role: tree.vector(self.moved(params, role)) for role in self.rules}
+        state = {
+            "params": params,
+            "constraints": {str(i): c.init(params["critic"]) for i, c in enumerate(self.constraints)},
+            "rules": {role: rule.init(weights[role]) for role, rule in self.rules.items()},
+        }
+        return {**state, "average": weights["generator"].clone()} if self.half_life else state
+
+    def reads_data(self, role: Role) -> bool:
+        """Whether a turn of the role looks at real samples."""
+        return role == "critic" or self.objective.relative
+
+    def needs(self, role: Role) -> dict[str, Need]:
+        """The noise of one turn: the draw's under its names, constraint i's under ``i.name``."""
+        needs = dict(self.draw.needs(role))
+        if role == "critic":
+            for i, constraint in enumerate(self.constraints):
+                needs |= {f"{i}.{name}": need for name, need in constraint.needs((self.shape,)).items()}
+        return needs
+
+    # --- a turn ---
+
+    def loss(
+        self, mine: Tree, role: Role, state: Tree, batch: Batch, noise: Noise, gather: Gather = alone
+    ) -> tuple[Tensor, tuple[Tree, Record]]:
+        """What the role descends as a function of its own weights, and what the constraints remember then.
+
+        gather: joins the scores of all ranks; the gradient flows through one's own.
+        """
+        params = {**state["params"], **mine}
+        critic, memory = self.dress(params["critic"], state["constraints"], advance=role == "critic")
+        players = {name: partial(_call, m, params[name]) for name, m in self.generators.items()}
+        scene = self.draw(players, batch, noise, role)
+
+        def f(*samples: Tensor) -> Tensor:
+            return _call(self.critic, critic, *samples)
+
+        real, fake = (gather(scores) for scores in self._scores(f, scene, self.reads_data(role)))
+        if role == "generator":
+            cost = estimate(self.objective.generator(real, fake), scene)
+            return cost, (memory, {"generator_loss": cost.detach()})
+        value = self.objective.critic(real, fake).mean()
+        penalty = torch.zeros_like(value)
+        for i, constraint in enumerate(self.constraints):
+            dice = {name[len(f"{i}.") :]: draw for name, draw in noise.items() if name.startswith(f"{i}.")}
+            term = constraint.penalty(f, params["critic"], scene.real, scene.fake, dice)
+            if term is not None:  # one term per sample, so that ranks can be gathered before the mean
+                penalty = penalty + gather(term.expand(scene.fake[0].shape[0])).mean()
+        return penalty - value, (memory, {"critic_value": value.detach(), "penalty": penalty.detach()})
+
+    def _scores(self, f: Callable[..., Tensor], scene: Scene, both: bool) -> tuple[Tensor, Tensor]:
+        """Scores of the two sides; empty for the real one where it is not read."""
+        if not both:
+            fake = f(*scene.fake)
+            return fake.new_empty(0), fake
+        if not self.separate:  # together the two sides would share batch statistics: another game
+            return f(*scene.real), f(*scene.fake)
+        joined = f(*(torch.cat(parts) for parts in zip(scene.real, scene.fake, strict=True)))
+        return joined.split([scene.real[0].shape[0], scene.fake[0].shape[0]])  # type: ignore[return-value]
+
+    def dress(self, params: Tree, states: Tree, advance: bool) -> tuple[Tree, Tree]:
+        """The critic's weights as it plays with them, and what the constraints remember."""
+        memory = {}
+        for i, constraint in enumerate(self.constraints):
+            params, memory[str(i)] = constraint.dress(params, states[str(i)], advance)
+        return params, memory
+
+    def gradient(self, role: Role, state: Tree, batch: Batch, noise: Noise, gather: Gather = alone):
+        """(gradients, (memory, record)) of the role's loss, by ``torch.func``: compiles, and maps over games."""
+        loss = partial(self.loss, role=role, state=state, batch=batch, noise=noise, gather=gather)
+        return torch.func.grad(loss, has_aux=True)(self.moved(state["params"], role))
+
+    def update(self, role: Role, state: Tree, gradient: Tensor, memory: Tree, clock: Clock, lead: int = 0) -> Tree:
+        """The optimiser's step, then the projections, then the average.
+
+        gradient: all gradients as one vector, behind ``lead`` = 1 leading dimension for a stack of games.
+        """
+        move, remembered = self.rules[role].step(gradient, state["rules"][role], clock)
+        old = self.moved(state["params"], role)
+        new = tree.map(torch.sub, old, tree.unvector(old, move, lead))
+        if role == "critic":
+            for constraint in self.constraints:  # after the step: the generator must meet a critic that is bound
+                new = {"critic": constraint.project(new["critic"])}
+        state = {
+            **state,
+            "params": {**state["params"], **new},
+            "constraints": memory,
+            "rules": {**state["rules"], role: remembered},
+        }
+        if role == "generator" and self.half_life:
+            average = Average(self.half_life, self.batch_size)
+            state["average"] = average.step(tree.vector(new, lead), state["average"], clock)
+        return state
+
+    def turn(self, role: Role, state: Tree, batch: Batch, noise: Noise, clock: Clock) -> tuple[Tree, Record]:
+        """One turn of one game."""
+        gradients, (memory, record) = self.gradient(role, state, batch, noise)
+        gradient = tree.vector(gradients)
+        record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient)}
+        return self.update(role, state, gradient, memory, clock), record
+
+    def moved(self, params: Tree, role: Role) -> Tree:
+        """The weights that move in the role's turn, by player."""
+        return {name: params[name] for name in (("critic",) if role == "critic" else self.generators)}
+
+
+def estimate(cost: Tensor, scene: Scene) -> Tensor:
+    r"""The mean cost where fakes are reparametrised; else the score function's surrogate, whose gradient is
+    :math:`E\,w\,(c - \bar c)\,\nabla\log p`."""
+    if scene.log_prob is None:
+        return cost.mean()
+    advantage = cost.detach() - cost.detach().mean()
+    return (scene.weight * advantage * scene.log_prob).mean()
+
+
+def _call(module: nn.Module, params: Tree, *samples: Tensor) -> Tensor:
+    # `init` refuses tied weights; looking for them at every call costs as much as a small network
+    return functional_call(module, params, samples, tie_weights=False)
+
+
+def _weights(module: nn.Module, seed: int, name: str) -> Tree:
+    """Fresh weights of a module, from ``reset_parameters`` of its layers under dice seeded by (seed, name)."""
+    names = {name for name, _ in module.named_parameters()}
+    if tied := {name for name, _ in module.named_parameters(remove_duplicate=False)} - names:
+        raise ValueError(f"the {name} ties {tied.pop()!r} to another weight; give each weight one name")
+    module = copy.deepcopy(module)
+    with seeded(seed, "weights", name):
+        for layer in _resettable(module):
+            layer.reset_parameters()  # type: ignore[operator]
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+def _resettable(module: nn.Module) -> Iterator[nn.Module]:
+    """The outermost layers that know how to draw their own weights."""
+    if callable(getattr(module, "reset_parameters", None)):
+        yield module
+        return
+    if own := [name for name, _ in module.named_parameters(recurse=False)]:
+        warnings.warn(
+            f"{type(module).__name__} holds {own[0]!r} and has no reset_parameters(): "
+            "every seed starts it from the same values",
+            stacklevel=4,
+        )
+    for child in module.children():
+        yield from _resettable(child)

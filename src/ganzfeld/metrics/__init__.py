@@ -1,0 +1,33 @@
+"""Metrics: pure functions of samples, scores and weights. None trains, prints or rolls dice of its own."""
+
+from .divergences import (
+    f_divergence,
+    gaussian,
+    jensen_shannon,
+    kullback_leibler,
+    nodes,
+    optimal_value,
+    total_variation,
+)  # fmt: skip
+from .features import frechet_distance, gaussian_frechet
+from .hyperplane import Factors, scale_factors, soft_margin
+from .lipschitz import (
+    difference_quotient,
+    gradient_norms,
+    gradient_quantiles,
+    product_bound,
+    sample_mixing,
+    share_at_bound,
+    spectral_norms,
+)  # fmt: skip
+from .modes import HIGH_QUALITY_CEILING, OVER_CONCENTRATED, ModeCoverage, high_quality_radius, mode_coverage
+from .saturation import Saturation, payoff_factors, saturation
+from .transport import sliced_w1, w1, w1_gaussians, w1_line
+
+__all__ = [
+    "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "Factors", "ModeCoverage", "Saturation", "difference_quotient",
+    "f_divergence", "frechet_distance", "gaussian", "gaussian_frechet", "gradient_norms", "gradient_quantiles",
+    "high_quality_radius", "jensen_shannon", "kullback_leibler", "mode_coverage", "nodes", "optimal_value",
+    "payoff_factors", "product_bound", "sample_mixing", "saturation", "scale_factors", "share_at_bound", "sliced_w1",
+    "soft_margin", "spectral_norms", "total_variation", "w1", "w1_gaussians", "w1_line",
+]  # fmt: skip

@@ -1,0 +1,54 @@
+"""Batch norm, and what it does to a game.
+
+While a game is played, batch norm runs on the statistics of its batch alone (``track_running_stats=False``), so a
+turn stays a pure function, and the layer before it has no bias (it would have zero true gradient, and Adam would
+amplify its noise). A generator handed to a user gets *standing* statistics instead: one sample must not depend on
+its neighbours.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from .critic import Bilinear, Critic
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def mixes_samples(module: nn.Module) -> bool:
+    """Whether a layer known to mix the samples of a batch is inside."""
+    return any(isinstance(layer, BATCH_NORMS) for layer in module.modules())
+
+
+SEPARATE = (
+    nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm, nn.GroupNorm, nn.Identity, nn.Flatten, nn.ReLU,
+    nn.LeakyReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.Sigmoid, nn.AvgPool2d, Bilinear,
+)  # fmt: skip
+
+
+def treats_samples_separately(module: nn.Module) -> bool:
+    """Whether every layer inside is known to treat the samples of a batch one by one; an unknown layer is a no."""
+    return all(
+        isinstance(layer, SEPARATE) for layer in module.modules() if not isinstance(layer, (nn.Sequential, Critic))
+    )
+
+
+def standing(module: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """A copy in eval mode whose batch norms hold the average statistics of their inputs over the batches."""
+    module = copy.deepcopy(module)
+    layers = [layer for layer in module.modules() if isinstance(layer, BATCH_NORMS)]
+    for layer in layers:
+        layer.track_running_stats, layer.momentum = True, None  # None: the plain average over batches
+        layer.register_buffer("running_mean", torch.zeros(layer.num_features))
+        layer.register_buffer("running_var", torch.ones(layer.num_features))
+        layer.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long))
+    if layers:
+        module.train()
+        with torch.no_grad():
+            for batch in batches:
+                module(batch)
+    return module.eval()

@@ -1,0 +1,173 @@
+r"""Objectives: how scores become what the critic raises and what the generator side lowers.
+
+An objective is a pair of pure functions of (real, fake) scores, unreduced. The game takes their means, ascends the
+mean of ``critic`` in the critic and descends the mean of ``generator`` in the generator side; no sign is decided
+anywhere else. Scores are raw: no network ends in a sigmoid, and :math:`\log D = -\mathrm{softplus}(-o)`,
+:math:`\log(1 - D) = -\mathrm{softplus}(o)` stay finite where the naive forms are infinite or, clamped, have no
+gradient. Real means high in every objective here.
+
+Two kinds of critic output exist. *Scores* [B] have a cost per sample. *Features* [B, m] are compared by their means
+or second moments (McGAN); such a value is not linear in the batch mean, is biased upwards on small batches (even for
+equal laws), and has no cost per sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from . import divergences
+from .divergences import Divergence
+
+
+class Objective(NamedTuple):
+    """What a critic's scores are worth to the two sides.
+
+    critic(real, fake) -> [B] or []; its mean is ascended by the critic.
+    generator(real, fake) -> [B] or []; its mean is descended by the generator side.
+    relative: the generator's cost also reads the real scores. Where it does not, the game saves that forward pass
+    and hands over an empty tensor.
+    features: the scores are features [B, m] of the critic's last hidden layer, not numbers [B].
+    bounded: the value has an optimum for unconstrained critics; where False (Wasserstein), a critic without a
+    constraint has nothing that stops it.
+    """
+
+    critic: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    relative: bool = True
+    features: bool = False
+    bounded: bool = True
+
+
+def _classify(real: Tensor, fake: Tensor) -> Tensor:
+    return logsigmoid(real) + logsigmoid(-fake)
+
+
+minimax = Objective(
+    critic=_classify,
+    generator=lambda real, fake: logsigmoid(-fake),  # saturates: its gradient carries the factor D
+    relative=False,
+)
+r""":math:`V = E\log D(x) + E\log(1 - D(G(z)))`. Goodfellow et al. 2014, eq. 1."""
+
+non_saturating = Objective(
+    critic=_classify,
+    generator=lambda real, fake: -logsigmoid(fake),  # factor 1 - D: another game, KL - 2 JS at the optimal critic
+    relative=False,
+)
+r"""The generator raises :math:`E\log D(G(z))`. Goodfellow et al. 2014, section 3."""
+
+least_squares = Objective(
+    critic=lambda real, fake: -((real - 1) ** 2) - fake**2,
+    generator=lambda real, fake: (fake - 1) ** 2,
+    relative=False,
+)
+"""Targets 0, 1 and 1, without the factor 1/2. Mao et al. 2017 (LSGAN), eq. 9."""
+
+wasserstein = Objective(
+    critic=lambda real, fake: real - fake,
+    generator=lambda real, fake: -fake,
+    relative=False,
+    bounded=False,
+)
+r""":math:`E f(x) - E f(G(z))`: :math:`W_1` where f ranges over all 1-Lipschitz functions. Arjovsky et al. 2017."""
+
+hinge = Objective(
+    critic=lambda real, fake: -torch.relu(1 - real) - torch.relu(1 + fake),
+    generator=lambda real, fake: -fake,
+    relative=False,
+)
+r"""The soft-margin classifier; at its pointwise optimum :math:`\mathrm{sign}(p - q)` the critic's loss is
+:math:`2(1 - TV)`. Lim and Ye 2017 (geometric GAN); Miyato et al. 2018, eq. 16 and 17."""
+
+relativistic = Objective(
+    critic=lambda real, fake: logsigmoid(real - fake),
+    generator=lambda real, fake: -logsigmoid(fake - real),
+)
+"""Pairs a real with a fake score. Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN)."""
+
+
+def fgan(divergence: Divergence, alternative: bool = False) -> Objective:
+    r"""The variational bound of an f-divergence.
+
+    .. math:: E\,g_f(v(x)) - E\,f^*(g_f(v(G(z))))
+
+    alternative: the generator ascends :math:`E\,g_f(v)` of its samples instead of descending the bound, the
+    non-saturating payoff of the family. Source: Nowozin, Cseke, Tomioka 2016, eq. 6 and section 3.2.
+    """
+    activation, bound = divergence.activation, divergence.bound
+    return Objective(
+        critic=lambda real, fake: activation(real) - bound(fake),
+        generator=(lambda real, fake: -activation(fake)) if alternative else (lambda real, fake: -bound(fake)),
+        relative=False,
+        bounded=divergence is not divergences.kl,
+    )
+
+
+def mean_matching(q: float = 2.0) -> Objective:
+    r"""Match the means of the critic's features in the dual norm.
+
+    .. math:: V = \| E_P\,\phi(x) - E_Q\,\phi(x) \|_q
+
+    real, fake: features [B, m]. Returns []: not linear in the batch mean. At equal laws and q = 2 the value of a
+    batch of n is about :math:`\sqrt{2m/n}`, not 0. q: 1, 2 or inf; raises ValueError below 1.
+    Source: Mroueh, Sercu, Goel 2017 (McGAN), the dual form of IPM_mu.
+    """
+    if not q >= 1:
+        raise ValueError(f"the dual norm needs q >= 1, not {q}")
+    return _features(lambda real, fake: torch.linalg.vector_norm(real.mean(0) - fake.mean(0), q))
+
+
+def covariance_matching(k: int = 16) -> Objective:
+    r"""Match the uncentred second moments of the critic's features in the Ky Fan k-norm.
+
+    .. math:: V = \sum_{j \le k} \sigma_j\big(E_P\,\phi\phi^T - E_Q\,\phi\phi^T\big)
+
+    real, fake: features [B, m] with m >= k. Returns []. The difference is symmetric but indefinite, so its left and
+    right singular vectors differ in sign: forcing them equal would lose the negative directions.
+    Source: Mroueh, Sercu, Goel 2017 (McGAN), the dual form of IPM_Sigma.
+    """
+    if k < 1:
+        raise ValueError(f"the Ky Fan norm needs k >= 1, not {k}")
+    return _features(lambda real, fake: ky_fan(second_moment(real) - second_moment(fake), k))
+
+
+def mean_and_covariance_matching(q: float = 2.0, k: int = 16) -> Objective:
+    """The sum of both. Source: Mroueh, Sercu, Goel 2017 (McGAN), IPM_{mu, Sigma}."""
+    mean, covariance = mean_matching(q).critic, covariance_matching(k).critic
+    return _features(lambda real, fake: mean(real, fake) + covariance(real, fake))
+
+
+def _features(value: Callable[[Tensor, Tensor], Tensor]) -> Objective:
+    return Objective(critic=value, generator=value, features=True, bounded=False)
+
+
+def second_moment(features: Tensor) -> Tensor:
+    """E phi phi^T, not centred: [B, m] -> [m, m]."""
+    return features.T @ features / features.shape[0]
+
+
+def ky_fan(symmetric: Tensor, k: int) -> Tensor:
+    """The sum of the k largest singular values of a symmetric matrix, the k largest absolute eigenvalues."""
+    return torch.linalg.eigvalsh(symmetric).abs().topk(k).values.sum()
+
+
+TABLE: dict[str, Objective] = {
+    "minimax": minimax,
+    "non-saturating": non_saturating,
+    "least-squares": least_squares,
+    "wasserstein": wasserstein,
+    "hinge": hinge,
+    "relativistic": relativistic,
+    **{f"fgan-{name}": fgan(divergence) for name, divergence in divergences.TABLE.items()},
+    "mean-1": mean_matching(1.0),
+    "mean-2": mean_matching(2.0),
+    "mean-inf": mean_matching(math.inf),
+    "covariance": covariance_matching(),
+    "mean-covariance": mean_and_covariance_matching(),
+}

@@ -1,0 +1,56 @@
+"""Setting the board: what all papers on plain vectors have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..constraints import Constraint
+from ..draws import Generate
+from ..game import PACES, Game, Turns
+from ..networks import MLP, Head
+from ..objectives import Objective
+from ..rules import Rule
+
+HALF_LIFE = 25_000  # samples: a hundred turns of 256, short beside any run
+
+
+class Shaped(Protocol):
+    """What a paper reads of a data set: the shape of a sample. A saved run remembers it, and needs no data."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def play(
+    data: Shaped,
+    networks: MLP,
+    objective: Objective,
+    *,
+    critic: Rule,
+    generator: Rule | None = None,
+    constraints: tuple[Constraint, ...] = (),
+    schedule: Callable[[int], tuple] = Turns(),
+    pace: str = "linear",
+    batch_size: int = 256,
+    half_life: float = HALF_LIFE,
+    head: Head | None = None,
+    citation: str,
+) -> Game:
+    """A game of one generator and one critic; the generator's rule is the critic's unless one is given."""
+    head = head or ("features" if objective.features else "score")
+    pair = networks.pair(data.shape, head)
+    return Game(
+        objective=objective,
+        draw=Generate(networks.latent),
+        generators={"generator": pair[0]},
+        critic=pair[1],
+        rules={"critic": critic, "generator": generator or critic},
+        constraints=constraints,
+        schedule=schedule,
+        pace=PACES[pace],
+        batch_size=batch_size,
+        half_life=half_life,
+        shape=data.shape,
+        citation=citation,
+    )

@@ -1,0 +1,166 @@
+"""From names and settings to a game: what the command line and a saved run hand over.
+
+A setting is a key of the paper's signature (``rate``), of the network's record (``width``) or of a constraint that was
+asked for (``gradient-penalty.weight``). Unknown keys are refused with the nearest valid one.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .. import constraints, networks, objectives
+from ..game import Game
+from . import TABLE
+from .board import Shaped
+
+Settings = Mapping[str, Any]
+
+
+def nearest(kind: str, name: str, known: Iterable[str]) -> ValueError:
+    """The error for an unknown name, with the nearest valid one."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return ValueError(f"no {kind} named {name!r}; {hint}")
+
+
+def find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+    """The entry of a table, under its name with dashes or underscores."""
+    key = name if name in table else name.replace("_", "-")
+    if key not in table:
+        raise nearest(kind, name, table)
+    return table[key]
+
+
+def build(
+    paper: str,
+    data: Shaped,
+    *,
+    settings: Settings | None = None,
+    network: str | None = None,
+    objective: str | None = None,
+    bound: Sequence[str] | None = None,
+    batch_size: int | None = None,
+) -> Game:
+    """The game of a paper for samples of ``data.shape``, crossed with what else was asked for.
+
+    objective, bound: names that replace the paper's objective and its constraints (``["none"]`` for none of them).
+    Raises ValueError, in one line, for unknown names and keys, values that do not fit, and impossible pairs.
+    """
+    make = find("paper", paper, TABLE)
+    settings = dict(settings or {})
+    if batch_size is not None:
+        settings["batch_size"] = batch_size
+    own = signature(make)
+    binding = [] if list(bound or []) == ["none"] else list(bound or [])
+    kinds = {name: find("constraint", name, constraints.TABLE) for name in binding}
+    default = inspect.signature(make).parameters["networks"].default
+    maker = find("network", network, networks.TABLE) if network else type(default)
+    sizes = signature(maker)
+    dotted = {f"{c}.{key}": annotation for c, kind in kinds.items() for key, annotation in signature(kind).items()}
+    known = {**own, **sizes, **dotted}
+    for key in settings:
+        if key not in known:
+            raise nearest("setting", key, known)
+    values = {key: fit(key, value, known[key]) for key, value in settings.items()}
+    given = {key: value for key, value in values.items() if key in sizes}
+    maker = dataclasses.replace(default, **given) if isinstance(default, maker) else maker(**given)
+    game = make(data, networks=maker, **{key: value for key, value in values.items() if key in own})
+    if bound is not None:
+        binds = [_bind(kinds[name], name, values, game.batch_size) for name in binding]
+        game = cross(game, data, maker, constraints=tuple(binds))
+    if objective is not None:
+        game = cross(game, data, maker, objective=find("objective", objective, objectives.TABLE))
+    return game
+
+
+def cross(
+    game: Game,
+    data: Shaped,
+    maker: networks.MLP,
+    objective: objectives.Objective | None = None,
+    constraints: tuple[constraints.Constraint, ...] | None = None,
+) -> Game:
+    """The game with another objective or other constraints, its critic's head rebuilt where the objective asks."""
+    if constraints is not None:
+        game = dataclasses.replace(game, constraints=constraints)
+    if objective is None:
+        return game
+    if objective.features == game.objective.features:
+        return dataclasses.replace(game, objective=objective)
+    generator, critic = maker.pair(data.shape, "features" if objective.features else "score")
+    return dataclasses.replace(game, objective=objective, critic=critic, generators={"generator": generator})
+
+
+def _bind(kind: type, name: str, values: Settings, batch_size: int) -> constraints.Constraint:
+    given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{name}.")}
+    if kind is constraints.Margin:
+        given = {"points": batch_size, **given}
+    return kind(**given)
+
+
+def signature(function: Any) -> dict[str, Any]:
+    """The settings of a paper, network or constraint with their types."""
+    hints = typing.get_type_hints(function if inspect.isfunction(function) else function.__init__)
+    skip = {"data", "networks", "return", "self"}
+    return {name: hints.get(name, Any) for name in inspect.signature(function).parameters if name not in skip}
+
+
+def fit(key: str, value: Any, annotation: Any) -> Any:
+    """A value, or the text of one, as the type a signature names."""
+    if isinstance(value, str) and annotation is not str and typing.get_origin(annotation) is not typing.Literal:
+        value = _parse(value)
+    fitted = _fit(value, annotation)
+    if fitted is NotImplemented:
+        raise ValueError(f"{key} must be {_say(annotation)}, not {value!r}")
+    return fitted
+
+
+def _parse(text: str) -> Any:
+    if text.lower() in ("true", "false", "none"):
+        return {"true": True, "false": False, "none": None}[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        pass
+    try:
+        return float(text)  # inf and nan, which are no literals
+    except ValueError:
+        return text
+
+
+def _fit(value: Any, annotation: Any) -> Any:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        fits = [fitted for a in arguments if (fitted := _fit(value, a)) is not NotImplemented]
+        return fits[0] if fits else NotImplemented
+    if origin is typing.Literal:
+        return value if value in arguments else NotImplemented
+    if origin is tuple:
+        if not isinstance(value, (tuple, list)):
+            return NotImplemented
+        many = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        parts = [_fit(v, a) for v, a in zip(value, many, strict=False)]
+        return NotImplemented if len(many) != len(value) or NotImplemented in parts else tuple(parts)
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if annotation is int and isinstance(value, bool):
+        return NotImplemented
+    return value if isinstance(value, type(None) if annotation is None else annotation) else NotImplemented
+
+
+def _say(annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(annotation)))
+    return {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}.get(annotation) or str(
+        annotation
+    ).replace("typing.", "")

@@ -1,0 +1,36 @@
+"""The Neyman chi-square member of f-GAN, Nowozin, Cseke, Tomioka 2016.
+
+The paper's MNIST numbers (Adam 2e-4 with beta1 = .5, batch 4096) are for pictures; rates here were found by a search
+under benchmarks/. ``alternative``: the generator raises E g_f(v) (section 3.2) instead of lowering the bound.
+"""
+
+from __future__ import annotations
+
+from .. import divergences, objectives, rules
+from ..game import Game
+from ..networks import MLP
+from .board import HALF_LIFE, Shaped, play
+
+
+def fgan_neyman(
+    data: Shaped,
+    networks: MLP = MLP(),
+    *,
+    rate: float = 1e-3,
+    betas: tuple[float, float] = (0.0, 0.99),
+    alternative: bool = True,
+    pace: str = "linear",
+    batch_size: int = 256,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The Neyman chi-square game."""
+    return play(
+        data,
+        networks,
+        objectives.fgan(divergences.neyman, alternative),
+        critic=rules.adam(rate, betas),
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation="Nowozin, Cseke, Tomioka 2016, f-GAN",
+    )

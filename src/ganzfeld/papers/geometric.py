@@ -1,0 +1,39 @@
+"""The geometric game, Lim and Ye 2017 (geometric GAN): a soft-margin hyperplane on the critic's features.
+
+Hinge, an SVM's weight decay on the last layer only (C = 1 in the authors' code), the features' weights clipped, the
+generator along the normal. The authors' toy: RMSprop at 1e-3, batch 500, latent 4, 3 x 128. Changed on the plane:
+Adam (0, .99), batch 256, the box.
+"""
+
+from __future__ import annotations
+
+from .. import constraints, objectives, rules
+from ..game import Game
+from ..networks import MLP
+from .board import HALF_LIFE, Shaped, play
+
+
+def geometric(
+    data: Shaped,
+    networks: MLP = MLP(),
+    *,
+    rate: float = 1e-3,
+    betas: tuple[float, float] = (0.0, 0.99),
+    cost: float = 1.0,
+    bound: float = 1.0,
+    pace: str = "linear",
+    batch_size: int = 256,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The support-vector game."""
+    return play(
+        data,
+        networks,
+        objectives.hinge,
+        critic=rules.adam(rate, betas),
+        constraints=(constraints.Margin(cost, batch_size), constraints.Clip(bound, spare=("head",))),
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation="Lim and Ye 2017, Geometric GAN",
+    )

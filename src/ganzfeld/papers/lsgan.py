@@ -1,0 +1,34 @@
+"""Least squares, Mao et al. 2017 (LSGAN), eq. 9: targets 0, 1, 1.
+
+The paper's pictures: Adam 1e-3 with beta1 = .5 (LSUN), batch 64. On the plane: Adam (0, .99), batch 256.
+"""
+
+from __future__ import annotations
+
+from .. import objectives, rules
+from ..game import Game
+from ..networks import MLP
+from .board import HALF_LIFE, Shaped, play
+
+
+def lsgan(
+    data: Shaped,
+    networks: MLP = MLP(),
+    *,
+    rate: float = 1e-3,
+    betas: tuple[float, float] = (0.0, 0.99),
+    pace: str = "linear",
+    batch_size: int = 256,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The least-squares game."""
+    return play(
+        data,
+        networks,
+        objectives.least_squares,
+        critic=rules.adam(rate, betas),
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation="Mao et al. 2017, Least squares generative adversarial networks",
+    )

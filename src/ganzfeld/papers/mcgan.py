@@ -1,0 +1,39 @@
+"""Mean and covariance feature matching together, Mroueh, Sercu, Goel 2017 (McGAN), IPM_{mu, Sigma}, dual form.
+
+Changed on the plane: as for `mcgan_mean` and `mcgan_cov`.
+"""
+
+from __future__ import annotations
+
+from .. import constraints, objectives, rules
+from ..game import Game, Turns
+from ..networks import MLP
+from .board import HALF_LIFE, Shaped, play
+
+
+def mcgan(
+    data: Shaped,
+    networks: MLP = MLP(features=32),
+    *,
+    rate: float = 5e-4,
+    q: float = 2.0,
+    k: int = 16,
+    bound: float = 0.1,
+    critic_turns: int = 5,
+    pace: str = "linear",
+    batch_size: int = 256,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The game of both moments."""
+    return play(
+        data,
+        networks,
+        objectives.mean_and_covariance_matching(q, k),
+        critic=rules.rmsprop(rate),
+        constraints=(constraints.Clip(bound),),
+        schedule=Turns(critic_turns),
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation="Mroueh, Sercu, Goel 2017, McGAN: mean and covariance feature matching GAN",
+    )

@@ -1,0 +1,48 @@
+"""Mean feature matching, Mroueh, Sercu, Goel 2017 (McGAN), IPM_mu for q = 1, 2, inf.
+
+``form`` "dual" compares the means of the features in the l_q norm; "primal" trains the dual vector v as a linear head,
+kept in its unit ball by projection. The paper binds the feature map by clipping at .01 with RMSprop 5e-5, five critic
+turns and WGAN's warm-up. Changed on the plane: the box and the rates, as for `wgan`.
+"""
+
+from __future__ import annotations
+
+from .. import constraints, objectives, rules
+from ..game import Game, Turns
+from ..networks import MLP
+from .board import HALF_LIFE, Shaped, play
+
+
+def mcgan_mean(
+    data: Shaped,
+    networks: MLP = MLP(features=32),
+    *,
+    rate: float = 5e-4,
+    q: float = 2.0,
+    form: str = "dual",
+    bound: float = 0.1,
+    critic_turns: int = 5,
+    pace: str = "linear",
+    batch_size: int = 256,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The mean-matching game."""
+    return play(
+        data,
+        networks,
+        objectives.mean_matching(q) if form == "dual" else objectives.wasserstein,
+        critic=rules.rmsprop(rate),
+        constraints=_bind(form, q, bound),
+        schedule=Turns(critic_turns),
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation="Mroueh, Sercu, Goel 2017, McGAN: mean and covariance feature matching GAN",
+    )
+
+
+def _bind(form: str, q: float, bound: float) -> tuple[constraints.Constraint, ...]:
+    if form not in ("dual", "primal"):
+        raise ValueError(f"the form of mcgan-mean is dual or primal, not {form!r}")
+    clip = constraints.Clip(bound, spare=("head",))
+    return (clip,) if form == "dual" else (clip, constraints.Ball(q))

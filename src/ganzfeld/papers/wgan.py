@@ -1,0 +1,42 @@
+"""Weight clipping, Arjovsky, Chintala, Bottou 2017 (WGAN).
+
+Algorithm 1: c = .01, five critic turns, RMSprop at 5e-5, batch 64; the authors' code adds a warm-up of 100 critic turns
+in the first 25 steps and at every 500th. Kept on the plane: clipping after the step, RMSprop, the warm-up. Changed: the
+box (in the paper's box a 3 x 128 perceptron is nearly constant) and the rates.
+"""
+
+from __future__ import annotations
+
+from .. import constraints, objectives, rules
+from ..game import Game, Turns
+from ..networks import MLP
+from .board import HALF_LIFE, Shaped, play
+
+
+def wgan(
+    data: Shaped,
+    networks: MLP = MLP(),
+    *,
+    rate: float = 5e-4,
+    bound: float = 0.1,
+    critic_turns: int = 5,
+    warm: int = 100,
+    warm_steps: int = 25,
+    warm_every: int = 500,
+    pace: str = "linear",
+    batch_size: int = 256,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The clipped Wasserstein game."""
+    return play(
+        data,
+        networks,
+        objectives.wasserstein,
+        critic=rules.rmsprop(rate),
+        constraints=(constraints.Clip(bound),),
+        schedule=Turns(critic_turns, warm, warm_steps, warm_every),
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation="Arjovsky, Chintala, Bottou 2017, Wasserstein GAN",
+    )

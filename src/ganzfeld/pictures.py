@@ -1,0 +1,98 @@
+"""Pictures of samples: a plane as a density, digits as a grid, longer vectors by two of their axes.
+
+Raster images by Pillow, so that a run needs no plotting library.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .data import Data
+
+SIDE = 400  # pixels of a plane
+PAPER, INK = np.array([250, 249, 246]), np.array([[196, 214, 232], [62, 110, 168], [18, 32, 74]])
+
+
+@dataclass(frozen=True)
+class View:
+    """How samples of a run are drawn. kind: plane, digits or vectors; centre [2], reach: the square that is shown;
+    axes [2, d]: what longer vectors are projected on."""
+
+    kind: str
+    centre: tuple[float, float] = (0.0, 0.0)
+    reach: float = 1.0
+    axes: tuple[tuple[float, ...], ...] | None = None
+
+    @classmethod
+    def of(cls, data: Data) -> View:
+        """The view that shows the training rows with a margin; vectors by their two principal axes."""
+        if data.kind == "digits":
+            return cls("digits")
+        x = data.restored("train")[:20_000].double()
+        axes = None
+        if x.shape[1] > 2:
+            axes = torch.linalg.svd(x[:2_000] - x[:2_000].mean(0), full_matrices=False).Vh[:2]
+            x = x @ axes.T
+        elif x.shape[1] == 1:
+            x = torch.cat([x, torch.zeros_like(x)], 1)
+        low, high = x.amin(0), x.amax(0)
+        centre = (low + high) / 2
+        return cls(
+            data.kind,
+            (float(centre[0]), float(centre[1])),
+            float((high - low).max()) / 2 * 1.15 or 1.0,
+            None if axes is None else tuple(tuple(row) for row in axes.tolist()),
+        )
+
+    def picture(self, samples: Tensor) -> Image.Image:
+        """An image of samples [n, d] in the data's units."""
+        if self.kind == "digits":
+            return digits(samples)
+        x = samples.double()
+        if self.axes is not None:
+            x = x @ torch.tensor(self.axes, dtype=torch.float64).T
+        elif x.shape[1] == 1:
+            x = torch.cat([x, torch.zeros_like(x)], 1)
+        return plane(x, self.centre, self.reach)
+
+
+def plane(x: Tensor, centre: tuple[float, float], reach: float, side: int = SIDE) -> Image.Image:
+    """Points [n, 2] as a density, each a small soft disc; darker where they lie closer."""
+    u = (x.numpy() - np.asarray(centre)) / (2 * reach) + 0.5
+    u = u[np.isfinite(u).all(1)]
+    counts, _, _ = np.histogram2d(1 - u[:, 1], u[:, 0], bins=side, range=[[0, 1], [0, 1]])
+    density = _blur(counts, 1.2)
+    tone = 1 - np.exp(-density * 6 * 2_500 / max(1, len(x)))
+    stops = np.vstack([PAPER, INK])
+    levels = np.linspace(0, 1, len(stops))
+    image = np.stack([np.interp(tone, levels, stops[:, c]) for c in range(3)], -1)
+    return Image.fromarray(image.astype(np.uint8))
+
+
+def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(image, sigma)
+
+
+def digits(x: Tensor, scale: int = 5, most: int = 100) -> Image.Image:
+    """Rows [n, 64] in [-1, 1] as a square grid of digits, ink on paper."""
+    x = x[:most]
+    columns = math.ceil(math.sqrt(len(x)))
+    rows = math.ceil(len(x) / columns)
+    cell = 8 + 2
+    sheet = np.full((rows * cell, columns * cell), -1.0)
+    for i, digit in enumerate(x.reshape(-1, 8, 8).clamp(-1, 1).numpy()):
+        r, c = divmod(i, columns)
+        sheet[r * cell + 1 : r * cell + 9, c * cell + 1 : c * cell + 9] = digit
+    tone = ((sheet + 1) / 2)[..., None]
+    image = PAPER * (1 - tone) + INK[2] * tone
+    return Image.fromarray(image.astype(np.uint8)).resize(
+        (columns * cell * scale, rows * cell * scale), Image.Resampling.NEAREST
+    )

@@ -1,0 +1,220 @@
+"""The run directory: facts on disk, written so that a kill at any moment leaves something to go on from.
+
+``run.json``        what was asked and resolved
+``log.jsonl``       a line per logged step
+``metrics.jsonl``   a line per judged step
+``samples/``        pictures
+``checkpoints/step-00001000/{state.safetensors, meta.json}``
+
+A checkpoint is written under a temporary name, synced, and renamed; its digest is checked when it is read. The bytes of
+``state.safetensors`` depend on the state alone. One process owns a directory: the lock is the kernel's and dies with
+its holder. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+from safetensors.torch import load, save
+from torch import Tensor
+
+from . import tree
+from .tree import Tree
+
+KEPT = 3  # checkpoints: the newest, and two to fall back on
+FORMAT = 1
+
+
+class Damaged(ValueError):
+    """A checkpoint that is not what was written."""
+
+
+class Checkpoint(NamedTuple):
+    step: int
+    states: list[Tree]
+    skipped: list[str]  # what was wrong with newer ones
+
+
+@contextlib.contextmanager
+def owned(directory: Path) -> Iterator[None]:
+    """Inside, this process alone writes to the directory. Raises ValueError where another does, or nobody can."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = open(directory / "lock", "a+")  # noqa: SIM115
+    except OSError as error:
+        raise ValueError(f"cannot write to {directory}: {error.strerror}") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.seek(0)
+            owner = handle.read().strip() or "another process"
+            raise ValueError(f"{directory} belongs to a running process ({owner})") from None
+        handle.truncate(0)
+        handle.write(f"pid {os.getpid()}")
+        handle.flush()
+        yield
+
+
+def clean(value: Any) -> Any:
+    """Strict JSON has no NaN: a number that is not finite becomes null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: clean(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(v) for v in value]
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Written aside, synced, renamed."""
+    aside = path.with_name(f".{path.name}.tmp")
+    _write(aside, (json.dumps(clean(value), indent=2, ensure_ascii=False) + "\n").encode())
+    os.replace(aside, path)
+    _sync(path.parent)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises ValueError, naming the file, where it is missing or damaged."""
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path.parent} holds no run: {path.name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is not a description of a run")
+    return value
+
+
+def append(path: Path, line: Mapping[str, Any]) -> None:
+    with open(path, "a") as file:
+        file.write(json.dumps(clean(line), ensure_ascii=False) + "\n")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """All whole lines; a last one cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    out = []
+    for text in path.read_text().splitlines():
+        with contextlib.suppress(ValueError):
+            out.append(json.loads(text))
+    return out
+
+
+def rewind(path: Path, step: int) -> None:
+    """Drop the lines behind a step: a resumed run writes them again."""
+    if path.exists():
+        kept = [line for line in lines(path) if line.get("step", 0) <= step]
+        aside = path.with_name(f".{path.name}.tmp")
+        _write(aside, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept).encode())
+        os.replace(aside, path)
+
+
+# --- checkpoints ---
+
+
+def save_checkpoint(directory: Path, step: int, states: Sequence[Tree], identity: str) -> Path:
+    """Write all members' states of a step; identity: a digest of the game they belong to."""
+    folder = directory / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    name = f"step-{step:08d}"
+    aside = folder / f".{name}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    flat = {f"{i}/{path}": leaf.contiguous() for i, s in enumerate(states) for path, leaf in tree.flatten(s).items()}
+    data = save({path: leaf.clone() for path, leaf in flat.items()})  # safetensors refuses shared storage
+    _write(aside / "state.safetensors", data)
+    meta = {"format": FORMAT, "step": step, "members": len(states), "sha256": _digest(data), "identity": identity}
+    _write(aside / "meta.json", (json.dumps(meta, indent=2) + "\n").encode())
+    _sync(aside)
+    final = folder / name
+    if final.exists():  # a damaged one that a resumed run has reached again
+        old = folder / f".{name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(final, old)
+    os.rename(aside, final)
+    _sync(folder)
+    for stale in [*folder.glob(".step-*"), *sorted(folder.glob("step-*"))[:-KEPT]]:
+        shutil.rmtree(stale, ignore_errors=True)
+    return final
+
+
+def newest_checkpoint(directory: Path, templates: Sequence[Tree] | None, identity: str) -> Checkpoint | None:
+    """The newest checkpoint that is whole; None where there is none at all.
+
+    Raises Damaged where there are some and none is whole, ValueError for one of another game.
+    """
+    skipped: list[str] = []
+    folders = sorted((directory / "checkpoints").glob("step-*"), reverse=True)
+    for folder in folders:
+        try:
+            step, flat = _read(folder, identity)
+            return Checkpoint(step, _members(folder, flat, templates), skipped)
+        except Damaged as error:
+            skipped.append(str(error))
+    if folders:
+        raise Damaged("; ".join(skipped))
+    return None
+
+
+def _read(folder: Path, identity: str) -> tuple[int, dict[str, Tensor]]:
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        data = (folder / "state.safetensors").read_bytes()
+        step, expected, owner = int(meta["step"]), meta["sha256"], meta["identity"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"{folder} is damaged: {type(error).__name__}: {str(error).splitlines()[0]}") from None
+    if _digest(data) != expected:
+        raise Damaged(f"{folder} is damaged: the digest of state.safetensors is not the one recorded")
+    if owner != identity:
+        raise ValueError(f"{folder} belongs to another game: its paper, data or settings differ from run.json")
+    try:
+        return step, load(data)
+    except safetensors.SafetensorError as error:
+        raise Damaged(f"{folder} is damaged: {error}") from None
+
+
+def _members(folder: Path, flat: dict[str, Tensor], templates: Sequence[Tree] | None) -> list[Tree]:
+    count = 1 + max(int(path.partition("/")[0]) for path in flat)
+    parts: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for path, leaf in flat.items():
+        member, _, rest = path.partition("/")
+        parts[int(member)][rest] = leaf
+    if templates is None:
+        return list(parts)
+    try:
+        return [tree.unflatten(part, template) for part, template in zip(parts, templates, strict=True)]
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{folder} does not fit this game: {error}") from None
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,136 @@
+"""What a user does with a run from the command line: sample, judge, and look at what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import constraints, data, judges, networks, objectives, papers
+from .data.vectors import read
+from .noise import latents
+from .papers.build import nearest
+from .run import Run, load
+
+
+def opened(path: Path) -> Run:
+    """The run in a directory; ValueError, in one line, where there is none."""
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a run directory" if path.exists() else f"{path}: no such run")
+    return load(path)
+
+
+def draw(run: Run, n: int, *, seed: int = 0, seeds: str | None = None, member: int = 0, interpolate: bool = False):
+    """Samples [n, d]: of one seed, one of each of several, or on the great circle between a seed's first two."""
+    if seeds is not None:
+        need = run.game.needs("generator")["z"]
+        return run.decode(torch.cat([latents(need, s, 1) for s in _span(seeds)]), member)
+    if interpolate:
+        if n < 2:
+            raise ValueError("an interpolation has at least two samples: --n 2 or more")
+        first, last = latents(run.game.needs("generator")["z"], seed, 2)
+        return run.decode(_slerp(first, last, n), member)
+    return run.sample(n, seed, member)
+
+
+def _span(text: str) -> list[int]:
+    try:
+        parts = [part.partition("-") for part in text.split(",")]
+        spans = [range(int(a), int(b or a) + 1) for a, _, b in parts]
+    except ValueError:
+        raise ValueError(f"--seeds takes a range such as 0-15, or numbers with commas, not {text!r}") from None
+    if not (seeds := [s for span in spans for s in span]):
+        raise ValueError(f"--seeds {text} is empty")
+    return seeds
+
+
+def _slerp(a: Tensor, b: Tensor, n: int) -> Tensor:
+    """n points on the great circle from a to b: a straight line would pass through latents too short to be normal."""
+    t = torch.linspace(0, 1, n).view(-1, *[1] * a.dim())
+    angle = torch.arccos((a * b).sum() / (a.norm() * b.norm()))
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def write(run: Run, samples: Tensor, out: Path) -> None:
+    """To ``.npy``, a picture ``.png``, or a folder with a picture each."""
+    if out.suffix == ".npy":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        np.save(out, samples.numpy(), allow_pickle=False)
+    elif out.suffix == ".png":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        run.view.picture(samples).save(out)
+    elif out.suffix:
+        raise ValueError(f"--out {out} must end in .npy or .png, or be a folder")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for i, row in enumerate(samples):
+            run.view.picture(row[None]).save(out / f"{i:05d}.png")
+
+
+def judge(what: Path, name: str | None, metrics: Sequence[str] | None, member: int | None, seed: int) -> dict[str, Any]:
+    """Of a run, or of samples in a ``.npy``."""
+    if what.suffix == ".npy":
+        if name is None:
+            raise ValueError("samples in a file are judged against data: give --data")
+        return judges.judge([torch.from_numpy(read(what))], data.load(name), metrics)
+    run = opened(what)
+    if member is not None:
+        run = Run(run.directory, run.facts, run.game, [run._state(member)])
+    return run.judged(name, metrics, seed)
+
+
+def table(judged: Mapping[str, Any]) -> None:
+    """Print metrics and their provenance."""
+    from rich.console import Console
+    from rich.table import Table
+
+    perfect = judged["provenance"]["perfect"]
+    rows = Table("metric", "mean", "spread", "perfect", "members", box=None, header_style="bold", pad_edge=False)
+    for name, value in judged["metrics"].items():
+        floor = f"{perfect[name]:.4g}" if name in perfect else ""
+        members = " ".join(f"{v:.3g}" for v in value["per_member"])
+        rows.add_row(name, f"{value['mean']:.4g}", f"{value['std']:.2g}", floor, members)
+    console = Console()
+    console.print(rows)
+    facts = judged["provenance"]
+    console.print(
+        f"{facts['samples']} samples a member against {facts['held_out']} held-out rows of {facts['data']}; "
+        "perfect: held-out rows in the place of samples",
+        style="dim",
+    )
+
+
+LISTS = {
+    "papers": papers.TABLE,
+    "data": data.TABLE,
+    "objectives": objectives.TABLE,
+    "constraints": constraints.TABLE,
+    "networks": networks.TABLE,
+    "metrics": dict.fromkeys((*judges.NAMES, "critic_w1")),
+}
+
+
+def listing(what: str) -> dict[str, dict[str, str]]:
+    """Names with their one sentence, by kind."""
+    if what != "all" and what not in LISTS:
+        raise nearest("list", what, LISTS)
+    kinds = LISTS if what == "all" else {what: LISTS[what]}
+    return {kind: {name: _sentence(entry) for name, entry in table.items()} for kind, table in kinds.items()}
+
+
+def _sentence(entry: Any) -> str:
+    if entry is None or isinstance(entry, tuple):
+        return ""
+    return (entry.__doc__ or "").strip().splitlines()[0]
+
+
+def show_listing(listing: Mapping[str, Mapping[str, str]]) -> None:
+    for kind, entries in listing.items():
+        print(kind)
+        width = max(map(len, entries))
+        for name, sentence in entries.items():
+            print(f"  {name:<{width}}  {sentence}".rstrip())
