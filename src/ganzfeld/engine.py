@@ -214,8 +214,7 @@ class Engine:
         records = []
         for i, dealer in enumerate(self._dealers):
             batches, noises = self._deal(dealer, roles, first)
-            with torch.no_grad() if self.mode == "compiled" else torch.enable_grad():
-                self.groups[i], record = play(self.groups[i], batches, noises, clocks)
+            self.groups[i], record = play(self.groups[i], batches, noises, clocks)
             records.append(record if len(dealer.seeds) > 1 else tree.map(lambda x: x.unsqueeze(0), record))
         return step + rounds, tree.concat(records)
 
@@ -284,7 +283,8 @@ def _compile(play: Callable) -> Callable:
     def backend(graph, inputs):
         return compile_fx(graph, inputs, decompositions=table, config_patches={"cpp_wrapper": True})
 
-    return torch.compile(play, fullgraph=True, dynamic=False, backend=backend)
+    # torch.func takes its gradients inside; autograd outside would trace them all once more
+    return torch.no_grad()(torch.compile(play, fullgraph=True, dynamic=False, backend=backend))
 
 
 def _thin_product(a: Tensor, b: Tensor) -> Tensor:

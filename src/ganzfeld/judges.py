@@ -8,6 +8,7 @@ its sample counts, so they are part of the provenance, with the same number for 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -76,8 +77,13 @@ def judge(members: Sequence[Tensor], data: Data, names: Sequence[str] | None = N
             raise ValueError(f"the samples have shape {tuple(x.shape[1:])}, the data {data.name} {data.shape}")
     held = data.restored("test")
     rows = [_row(x, held, data, names) for x in members]
-    floor = _row(data.restored("valid"), held, data, names)
-    return {"metrics": summary(rows), "provenance": _provenance(members, data, names, floor)}
+    return {"metrics": summary(rows), "provenance": _provenance(members, data, names, _perfect(data, names))}
+
+
+@lru_cache(maxsize=8)
+def _perfect(data: Data, names: tuple[str, ...]) -> dict[str, float]:
+    """Held-out validation rows, judged in the place of samples."""
+    return _row(data.restored("valid"), data.restored("test"), data, names)
 
 
 def _row(x: Tensor, held: Tensor, data: Data, names: Sequence[str]) -> dict[str, float]:

@@ -105,7 +105,6 @@ def fgan(divergence: Divergence, alternative: bool = False) -> Objective:
         critic=lambda real, fake: activation(real) - bound(fake),
         generator=(lambda real, fake: -activation(fake)) if alternative else (lambda real, fake: -bound(fake)),
         relative=False,
-        bounded=divergence is not divergences.kl,
     )
 
 

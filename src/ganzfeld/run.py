@@ -347,6 +347,7 @@ class Loop:
         mode = choose(self.plan.engine, self.game, self.plan.steps, self.plan.seeds)
         facts["engine"] = mode
         step = self._open(facts, resume)
+        self.ranks.any(False)  # all have read the directory before one writes to it
         self.engine = Engine(self.game, self.data, self.plan.members, self.plan.steps, mode, self.ranks)
         if step:
             assert self._found is not None
@@ -518,7 +519,9 @@ class Loop:
         self.tell("log", step, line)
 
     def _warn(self, step: int, member: int, cause: str, text: str) -> list[str]:
-        message = f"{cause}: {text}" if self.plan.seeds == 1 else f"member {member}: {cause}: {text}"
+        if step < self.plan.steps / 10:
+            return []  # every game begins with one blob and an idle critic
+        message = f"{cause}: {text}" if self.plan.seeds == 1 or member < 0 else f"member {member}: {cause}: {text}"
         if (cause, member) not in self.said:
             self.said.add((cause, member))
             self.tell("warn", step, {"member": member, "cause": cause, "text": text})
@@ -529,10 +532,9 @@ class Loop:
         out = self.run.judged(self.data)
         per_member = {name: value["per_member"] for name, value in out["metrics"].items()}
         warned = watch.judged_warnings(per_member, out["provenance"].get("modes_total"))
-        for cause, text in warned.items():
-            self._warn(step, -1, cause, text)
+        said = [text for cause, text in warned.items() for text in self._warn(step, -1, cause, text)]
         line = {"step": step, "seconds": round(self.seconds, 3), **out, "diverged": len(self.dead)}
-        line["warnings"] = [f"{cause}: {text}" for cause, text in warned.items()]
+        line["warnings"] = said
         record.append(self.directory / "metrics.jsonl", line)
         self._picture(step)
         self.tell("judge", step, line)

@@ -38,7 +38,7 @@ class Mixture:
     dimensions: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """train, valid, test: [n, d] in network units. truth: the mixture the rows were drawn from, where it is known.
     kind: how samples are drawn as a picture."""

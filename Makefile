@@ -1,0 +1,10 @@
+.PHONY: demo test slow
+
+demo:
+	./run demo
+
+test:
+	./run test
+
+slow:
+	./run test --slow

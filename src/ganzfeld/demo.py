@@ -1,0 +1,68 @@
+"""The main job: a chosen part of the family on data that comes with the package, judged and reported.
+
+Interrupted and started again it goes on where it stopped: every part is a resumable run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from . import record, report
+from .comparison import compare
+from .progress import Progress
+from .run import train
+
+Say = Callable[[str], None]
+
+
+class Part(NamedTuple):
+    """One comparison: papers on a world, equal budgets."""
+
+    folder: str
+    data: str
+    papers: tuple[str, ...]
+    seeds: int
+    steps: int
+    settings: dict[str, str]
+
+
+SMALL = {"width": "64", "batch_size": "128"}
+PARTS = (
+    Part("ring8", "ring8", ("ns-gan", "wgan-gp", "r3gan", "wgan"), 3, 1_600, SMALL),
+    Part("grid25", "grid25", ("ns-gan", "r3gan"), 2, 2_400, SMALL),
+)
+DIGITS = {"paper": "ns-gan", "data": "digits", "steps": 3_000}
+
+
+def play(out: Path, say: Say) -> Path:
+    """Train, judge, report; returns the report's path."""
+    for part in PARTS:
+        folder = out / part.folder
+        if (folder / "compare.json").exists() and _whole(folder):
+            say(f"{part.data}: done before")
+            continue
+        say(f"{part.data}: {', '.join(part.papers)}, {part.seeds} seeds, {part.steps} steps")
+        compare(
+            part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, settings=part.settings, resume=True,
+            say=say,
+        )  # fmt: skip
+    digits = out / "digits"
+    with Progress(int(DIGITS["steps"]), "digits") as tell:
+        train(**DIGITS, out=digits, resume=True, tell=tell)  # type: ignore[arg-type]
+    page = report.write([*(out / part.folder for part in PARTS), digits], out / "report.html", "Ganzfeld: the demo")
+    say(f"""
+the report: {page.resolve()}
+three commands to try:
+  ganzfeld sample {digits} --n 64 --out digits.png
+  ganzfeld judge {out / "ring8" / "r3gan"}
+  ganzfeld train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
+    return page
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        return bool(record.read_json(folder / "compare.json")["rows"])
+    except (ValueError, KeyError):
+        return False

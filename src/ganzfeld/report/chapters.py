@@ -1,0 +1,372 @@
+"""The chapters of the page: each is one function from facts to what its macro in ``chapters.html.j2`` shows.
+
+A function returns None where there is nothing to show; what is absent is said once, at the head of the
+section. To add a chapter, write its function, name it in `COMPARISON` or `RUN`, and give it a macro of the
+same name.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from . import draw, words
+from .draw import Axis, Series
+from .measures import SIGNALS, UNDECIDED, Measure, measure, ordered, references, standing
+from .read import Comparison, Facts, Picture, Row, Run, Spread, labels, number, side_by_side
+
+Content = Mapping[str, Any]
+
+# pictures of one run that the page carries: evenly thinned, the first and the last always among them
+FRAMES = 16
+MEMBERS = 10  # more thin lines than this hide each other
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under one heading. chapters: (name of the macro, its content)."""
+
+    kind: str
+    anchor: str
+    title: str
+    lead: str
+    absent: Sequence[str]
+    chapters: Sequence[tuple[str, Content]]
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    title: str
+    lead: str
+    sections: Sequence[Section]
+    ornament: Markup
+    made_with: str
+
+
+def page(things: Sequence[Run | Comparison], title: str | None) -> Page:
+    """The whole page: comparisons first, those of runs trained apart included, then every run.
+
+    A paper keeps the colour of its row in the comparison throughout the page.
+    """
+    apart = [thing for thing in things if isinstance(thing, Run)]
+    comparisons = [thing for thing in things if isinstance(thing, Comparison)] + side_by_side(apart)
+    placed = [(row.run, i) for comparison in comparisons for i, row in enumerate(comparison.rows) if row.run]
+    compared = {id(run) for run, _ in placed}
+    placed += [(run, len(placed) + i) for i, run in enumerate(r for r in apart if id(r) not in compared)]
+    runs = [run for run, _ in placed]
+    anchors = {id(run): f"run-{i}" for i, run in enumerate(runs, 1)}
+    sections = [_comparison(c, f"comparison-{i}", anchors) for i, c in enumerate(comparisons, 1)]
+    for label, (run, i) in zip(labels(runs), placed, strict=True):
+        told = list(_told(RUN, run))
+        sections.append(
+            Section("run", anchors[id(run)], label, words.story(run), run.absent, told, _colour(i))
+        )
+    headline, lead = _headline(comparisons, runs)
+    return Page(title or headline, lead, sections, draw.field(), words.made_with(runs))
+
+
+def _headline(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> tuple[str, str]:
+    if not comparisons and len(runs) == 1:
+        [run] = runs
+        return f"{run.name} on {run.data}" if run.data else run.name, words.story(run)
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    papers = words.counted(len(rows), "paper") if len(comparisons) == 1 and len(runs) <= len(rows) else None
+    data = sorted({thing.data for thing in (*comparisons, *runs) if thing.data})
+    where = f"{len(data)} data sets" if len(data) > 3 else words.listed(data) or "unnamed data"
+    verdicts = [(one.data, words.verdict(one)) for one in comparisons]
+    lead = " ".join(
+        f"On {name}, {verdict}" if len(verdicts) > 1 else verdict for name, verdict in verdicts if verdict
+    )
+    return f"{papers or words.counted(len(runs), 'run')} on {where}", lead
+
+
+def _comparison(comparison: Comparison, anchor: str, anchors: Mapping[int, str]) -> Section:
+    title = f"{comparison.data or 'Papers'}, side by side"
+    linked = [anchors.get(id(row.run)) for row in comparison.rows]
+    told = [(name, {**content, "anchors": linked}) for name, content in _told(COMPARISON, comparison)]
+    return Section("comparison", anchor, title, words.budget(comparison), comparison.absent, told)
+
+
+def _told(chapters: Sequence[Callable[[Any], Content | None]], about: Any) -> Iterator[tuple[str, Content]]:
+    for chapter in chapters:
+        if (content := chapter(about)) is not None:
+            yield chapter.__name__, content
+
+
+def standings(comparison: Comparison) -> Content | None:
+    """Papers by metrics, the seeds of each as dots on the column's axis, the best of each column marked."""
+    rows = comparison.rows
+    names = ordered({name for row in rows for name in row.metrics})
+    columns = [_column(name, [row.metrics.get(name, Spread(None)) for row in rows], rows) for name in names]
+    if any(row.seconds is not None for row in rows):
+        columns.append(_column("seconds", [Spread(row.seconds) for row in rows], rows))
+    if not columns:
+        return None
+    caption = (
+        f"{words.budget(comparison)} Each cell: mean ± standard deviation, and one dot for each seed "
+        "on the axis at the foot of its column; the stroke is their mean."
+    )
+    return {
+        "columns": columns,
+        "rows": [{"row": row, "colour": _colour(i)} for i, row in enumerate(rows)],
+        "caption": caption,
+        "diverged": any(row.diverged for row in rows),
+        "close": any(cell["mark"] == "close" for column in columns for cell in column["cells"]),
+    }
+
+
+def _column(name: str, cells: Sequence[Spread], rows: Sequence[Row]) -> Content:
+    what = measure(name)
+    values = [value for cell in cells for value in (*cell.defined, cell.mean) if value is not None]
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+    log = _wide(values, what)
+    axis = Axis(low, high, 4, 106, log) if low < high else Axis(low - 1, high + 1, 4, 106)
+    shown = []
+    for i, (cell, mark) in enumerate(zip(cells, standing(cells, what.better), strict=True)):
+        mean, std = words.spread(cell)
+        describe = f"{what.label} of {rows[i].label}: {words.said(cell)}"
+        strip = draw.strip(cell.defined, cell.mean, axis, _colour(i), describe) if cell.defined else ""
+        shown.append({"mean": mean, "std": std, "mark": mark, "strip": strip})
+    ends = (words.human(low), words.human(high)) if values else ("", "")
+    return {"name": name, "what": what, "cells": shown, "ends": ends, "log": log}
+
+
+def race(comparison: Comparison) -> Content | None:
+    """Every paper's mean over the steps, one panel for each metric."""
+    played = [(row.run, row.label, _colour(i)) for i, row in enumerate(comparison.rows) if row.run]
+    panels = []
+    for name in ordered({name for run, *_ in played for judged in run.judged for name in judged.metrics}):
+        lines = [_judged_line(run, name, label, colour)._replace(members=()) for run, label, colour in played]
+        lines = [line for line in lines if len(line.x) > 1]
+        if len(lines) > 1:
+            panels.append(_metric_panel(name, lines, played[0][0], end_labels=True, size=(400, 230)))
+    if not panels:
+        return None
+    several = max(_population(run) for run, *_ in played)
+    caption = f"{words.budget(comparison)} {words.bands(several, '± 1 standard deviation')}"
+    return {"panels": panels, "caption": f"{caption} {words.judged_at([run for run, *_ in played])}"}
+
+
+def gallery(comparison: Comparison) -> Content | None:
+    """The last picture of every paper."""
+    tiles = []
+    for i, row in enumerate(comparison.rows):
+        if row.run and row.run.pictures:
+            last = row.run.pictures[-1]
+            best = next(
+                (n for n in ("w1", "sliced_w1", *ordered(set(row.metrics))) if n in row.metrics), None
+            )
+            note = f"{measure(best).label} {words.said(row.metrics[best])}" if best else ""
+            tiles.append(
+                {"i": i, "label": row.label, "frame": _frame(last), "note": note, "colour": _colour(i)}
+            )
+    if not tiles:
+        return None
+    when = words.between(sorted({tile["frame"]["step"] for tile in tiles}))
+    caption = f"The last samples of each paper, after {when}. {words.budget(comparison)} {words.PICTURED}"
+    return {"tiles": tiles, "caption": caption}
+
+
+def opening(run: Run) -> Content | None:
+    """The samples, step by step, beside the last numbers."""
+    if not run.pictures and not run.judged:
+        return None
+    shown = _evenly(run.pictures, FRAMES)
+    caption = when = ""
+    if shown:
+        some = words.counted(len(run.pictures), "picture")
+        some = f"{len(shown)} of {some}" if len(shown) < len(run.pictures) else some
+        when = (
+            f"steps {shown[0].step:,} to {shown[-1].step:,}" if len(shown) > 1 else f"step {shown[0].step:,}"
+        )
+        caption = f"Samples: {some}, {when}. {words.seeds(run)} {words.PICTURED}"
+    if run.judged:
+        spread = " ± is one standard deviation over them." if _population(run) > 1 else ""
+        when = f"At step {run.judged[-1].step:,}. {words.seeds(run)}{spread}"
+    return {
+        "name": run.name,
+        "frames": [_frame(picture) for picture in shown],
+        "caption": caption,
+        "figures": _figures(run),
+        "when": when,
+    }
+
+
+def _figures(run: Run) -> list[Content]:
+    """The last numbers, each beside what a sampler without fault would reach, where that is known."""
+    figures = []
+    last = run.judged[-1].metrics if run.judged else {}
+    for name in ordered(set(last)):
+        mean, std = words.spread(last[name])
+        known = references(name, run.judged[-1].provenance, _shape(run))
+        note = f"{known[0].label}: {words.human(known[0].value)}" if known else measure(name).note
+        figures.append({"what": measure(name), "mean": mean, "std": std, "note": note})
+    return figures
+
+
+def warned(run: Run) -> Content | None:
+    """What the run warned of, each warning once, with its steps."""
+    steps: dict[str, list[int]] = {}
+    for row in run.log:
+        warnings = row.get("warnings")
+        for text in warnings if isinstance(warnings, list) else ():
+            steps.setdefault(str(text), []).append(row["step"])
+    warnings = [{"text": text, "when": words.between(when)} for text, when in steps.items()]
+    return {"warnings": warnings} if warnings else None
+
+
+def metrics(run: Run) -> Content | None:
+    """Every metric over the steps."""
+    names = ordered({name for judged in run.judged for name in judged.metrics})
+    if not names:
+        return None
+    several = _population(run)
+    lines = words.bands(several, "± 1 standard deviation")
+    thin = " Thin lines: each seed." if 1 < several <= MEMBERS else ""
+    proof = "; ".join(f"{key} {value}" for key, value in words.flat(run.judged[-1].provenance))
+    proof = f" Judged with {proof}." if proof else ""
+    return {
+        "panels": [_metric_panel(name, [_judged_line(run, name)], run) for name in names],
+        "caption": f"{words.seeds(run)} {lines}{thin} {words.judged_at([run])}{proof}",
+    }
+
+
+def signals(run: Run) -> Content | None:
+    """What the log recorded, as small multiples; records that `SIGNALS` does not know get a panel each."""
+    known = {name for _, names in SIGNALS for name in names} | {"step", "seconds"}
+    others = sorted({key for row in run.log for key in row if number(row[key]) is not None} - known)
+    panels = []
+    for title, names in (*SIGNALS, *((name.replace("_", " "), {name: ""}) for name in others)):
+        lines = [_logged_line(run, name, label) for name, label in names.items()]
+        lines = [line for line in lines if any(value is not None for value in line.y)]
+        if lines:
+            panels.append(_signal_panel(title, lines))
+    if not panels:
+        return None
+    several = max(len(values) for row in run.log for values in ([], *_members(row).values()))
+    lines = words.bands(several, "from the lowest seed to the highest")
+    logged = words.between([row["step"] for row in run.log])
+    caption = f"{words.seeds(run)} {lines} Logged at {logged}. An arrow marks values beyond the axis."
+    return {"panels": panels, "caption": caption}
+
+
+def setup(run: Run) -> Content | None:
+    """The resolved configuration, the command that reproduces the run, and the paper to cite."""
+    facts = {key: value for key, value in run.facts.items() if key not in ("format", "command", "citation")}
+    groups = {"run": {key: value for key, value in facts.items() if not isinstance(value, Mapping)}}
+    groups |= {key: value for key, value in facts.items() if isinstance(value, Mapping)}
+    return {
+        "groups": [
+            (name.replace("_", " "), list(words.flat(group))) for name, group in groups.items() if group
+        ],
+        "command": str(run.facts.get("command") or ""),
+        "citation": str(run.facts.get("citation") or ""),
+    }
+
+
+COMPARISON: Sequence[Callable[[Comparison], Content | None]] = (standings, race, gallery)
+RUN: Sequence[Callable[[Run], Content | None]] = (opening, warned, metrics, signals, setup)
+
+
+def _metric_panel(
+    name: str, lines: Sequence[Series], run: Run, end_labels: bool = False, size: tuple[int, int] = (360, 200)
+) -> Content:
+    what = measure(name)
+    provenance = next((j.provenance for j in reversed(run.judged) if name in j.metrics), {})
+    known = references(name, provenance, _shape(run))
+    log = _wide([value for line in lines for value in line.y if value is not None], what)
+    high = known[0].value if name == "modes" and known else what.high
+    drawing = draw.chart(lines, _described(what.label, lines), known, what.low, high, log, end_labels, size)
+    note = f"{what.note} · log axis" if log else what.note
+    return {"title": what.label, "note": note, "better": what.better, "legend": (), "drawing": drawing}
+
+
+def _signal_panel(title: str, lines: Sequence[Series]) -> Content:
+    lines = [line._replace(colour="second" if i else "") for i, line in enumerate(lines)]
+    probable = title == "Discriminator"
+    known, low, high = ([UNDECIDED], 0, 1) if probable else ([], None, None)
+    drawing = draw.chart(lines, _described(title, lines), known, low, high, size=(280, 150))
+    legend = [(line.label, line.colour) for line in lines]
+    return {"title": title, "note": "", "better": 0, "legend": legend, "drawing": drawing}
+
+
+def _described(title: str, lines: Sequence[Series]) -> str:
+    """A chart in words."""
+    ends = [(line.label, next((v for v in reversed(line.y) if v is not None), None)) for line in lines]
+    return f"{title} over steps. At the end: " + ", ".join(f"{a} {words.human(b)}".strip() for a, b in ends)
+
+
+def _wide(values: Sequence[float], what: Measure) -> bool:
+    """Whether a distance runs over so wide a range that only a logarithmic axis shows both of its ends."""
+    return what.better < 0 and min(values, default=0) > 0 and max(values) > 5 * min(values)
+
+
+def _judged_line(run: Run, name: str, label: str = "", colour: str = "") -> Series:
+    facts = [(judged.step, judged.metrics[name]) for judged in run.judged if name in judged.metrics]
+    several = max((len(fact.members) for _, fact in facts), default=0)
+    around = [_around(fact) for _, fact in facts]
+    padded = [fact.members + (None,) * (several - len(fact.members)) for _, fact in facts]
+    return Series(
+        x=[step for step, _ in facts],
+        y=[fact.mean for _, fact in facts],
+        label=label,
+        band=([low for low, _ in around], [high for _, high in around]) if several > 1 else None,
+        members=list(zip(*padded, strict=True)) if 1 < several <= MEMBERS else (),
+        colour=colour,
+    )
+
+
+def _around(fact: Spread) -> tuple[float | None, float | None]:
+    if fact.mean is None or fact.std is None:
+        return None, None
+    return fact.mean - fact.std, fact.mean + fact.std
+
+
+def _logged_line(run: Run, name: str, label: str) -> Series:
+    members = [[v for v in map(number, _members(row).get(name, ())) if v is not None] for row in run.log]
+    band = ([min(m, default=None) for m in members], [max(m, default=None) for m in members])
+    return Series(
+        x=[row["step"] for row in run.log],
+        y=[number(row.get(name)) for row in run.log],
+        label=label,
+        band=band if any(len(m) > 1 for m in members) else None,
+    )
+
+
+def _members(row: Facts) -> Mapping[str, list[Any]]:
+    members = row.get("per_member")
+    return {k: v for k, v in members.items() if isinstance(v, list)} if isinstance(members, Mapping) else {}
+
+
+def _population(run: Run) -> int:
+    """How many members the metrics were recorded for."""
+    return max((len(fact.members) for judged in run.judged for fact in judged.metrics.values()), default=0)
+
+
+def _shape(run: Run) -> Any:
+    data = run.facts.get("data")
+    return data.get("shape") if isinstance(data, Mapping) else None
+
+
+def _colour(i: int) -> str:
+    return f"c{i % draw.COLOURS}{' again' if i >= draw.COLOURS else ''}"
+
+
+def _evenly(pictures: Sequence[Picture], limit: int) -> Sequence[Picture]:
+    if len(pictures) <= limit:
+        return pictures
+    return [pictures[round(i * (len(pictures) - 1) / (limit - 1))] for i in range(limit)]
+
+
+def _frame(picture: Picture) -> Content:
+    return {"step": picture.step, "uri": _uri(picture.path)}
+
+
+def _uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,378 @@
+"""Drawings as inline SVG: pure functions from numbers to markup.
+
+Geometry and text only. Colours are classes ``c0`` ... ``c7`` that the page's style sheet sets for light and
+dark, and lines take the text colour of their class, so one drawing serves both and prints. A pen lifts where
+a value is undefined: a gap in the facts stays a gap in the drawing.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+COLOURS = 8
+THIN = 240  # points that a line of a chart keeps: about one for each pixel it is drawn on
+
+Values = Sequence[float | None]
+Point = tuple[float, float]
+
+
+class Series(NamedTuple):
+    """A line over steps. band: (low, high) around it; members: a thin line each."""
+
+    x: Sequence[float]
+    y: Values
+    label: str = ""
+    band: tuple[Values, Values] | None = None
+    members: Sequence[Values] = ()
+    colour: str = ""
+
+
+class Reference(NamedTuple):
+    """A value known beforehand, as a labelled horizontal line."""
+
+    value: float
+    label: str
+
+
+class Axis(NamedTuple):
+    """The map from [low, high] in data to [start, end] in the drawing: affine, or affine in the logarithm."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high = self.low, self.high
+        if self.log:
+            low, high, value = math.log10(low), math.log10(high), math.log10(value)
+        return self.start + (value - low) / (high - low) * (self.end - self.start)
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """At most about ``count`` round numbers, 1, 2 or 5 times a power of ten apart, that cover [low, high]."""
+    low, high = _widened(low, high)
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    while _multiple(first, step) > low:  # the quotients above are rounded
+        first -= 1
+    while _multiple(last, step) < high:
+        last += 1
+    return [_multiple(i, step) for i in range(first, last + 1)]
+
+
+def decades(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten that cover [low, high] > 0; of a wide range the powers of ten alone."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    digits = (1, 2, 5) if last - first <= 3 else (1,)
+    marks = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
+    start = max((i for i, mark in enumerate(marks) if mark <= low), default=0)
+    end = min((i for i, mark in enumerate(marks) if mark >= high), default=len(marks) - 1)
+    return marks[start : max(end, start + 1) + 1]
+
+
+def _multiple(i: int, step: float) -> float:
+    return i / round(1 / step) if 1e-15 < step < 1 else i * step  # 3 / 10 is 0.3; 3 * 0.1 is not
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """[low, high], or room around it where it is a point."""
+    if high - low > 1e-9 * max(abs(low), abs(high), 1e-30):
+        return low, high
+    room = abs(low) / 10 or 1.0
+    return low - room, high + room
+
+
+def short(value: float, step: float) -> str:
+    """A tick's label: as many decimals as its step needs; thousands as k, millions as M."""
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(step) >= unit / 10 and abs(value) >= unit:
+            return f"{value / unit:.6g}{letter}".replace("-", "−")
+    if value and (abs(value) >= 1e6 or step < 1e-4):
+        return f"{value:.3g}".replace("-", "−")
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def chart(
+    series: Sequence[Series],
+    describe: str,
+    references: Sequence[Reference] = (),
+    low: float | None = None,
+    high: float | None = None,
+    log: bool = False,
+    end_labels: bool = False,
+    size: tuple[int, int] = (360, 200),
+) -> Markup:
+    """Lines over steps, with their bands, members, references and axes.
+
+    describe: the drawing in words, for those who do not see it. low, high: natural ends of the vertical
+    axis, where the quantity has them. log: a logarithmic axis; what is not above zero has no place on it.
+    end_labels: each line's label at its end. A few values far beyond the others (the first steps of a game)
+    do not set the axis: the line leaves the frame there, and a note states how far it went.
+    """
+    width, height = size
+    series = [_above_zero(s) for s in series] if log else series
+    values = _sorted(v for s in series for line in _lines_of(s) for v in line)
+    if not values:
+        return Markup("")
+    if log:
+        marks = decades(values[0], values[-1])
+        labels = [short(mark, mark) for mark in marks]
+    else:
+        marks = ticks(*_range(values, references, low, high), 5 if height > 180 else 4)
+        labels = [short(mark, marks[1] - marks[0]) for mark in marks]
+    left = 10 + 6.2 * max(map(len, labels))
+    right = 12 + (12 + 5.8 * max(len(s.label) for s in series) if end_labels else 0)
+    steps = [x for s in series for x in s.x]
+    x = Axis(*_span(steps), left, width - right)
+    y = Axis(marks[0], marks[-1], height - 24, 14, log)
+    parts = [_grid(marks, labels, x, y), _steps(x, height - 24)]
+    inside = [_reference(r, x, y) for r in references if y.low <= r.value <= y.high]
+    inside += [part for s in series for part in _series(s, x, y)]
+    parts.append(_window(inside, x, y))
+    drawn = _sorted(v for s in series for line in (s.y, *s.members) for v in line)
+    parts += [_beyond(drawn[-1], y, width - right, True), _beyond(drawn[0], y, 0, False)] if drawn else []
+    if end_labels:
+        parts += _end_labels(series, x, y)
+    parts.append(tag("line", {"class": "cursor", "x1": 0, "x2": 0, "y1": y.end, "y2": y.start}))
+    data = {"data-low": x.low, "data-high": x.high, "data-start": x.start, "data-end": x.end}
+    return _svg(size, "chart", describe, parts, data)
+
+
+def strip(spread: Iterable[float], mean: float | None, axis: Axis, colour: str, describe: str) -> Markup:
+    """One dot for each value, a stroke at their mean, on an axis that the whole column shares."""
+    dots = [
+        tag("circle", {"cx": _n(axis(v)), "cy": _n(9 + 5 * ((i * 0.618) % 1 - 0.5)), "r": 2.4})
+        for i, v in enumerate(spread)
+    ]
+    parts = [tag("line", {"class": "base", "x1": axis.start, "x2": axis.end, "y1": 9, "y2": 9}), *dots]
+    if mean is not None:
+        parts.append(tag("line", {"x1": _n(axis(mean)), "x2": _n(axis(mean)), "y1": 2, "y2": 16}))
+    return _svg((110, 18), f"strip {colour}", describe, parts)
+
+
+def field(size: tuple[int, int] = (1120, 84), dots: int = 900) -> Markup:
+    """Noise on the left that settles into modes on the right: what a generator does, as an ornament."""
+    dice = random.Random(0)
+    width, height = size
+    pitch, marks = 28, []
+    for _ in range(dots):
+        x, y = dice.uniform(0, width), dice.uniform(0, height)
+        order = min(1.0, max(0.0, x / width * 1.5 - 0.3)) ** 2
+        mode_x, mode_y = (math.floor(x / pitch) + 0.5) * pitch, (math.floor(y / pitch) + 0.5) * pitch
+        noise = dice.gauss(0, 1.6), dice.gauss(0, 1.6)
+        x, y = x + order * (mode_x + noise[0] - x), y + order * (mode_y + noise[1] - y)
+        marks.append(f"M{_n(x)} {_n(y)}h0")
+    words = {"class": "field", "viewBox": f"0 0 {width} {height}", "aria-hidden": "true"}
+    return tag("svg", words, tag("path", {"d": "".join(marks)}))
+
+
+def tag(name: str, attributes: dict[str, object], *children: object) -> Markup:
+    """An element; what is not markup already is escaped."""
+    words = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in attributes.items())
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), words, Markup("").join(map(escape, children)))
+
+
+def path(points: Iterable[tuple[float, float | None]], x: Axis, y: Axis) -> str:
+    """The commands of a line through the points, broken where a value is undefined."""
+    return "".join(_stroke(thin(run), x, y) for run in _runs(points))
+
+
+def thin(points: Sequence[Point], limit: int = THIN) -> Sequence[Point]:
+    """The points; of many, the lowest and highest of each of limit / 2 stretches: no spike is lost."""
+    if len(points) <= limit:
+        return points
+    kept: list[Point] = []
+    stretches = limit // 2
+    for i in range(stretches):
+        stretch = points[i * len(points) // stretches : (i + 1) * len(points) // stretches]
+        ends = {min(stretch, key=lambda p: p[1]), max(stretch, key=lambda p: p[1])}
+        if i == 0:
+            ends.add(points[0])
+        if i == stretches - 1:
+            ends.add(points[-1])
+        kept += sorted(ends)
+    return kept
+
+
+def _runs(points: Iterable[tuple[float, float | None]]) -> Iterator[list[Point]]:
+    run: list[Point] = []
+    for x, y in points:
+        if y is not None:
+            run.append((x, y))
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _stroke(points: Sequence[Point], x: Axis, y: Axis) -> str:
+    line = "M" + "L".join(f"{_n(x(a))} {_n(y(b))}" for a, b in points)
+    return line if len(points) > 1 else line + "h0"  # a lone point shows as a round dot
+
+
+def _band(xs: Sequence[float], low: Values, high: Values, x: Axis, y: Axis) -> str:
+    both = [(a, None if b is None or c is None else (b, c)) for a, b, c in zip(xs, low, high, strict=True)]
+    shapes = []
+    for run in _runs(both):  # type: ignore[arg-type]
+        below = thin([(a, b) for a, (b, _) in run])
+        above = thin([(a, c) for a, (_, c) in run])
+        shapes.append("M" + "L".join(f"{_n(x(a))} {_n(y(b))}" for a, b in [*above, *reversed(below)]) + "Z")
+    return "".join(shapes)
+
+
+def _series(s: Series, x: Axis, y: Axis) -> Iterator[Markup]:
+    if s.band:
+        yield tag("path", {"class": f"band {s.colour}", "d": _band(s.x, *s.band, x, y)})
+    for member in s.members:
+        yield tag("path", {"class": f"member {s.colour}", "d": path(zip(s.x, member, strict=True), x, y)})
+    yield tag("path", {"class": f"line {s.colour}", "d": path(zip(s.x, s.y, strict=True), x, y)})
+    if len(s.x) <= 40:
+        for a, b in zip(s.x, s.y, strict=True):
+            if b is not None:
+                title = tag("title", {}, f"{s.label + ', ' if s.label else ''}step {a:,.0f}: {b:.3g}")
+                yield tag(
+                    "circle", {"class": f"dot {s.colour}", "cx": _n(x(a)), "cy": _n(y(b)), "r": 2.2}, title
+                )
+
+
+def _above_zero(s: Series) -> Series:
+    def cut(values: Values) -> Values:
+        return [v if v is not None and v > 0 else None for v in values]
+
+    band = (cut(s.band[0]), cut(s.band[1])) if s.band else None
+    return s._replace(y=cut(s.y), band=band, members=[cut(member) for member in s.members])
+
+
+def _lines_of(s: Series) -> list[Values]:
+    return [s.y, *(s.band or ()), *s.members]
+
+
+def _sorted(values: Iterable[float | None]) -> list[float]:
+    return sorted(v for v in values if v is not None)
+
+
+def _range(
+    values: list[float], references: Sequence[Reference], low: float | None, high: float | None
+) -> tuple[float, float]:
+    """The vertical axis: its natural ends, or those of the values without extremes that flatten the rest."""
+    bottom, top = values[0], values[-1]
+    few, many = values[int(0.03 * (len(values) - 1))], values[math.ceil(0.97 * (len(values) - 1))]
+    if len(values) > 40 and many > few:
+        reach = many - few
+        bottom = bottom if bottom > few - 2 * reach else few - reach / 4
+        top = top if top < many + 2 * reach else many + reach / 4
+    known = [r.value for r in references]
+    bottom = min([bottom, *known]) if low is None else low
+    top = max([top, *known]) if high is None else high
+    return bottom, top if top > bottom else bottom + 1
+
+
+def _span(steps: Sequence[float]) -> tuple[float, float]:
+    low, high = min(steps), max(steps)
+    return (0.0, high) if low > 0 and low < high / 2 else _widened(low, high)
+
+
+def _grid(marks: Sequence[float], labels: Sequence[str], x: Axis, y: Axis) -> Markup:
+    parts = []
+    for mark, label in zip(marks, labels, strict=True):
+        height = _n(y(mark))
+        parts.append(tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": height, "y2": height}))
+        parts.append(tag("text", {"x": _n(x.start - 6), "y": _n(y(mark) + 3.5), "text-anchor": "end"}, label))
+    return tag("g", {"class": "grid"}, *parts)
+
+
+def _steps(x: Axis, base: float) -> Markup:
+    marks = ticks(x.low, x.high, max(2, int((x.end - x.start) / 60)))
+    step = marks[1] - marks[0]
+    inside = [mark for mark in marks if x.low <= mark <= x.high]
+    parts = [tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": base, "y2": base})]
+    for mark in inside:
+        parts.append(tag("line", {"x1": _n(x(mark)), "x2": _n(x(mark)), "y1": base, "y2": base + 4}))
+        anchor = "end" if x(mark) > x.end - 8 else "middle"
+        place = {"x": _n(x(mark) + (8 if anchor == "end" else 0)), "y": base + 17, "text-anchor": anchor}
+        parts.append(tag("text", place, short(mark, step)))
+    return tag("g", {"class": "steps"}, *parts)
+
+
+def _reference(reference: Reference, x: Axis, y: Axis) -> Markup:
+    height = y(reference.value)
+    below = height - y.end < 14  # no room above the line; on the left, where curves have yet to rise
+    line = tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": _n(height), "y2": _n(height)})
+    place = {"x": _n(x.start + 4), "y": _n(height + (13 if below else -5))}
+    return tag("g", {"class": "reference"}, line, tag("text", place, reference.label))
+
+
+def _window(parts: Sequence[Markup], x: Axis, y: Axis) -> Markup:
+    """The parts, cut at the frame (an inner svg clips and needs no id), with room for strokes on its edge."""
+    left, top = x.start - 4, y.end - 4
+    width, height = x.end - x.start + 8, y.start - y.end + 5
+    box = {"x": left, "y": top, "width": width, "height": height, "viewBox": f"{left} {top} {width} {height}"}
+    return tag("svg", {key: value if key == "viewBox" else _n(value) for key, value in box.items()}, *parts)
+
+
+def _beyond(extreme: float, y: Axis, right: float, above: bool) -> Markup:
+    """A note where a line leaves the frame on that side."""
+    if (extreme <= y.high) if above else (extreme >= y.low):
+        return Markup("")
+    words = f"{'↑ up to' if above else '↓ down to'} {extreme:,.3g}".replace("-", "−")
+    place = (
+        {"x": _n(right), "y": 8, "text-anchor": "end"}
+        if above
+        else {"x": _n(right + 8), "y": _n(y.start + 17)}
+    )
+    return tag("text", {"class": "beyond", **place}, words)
+
+
+def _end_labels(series: Sequence[Series], x: Axis, y: Axis) -> list[Markup]:
+    """The lines' labels beside their ends, moved apart until each can be read."""
+    ends = []
+    for s in series:
+        last = next((b for b in reversed(s.y) if b is not None), None)
+        if last is not None:
+            ends.append((min(max(y(last), y.end), y.start), s))
+    ends.sort(key=lambda end: end[0])
+    gap = min(11.5, (y.start - y.end + 10) / max(1, len(ends)))
+    parts = []
+    for place, (end, s) in zip(_apart([end for end, _ in ends], gap, y.start + 4), ends, strict=True):
+        leader = f"M{_n(x.end + 3)} {_n(end)}L{_n(x.end + 12)} {_n(place)}"
+        parts.append(tag("path", {"class": f"leader {s.colour}", "d": leader}))
+        beside = {"class": f"end {s.colour}", "x": _n(x.end + 15), "y": _n(place + 3.5)}
+        parts.append(tag("text", beside, s.label))
+    return parts
+
+
+def _apart(places: Sequence[float], gap: float, limit: float) -> list[float]:
+    """Sorted places moved down until neighbours are a gap apart, then up as far as the limit asks."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap) if moved else place)
+    return [
+        min(place, limit - gap * i) for i, place in zip(range(len(moved) - 1, -1, -1), moved, strict=True)
+    ]
+
+
+def _svg(
+    size: tuple[int, int],
+    kind: str,
+    describe: str,
+    parts: Sequence[object],
+    data: dict[str, object] | None = None,
+) -> Markup:
+    words = {"class": kind, "viewBox": f"0 0 {size[0]} {size[1]}", "role": "img", "aria-label": describe}
+    return tag("svg", {**words, **(data or {})}, *parts)
+
+
+def _n(value: float) -> str:
+    """A coordinate: a twentieth of a pixel is finer than print."""
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,105 @@
+"""What the recorded quantities are called, which way is better, and what is known of them beforehand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import variance
+from typing import Any, NamedTuple
+
+from .draw import Reference
+from .read import Spread, number
+
+PERFECT = 1 - math.exp(-4.5)
+"""The share of a plane Gaussian within three standard deviations: .98889, and not the .9973 of the line."""
+
+
+class Measure(NamedTuple):
+    """better: 1 where more is better, -1 where less is, 0 where neither. low, high: natural ends."""
+
+    label: str
+    better: int = 0
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+MEASURES = {
+    "modes": Measure("Modes found", 1, 0, None, "modes with at least one high-quality sample"),
+    "high_quality": Measure("High quality", 1, 0, 1, "share of samples within 3σ of a mode"),
+    "reverse_kl": Measure("Reverse KL", -1, 0, None, "from the share of each mode to the truth"),
+    "w1": Measure("W₁", -1, 0, None, "exact, by optimal assignment"),
+    "sliced_w1": Measure("Sliced W₁", -1, 0, None, "mean over projections on lines"),
+    "critic_w1": Measure("W₁ by the critic", 0, None, None, "the critic’s own estimate"),
+    "fd": Measure("Fréchet distance", -1, 0, None, "between features"),
+    "kd": Measure("Kernel distance", -1, None, None, "between features"),
+    "precision": Measure("Precision", 1, 0, 1),
+    "recall": Measure("Recall", 1, 0, 1),
+    "density": Measure("Density", 1, 0),
+    "coverage": Measure("Coverage", 1, 0, 1),
+    "p": Measure("Precision", 1, 0),
+    "ndcg": Measure("NDCG", 1, 0),
+    "map": Measure("MAP", 1, 0),
+    "mrr": Measure("MRR", 1, 0),
+    "seconds": Measure("Seconds", -1, 0, None, "of training, all seeds together"),
+}
+
+SIGNALS: Sequence[tuple[str, Mapping[str, str]]] = (
+    ("Critic value", {"critic_value": ""}),
+    ("Generator loss", {"generator_loss": ""}),
+    ("Penalty", {"penalty": ""}),
+    ("Discriminator", {"d_real": "D(real)", "d_fake": "D(fake)"}),
+    ("Gradient norms", {"critic_gradient": "critic", "generator_gradient": "generator"}),
+    ("Saturation", {"saturation_minimax": "minimax", "saturation_non_saturating": "non-saturating"}),
+    ("Lipschitz estimate", {"lipschitz": ""}),
+    ("Samples per second", {"samples_per_second": ""}),
+)
+"""The panels of the training signals: a title, and the records drawn in it with their labels."""
+
+UNDECIDED = Reference(0.5, "undecided")
+"""D where the critic cannot tell: both curves meet here at the optimum."""
+
+
+def measure(name: str) -> Measure:
+    """What is known of a metric; ``ndcg@5`` is read as ``ndcg`` at 5; an unknown name labels itself."""
+    stem, at, k = name.partition("@")
+    known = MEASURES.get(stem)
+    if known is None:
+        return Measure(name.replace("_", " "))
+    return known._replace(label=f"{known.label} @ {k}") if at else known
+
+
+def ordered(names: set[str]) -> list[str]:
+    """Known metrics in the order of the table above, then the others by name."""
+    ranks = {name: i for i, name in enumerate(MEASURES)}
+    return sorted(names, key=lambda name: (ranks.get(name.partition("@")[0], len(ranks)), name))
+
+
+def references(name: str, provenance: Mapping[str, Any], shape: Any) -> list[Reference]:
+    """What a metric is worth to a sampler without fault, where that is known."""
+    total = number(provenance.get("modes_total"))
+    if name == "modes" and total:
+        return [Reference(total, "every mode")]
+    if name == "high_quality" and shape in (None, [2]):
+        return [Reference(PERFECT, "perfect sampler")]
+    return []
+
+
+def standing(cells: Sequence[Spread], better: int) -> list[str]:
+    """``best`` for the best means, ``close`` for those within two standard errors of the best, else nothing.
+
+    The standard error is of the difference of two means over independent seeds, from the members' own values.
+    """
+    means = [cell.mean for cell in cells if cell.mean is not None]
+    if not better or len(means) < 2:
+        return [""] * len(cells)
+    top = max(means, key=lambda mean: better * mean)
+    best = next(cell for cell in cells if cell.mean == top)
+    return ["best" if cell.mean == top else "close" if _close(cell, best) else "" for cell in cells]
+
+
+def _close(a: Spread, b: Spread) -> bool:
+    if a.mean is None or b.mean is None or min(len(a.defined), len(b.defined)) < 2:
+        return False
+    error = sum(variance(one.defined) / len(one.defined) for one in (a, b))
+    return (a.mean - b.mean) ** 2 <= 4 * error

@@ -1,0 +1,277 @@
+"""Facts of runs on disk, as frozen data.
+
+A run may still be training, or have died in the middle of a line. What is missing or cannot be read becomes a
+sentence in `Run.absent`; only a path that is no run at all, or whose ``run.json`` is broken, is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+LARGEST = 3.4e38  # of float32, in which games are played: beyond it a record is as undefined as nan
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One quantity over the members of a population; None where undefined."""
+
+    mean: float | None
+    std: float | None = None
+    members: tuple[float | None, ...] = ()
+
+    @property
+    def defined(self) -> list[float]:
+        """The members' values that exist; the mean alone where members were not recorded."""
+        values = self.members or (self.mean,)
+        return [value for value in values if value is not None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The metrics of one step."""
+
+    step: int
+    metrics: Mapping[str, Spread]
+    provenance: Facts
+
+
+@dataclass(frozen=True)
+class Picture:
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory. ``facts`` is run.json; ``log`` and ``judged`` hold one entry per step, in order."""
+
+    path: Path
+    facts: Facts
+    log: tuple[Facts, ...] = ()
+    judged: tuple[Judged, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.facts.get("paper") or self.path.resolve().name)
+
+    @property
+    def data(self) -> str | None:
+        data = self.facts.get("data")
+        name = data.get("name") if isinstance(data, Mapping) else data
+        return None if name is None else str(name)
+
+    @property
+    def steps(self) -> int | None:
+        """The steps that were asked for."""
+        return whole(self.facts.get("steps"))
+
+    @property
+    def seeds(self) -> int | None:
+        return whole(self.facts.get("seeds"))
+
+    @property
+    def reached(self) -> int | None:
+        """The last step of which anything was recorded."""
+        steps = [row["step"] for row in self.log] + [judged.step for judged in self.judged]
+        return max(steps, default=None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A paper in a comparison. run: None where its directory is missing."""
+
+    label: str
+    metrics: Mapping[str, Spread]
+    run: Run | None = None
+    seconds: float | None = None
+    diverged: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Papers on the same data. ``steps`` and ``seeds`` are None where the papers do not share them."""
+
+    rows: tuple[Row, ...]
+    data: str | None = None
+    steps: int | None = None
+    seeds: int | None = None
+    absent: tuple[str, ...] = field(default=())
+
+
+def directory(path: Path) -> Run | Comparison:
+    """The run or comparison at ``path``. Raises ValueError where it is neither."""
+    if (path / "compare.json").is_file():
+        return comparison(path)
+    if (path / "run.json").is_file():
+        return run(path)
+    raise ValueError(f"{path} is neither a run (no run.json) nor a comparison (no compare.json)")
+
+
+def run(path: Path) -> Run:
+    """The run directory at ``path``; raises ValueError where its run.json is not a JSON object."""
+    facts = _document(path / "run.json")
+    log, lost = _lines(path / "log.jsonl")
+    metrics, lost_too = _lines(path / "metrics.jsonl")
+    pictures = _pictures(path / "samples")
+    absent = [*lost, *lost_too]
+    if not pictures:
+        absent.append("No pictures of samples yet: samples/ holds none.")
+    return Run(path, facts, log, tuple(_judged(row) for row in metrics), pictures, tuple(absent))
+
+
+def comparison(path: Path) -> Comparison:
+    """The comparison directory at ``path``, with its runs; raises ValueError where a document is broken."""
+    facts = _document(path / "compare.json")
+    rows, absent = [], []
+    entries = [entry for entry in facts.get("rows") or () if isinstance(entry, Mapping)]
+    papers = [str(entry.get("paper") or entry.get("run")) for entry in entries]
+    places = [path / str(entry.get("run") or paper) for entry, paper in zip(entries, papers, strict=True)]
+    for entry, label, place in zip(entries, _distinct(papers, places), places, strict=True):
+        played = run(place) if (place / "run.json").is_file() else None
+        if played is None:
+            absent.append(
+                f"The run of {label} is not in {place.name}/: only its row in compare.json is shown."
+            )
+        metrics = _metrics(entry.get("metrics")) or _last(played)
+        rows.append(
+            Row(label, metrics, played, number(entry.get("seconds")), whole(entry.get("diverged")) or 0)
+        )
+    if not rows:
+        absent.append("This comparison holds no rows yet.")
+    data = facts.get("data")
+    name = data.get("name") if isinstance(data, Mapping) else data
+    return Comparison(
+        tuple(rows),
+        None if name is None else str(name),
+        whole(facts.get("steps")),
+        whole(facts.get("seeds")),
+        tuple(absent),
+    )
+
+
+def side_by_side(runs: Sequence[Run]) -> list[Comparison]:
+    """Comparisons of runs that were trained apart, one for each data set that two or more of them share."""
+    groups: dict[str, list[Run]] = {}
+    for one in runs:
+        data = one.facts.get("data")
+        mark = data.get("fingerprint") if isinstance(data, Mapping) else None
+        groups.setdefault(str(mark or one.data), []).append(one)
+    return [
+        _gathered(group) for group in groups.values() if len(group) > 1 and any(one.judged for one in group)
+    ]
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """The runs' papers, with the directory beside those that occur twice."""
+    return _distinct([one.name for one in runs], [one.path for one in runs])
+
+
+def _distinct(names: Sequence[str], places: Sequence[Path]) -> list[str]:
+    return [
+        name if names.count(name) == 1 else f"{name} ({place.resolve().name})"
+        for name, place in zip(names, places, strict=True)
+    ]
+
+
+def _gathered(runs: list[Run]) -> Comparison:
+    rows = [Row(label, _last(one), one) for label, one in zip(labels(runs), runs, strict=True)]
+    return Comparison(
+        tuple(rows),
+        runs[0].data,
+        _shared(one.steps for one in runs),
+        _shared(one.seeds for one in runs),
+    )
+
+
+def _shared(values: Iterable[int | None]) -> int | None:
+    seen = set(values)
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _last(played: Run | None) -> Mapping[str, Spread]:
+    return played.judged[-1].metrics if played and played.judged else {}
+
+
+def number(value: Any) -> float | None:
+    """A finite float, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and abs(value) <= LARGEST else None
+
+
+def whole(value: Any) -> int | None:
+    value = number(value)
+    return None if value is None else int(value)
+
+
+def _document(path: Path) -> Facts:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(facts, Mapping):
+        raise ValueError(f"{path} holds no JSON object")
+    return facts
+
+
+def _lines(path: Path) -> tuple[tuple[Facts, ...], list[str]]:
+    """The objects of a JSON-lines file in order of step, and sentences about what could not be read.
+
+    A resumed run may have written a step twice: the later line counts.
+    """
+    if not path.is_file():
+        return (), [f"{path.name} is not there yet."]
+    rows: dict[int, Facts] = {}
+    lost = 0
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            rows[int(row["step"])] = row
+        except (ValueError, KeyError, TypeError, OverflowError):
+            lost += 1
+    sentences = [] if rows else [f"{path.name} holds no step yet."]
+    if lost:
+        lines = "1 line" if lost == 1 else f"{lost} lines"
+        sentences.append(
+            f"{lines} of {path.name} could not be read, as after a crash in the middle of a line."
+        )
+    return tuple({**rows[step], "step": step} for step in sorted(rows)), sentences
+
+
+def _judged(row: Facts) -> Judged:
+    provenance = row.get("provenance")
+    return Judged(
+        row["step"], _metrics(row.get("metrics")), provenance if isinstance(provenance, Mapping) else {}
+    )
+
+
+def _metrics(facts: Any) -> dict[str, Spread]:
+    return {str(name): _spread(fact) for name, fact in facts.items()} if isinstance(facts, Mapping) else {}
+
+
+def _spread(fact: Any) -> Spread:
+    if not isinstance(fact, Mapping):
+        return Spread(number(fact))
+    members = fact.get("per_member")
+    values = tuple(number(value) for value in members) if isinstance(members, list) else ()
+    return Spread(number(fact.get("mean")), number(fact.get("std")), values)
+
+
+def _pictures(folder: Path) -> tuple[Picture, ...]:
+    found = []
+    for path in folder.glob("step-*.png") if folder.is_dir() else ():
+        if (match := re.fullmatch(r"step-(\d+)\.png", path.name)) and path.stat().st_size:
+            found.append(Picture(int(match[1]), path))
+    return tuple(sorted(found, key=lambda picture: picture.step))

@@ -1,0 +1,1 @@
+"""Four papers as plain training loops: autograd, torch.optim, mutation, no ganzfeld."""
