@@ -59,7 +59,7 @@ def train(
     """Train a paper, or any crossing of objective, constraint and network."""
     from . import data as datas
     from . import run as runs
-    from .progress import Progress
+    from .progress import shown
 
     rows = datas.load(data, seed, valid, test)
     if size is not None and len(rows.shape) == 1:
@@ -73,7 +73,7 @@ def train(
     if dry_run:
         _show(runs.describe(paper, data, rows, **asked))
         return
-    with Progress(steps) as tell:
+    with shown(steps) as tell:
         run = runs.train(paper, data, out=out, resume=resume, tell=tell, **asked)
     if os.environ.get("RANK", "0") == "0":
         _say(f"saved in {run.directory}; try: ganzfeld sample {run.directory} --n 100 --out samples.png")
@@ -186,7 +186,7 @@ def demo(out: Annotated[Path, typer.Option("--out", help="where runs and report 
 
 
 # typer brings its own copy of click, and exports the usage errors but not their base
-USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def _settings(pairs: list[str] | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import record, report
 from .comparison import compare
-from .progress import Progress
+from .progress import shown
 from .run import train
 
 Say = Callable[[str], None]
@@ -25,15 +25,14 @@ class Part(NamedTuple):
     papers: tuple[str, ...]
     seeds: int
     steps: int
-    settings: dict[str, str]
 
 
-SMALL = {"width": "64", "batch_size": "128"}
 PARTS = (
-    Part("ring8", "ring8", ("ns-gan", "wgan-gp", "r3gan", "wgan"), 3, 1_600, SMALL),
-    Part("grid25", "grid25", ("ns-gan", "r3gan"), 2, 2_400, SMALL),
+    Part("ring8", "ring8", ("ns-gan", "sngan", "wgan-gp", "r3gan"), 2, 1_600),
+    Part("grid25", "grid25", ("sngan", "r3gan"), 2, 2_400),
 )
-DIGITS = {"paper": "ns-gan", "data": "digits", "steps": 3_000}
+DIGITS_STEPS = 2_000
+JOBS = 2
 
 
 def play(out: Path, say: Say) -> Path:
@@ -44,13 +43,10 @@ def play(out: Path, say: Say) -> Path:
             say(f"{part.data}: done before")
             continue
         say(f"{part.data}: {', '.join(part.papers)}, {part.seeds} seeds, {part.steps} steps")
-        compare(
-            part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, settings=part.settings, resume=True,
-            say=say,
-        )  # fmt: skip
+        compare(part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, jobs=JOBS, resume=True, say=say)
     digits = out / "digits"
-    with Progress(int(DIGITS["steps"]), "digits") as tell:
-        train(**DIGITS, out=digits, resume=True, tell=tell)  # type: ignore[arg-type]
+    with shown(DIGITS_STEPS, "digits") as tell:
+        train("ns-gan", "digits", out=digits, steps=DIGITS_STEPS, resume=True, tell=tell)
     page = report.write([*(out / part.folder for part in PARTS), digits], out / "report.html", "Ganzfeld: the demo")
     say(f"""
 the report: {page.resolve()}

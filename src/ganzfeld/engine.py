@@ -41,7 +41,8 @@ WORTH = 150_000  # turns of one game after which compiling has paid for itself
 class Source(Protocol):
     """What the engine reads of a data set."""
 
-    rows: int
+    @property
+    def rows(self) -> int: ...
 
     def take(self, rows: Tensor) -> Tensor: ...
 

@@ -61,7 +61,8 @@ class Turns:
     def __call__(self, step: int) -> tuple[Role, ...]:
         """The roles that play in step 0, 1, ..."""
         warm = self.warm and (step < self.warm_steps or (self.warm_every and step % self.warm_every == 0))
-        return ("critic",) * (self.warm if warm else self.critic) + ("generator",)
+        roles: list[Role] = ["critic"] * (self.warm if warm else self.critic)
+        return (*roles, "generator")
 
 
 def constant(progress: float) -> float:

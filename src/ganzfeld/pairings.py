@@ -12,6 +12,7 @@ from torch import nn
 
 from . import constraints as c
 from . import networks
+from .draws import Role
 from .objectives import Objective
 from .rules import Rule
 
@@ -21,12 +22,13 @@ class Doubtful(UserWarning):
 
 
 def check(
-    objective: Objective, constraints: Sequence[c.Constraint], critic: nn.Module, rules: Mapping[str, Rule]
+    objective: Objective, constraints: Sequence[c.Constraint], critic: nn.Module, rules: Mapping[Role, Rule]
 ) -> None:
     """Raises ValueError for the impossible, warns `Doubtful` for the doubtful."""
     mixing = networks.mixes_samples(critic)
-    if missing := {"critic", "generator"} - set(rules):
-        raise ValueError(f"a game needs a rule for the {missing.pop()}")
+    for role in ("critic", "generator"):
+        if role not in rules:
+            raise ValueError(f"a game needs a rule for the {role}")
     if isinstance(critic, networks.Critic) and critic.scores == objective.features:
         raise ValueError(
             "this objective compares features [B, m]: build the critic with head='features'"

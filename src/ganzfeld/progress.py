@@ -13,7 +13,7 @@ SHOWN = ("modes", "high_quality", "w1", "fd")
 
 
 @contextlib.contextmanager
-def Progress(steps: int, title: str = "training") -> Iterator[Tell]:  # noqa: N802
+def shown(steps: int, title: str = "training") -> Iterator[Tell]:
     """A teller for `train`, shown while the block runs."""
     if not sys.stderr.isatty():
         yield lambda event, step, facts: _line(event, step, steps, facts, title)

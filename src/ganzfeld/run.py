@@ -208,6 +208,9 @@ class Run:
 class Restore(nn.Module):
     """Network units to the data's."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, units: Units):
         super().__init__()
         self.register_buffer("shift", units.shift.clone())
@@ -326,17 +329,14 @@ def _planned(paper: str | Game, data: str | Data, **asked: Any) -> Plan:
 class Loop:
     """The loop of one run: plays, watches, judges, saves, until the end or a signal."""
 
-    def __init__(self, plan, game, data, directory, ranks, keep_going, tell):
-        self.plan: Plan = plan
-        self.game: Game = game
-        self.data: Data = data
-        self.directory: Path = directory
-        self.ranks: Ranks = ranks
-        self.keep_going: bool = keep_going
-        self.tell: Tell = tell
-        self.dead: set[int] = set()
-        self.said: set[tuple[str, int]] = set()
-        self.seconds = 0.0
+    def __init__(self, plan: Plan, game: Game, data: Data, directory: Path, ranks: Ranks, keep_going: bool, tell: Tell):
+        self.plan, self.game, self.data, self.directory = plan, game, data, directory
+        self.ranks, self.keep_going, self.tell = ranks, keep_going, tell
+        self.dead: set[int] = set()  # members frozen at their last finite state
+        self.said: set[tuple[str, int]] = set()  # warnings that were told
+        self.seconds = 0.0  # of playing alone
+        self.logged = (0, 0.0)  # step and seconds of the last line
+        self.found: record.Checkpoint | None = None  # what is resumed
 
     @property
     def writes(self) -> bool:
@@ -349,9 +349,9 @@ class Loop:
         step = self._open(facts, resume)
         self.ranks.any(False)  # all have read the directory before one writes to it
         self.engine = Engine(self.game, self.data, self.plan.members, self.plan.steps, mode, self.ranks)
-        if step:
-            assert self._found is not None
-            self.engine.load(self._found.states)
+        self.logged = (step, 0.0)
+        if self.found:
+            self.engine.load(self.found.states)
         else:
             self.engine.start()
         if self.writes:
@@ -410,7 +410,6 @@ class Loop:
 
     def _open(self, facts: Mapping[str, Any], resume: bool) -> int:
         """The step to begin at, from what the directory holds."""
-        self._found = None
         here = (self.directory / "run.json").exists()
         if here and not resume:
             raise ValueError(f"{self.directory} already holds a run: go on with --resume, or choose another directory")
@@ -419,15 +418,15 @@ class Loop:
         old = record.read_json(self.directory / "run.json")
         if old.get("identity") != self._identity:
             raise ValueError(f"{self.directory} holds another run: {_difference(old, facts)}")
-        self._found = record.newest_checkpoint(self.directory, [self._template] * self.plan.seeds, self._identity)
-        if self._found is None:
+        self.found = record.newest_checkpoint(self.directory, [self._template] * self.plan.seeds, self._identity)
+        if self.found is None:
             return 0
-        _loudly(self._found)
-        if self._found.step > self.plan.steps:
+        _loudly(self.found)
+        if self.found.step > self.plan.steps:
             raise ValueError(
-                f"{self.directory} has already played {self._found.step} steps, more than {self.plan.steps}"
+                f"{self.directory} has already played {self.found.step} steps, more than {self.plan.steps}"
             )
-        return self._found.step
+        return self.found.step
 
     def _facts(self) -> dict[str, Any]:
         """run.json: what was asked and resolved, so that the run can be opened without data or configuration."""
@@ -501,9 +500,8 @@ class Loop:
             members.append({**last, **facts})
             for cause, text in watch.warnings(self.game, facts, last).items():
                 warned += self._warn(step, i, cause, text)
-        played = step - getattr(self, "_logged", (0, 0.0))[0]
-        took = self.seconds - getattr(self, "_logged", (0, 0.0))[1]
-        self._logged = (step, self.seconds)
+        played, took = step - self.logged[0], self.seconds - self.logged[1]
+        self.logged = (step, self.seconds)
         speed = played * self.game.batch_size * len(states) / took if took > 0 else math.nan
         mean = {name: _mean([m[name] for m in members]) for name in members[0]}
         line = {

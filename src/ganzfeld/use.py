@@ -104,7 +104,7 @@ def table(judged: Mapping[str, Any]) -> None:
     )
 
 
-LISTS = {
+LISTS: dict[str, Mapping[str, Any]] = {
     "papers": papers.TABLE,
     "data": data.TABLE,
     "objectives": objectives.TABLE,

@@ -70,7 +70,7 @@ class Data:
 
     def replaced(self, **parts: Tensor) -> Data:
         """The same with other validation or test rows."""
-        return replace(self, **parts)
+        return replace(self, **parts)  # type: ignore[arg-type]
 
     @property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     x, y = x.double(), y.double()
     if not (torch.isfinite(x).all() and torch.isfinite(y).all()):
         return float("nan")
-    return gaussian_frechet(x.mean(0), torch.cov(x.T).atleast_2d(), y.mean(0), torch.cov(y.T).atleast_2d())
+    return gaussian_frechet(x.mean(0), torch.atleast_2d(torch.cov(x.T)), y.mean(0), torch.atleast_2d(torch.cov(y.T)))
 
 
 def gaussian_frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:

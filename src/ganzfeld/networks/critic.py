@@ -39,11 +39,11 @@ class Critic(nn.Module):
         super().__init__()
         self.features = features
         self.scores = head != "features"
-        self.head: nn.Module = {
-            "score": lambda: nn.Linear(width, 1),
-            "features": nn.Identity,
-            "bilinear": lambda: Bilinear(width, min(rank, width)),
-        }[head]()
+        self.head: nn.Module = nn.Identity()
+        if head == "score":
+            self.head = nn.Linear(width, 1)
+        elif head == "bilinear":
+            self.head = Bilinear(width, min(rank, width))
 
     def forward(self, *samples: Tensor) -> Tensor:
         out = self.head(self.features(*samples))

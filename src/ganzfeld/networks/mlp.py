@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -35,7 +36,7 @@ class MLP:
 
     width: int = 128
     depth: int = 3
-    latent: int = 2
+    latent: int | None = None
     activation: Activation = "relu"
     norm: Norm = "none"
     critic_norm: Norm = "none"
@@ -43,16 +44,21 @@ class MLP:
     rank: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "latent", "rank"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("width", "depth", "latent", "rank", "features"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+
+    def latent_of(self, shape: tuple[int, ...]) -> int:
+        """The dimension of z: the samples' own, at most 32, unless it was given."""
+        return self.latent or min(32, math.prod(shape))
 
     def pair(self, shape: tuple[int, ...], head: Head = "score") -> tuple[nn.Module, Critic]:
         """The two modules for samples of a shape [d]."""
         (dimension,) = shape
         hidden = [self.width] * self.depth
         generator = nn.Sequential(
-            *_layers([self.latent, *hidden], self.activation, self.norm),
+            *_layers([self.latent_of(shape), *hidden], self.activation, self.norm),
             nn.Linear(hidden[-1], dimension),
         )
         top = self.features or self.width

@@ -12,7 +12,7 @@ from ..networks import MLP, Head
 from ..objectives import Objective
 from ..rules import Rule
 
-HALF_LIFE = 25_000  # samples: a hundred turns of 256, short beside any run
+HALF_LIFE = 25_000  # samples: two hundred turns of 128, short beside any run
 
 
 class Shaped(Protocol):
@@ -32,7 +32,7 @@ def play(
     constraints: tuple[Constraint, ...] = (),
     schedule: Callable[[int], tuple] = Turns(),
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
     head: Head | None = None,
     citation: str,
@@ -42,7 +42,7 @@ def play(
     pair = networks.pair(data.shape, head)
     return Game(
         objective=objective,
-        draw=Generate(networks.latent),
+        draw=Generate(networks.latent_of(data.shape)),
         generators={"generator": pair[0]},
         critic=pair[1],
         rules={"critic": critic, "generator": generator or critic},

@@ -21,7 +21,7 @@ def dragan(
     weight: float = 0.1,
     spread: float = 0.5,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The non-saturating game under the penalty of DRAGAN."""

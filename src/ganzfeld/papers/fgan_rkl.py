@@ -20,9 +20,9 @@ def fgan_rkl(
     *,
     rate: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
-    alternative: bool = True,
+    alternative: bool = False,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The reverse Kullback-Leibler game."""

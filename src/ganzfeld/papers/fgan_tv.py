@@ -20,7 +20,7 @@ def fgan_tv(
     betas: tuple[float, float] = (0.0, 0.99),
     alternative: bool = True,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The total variation game."""

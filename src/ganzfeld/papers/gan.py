@@ -20,7 +20,7 @@ def gan(
     rate: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The minimax game."""

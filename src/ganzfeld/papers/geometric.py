@@ -2,7 +2,7 @@
 
 Hinge, an SVM's weight decay on the last layer only (C = 1 in the authors' code), the features' weights clipped, the
 generator along the normal. The authors' toy: RMSprop at 1e-3, batch 500, latent 4, 3 x 128. Changed on the plane:
-Adam (0, .99), batch 256, the box.
+Adam (0, .99), batch 128, the box.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def geometric(
     cost: float = 1.0,
     bound: float = 1.0,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The support-vector game."""

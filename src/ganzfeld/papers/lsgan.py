@@ -1,6 +1,6 @@
 """Least squares, Mao et al. 2017 (LSGAN), eq. 9: targets 0, 1, 1.
 
-The paper's pictures: Adam 1e-3 with beta1 = .5 (LSUN), batch 64. On the plane: Adam (0, .99), batch 256.
+The paper's pictures: Adam 1e-3 with beta1 = .5 (LSUN), batch 64. On the plane: Adam (0, .99), batch 128.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def lsgan(
     rate: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The least-squares game."""

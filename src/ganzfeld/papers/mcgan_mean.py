@@ -23,7 +23,7 @@ def mcgan_mean(
     bound: float = 0.1,
     critic_turns: int = 5,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The mean-matching game."""

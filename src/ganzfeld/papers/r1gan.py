@@ -20,7 +20,7 @@ def r1gan(
     betas: tuple[float, float] = (0.0, 0.99),
     gamma: float = 0.1,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The R1 game."""

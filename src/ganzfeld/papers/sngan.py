@@ -23,7 +23,7 @@ def sngan(
     critic_turns: int = 1,
     norm: float = 2.0,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The spectrally normalised game; ``payoff`` is hinge or non-saturating."""

@@ -24,7 +24,7 @@ def wgan(
     warm_steps: int = 25,
     warm_every: int = 500,
     pace: str = "linear",
-    batch_size: int = 256,
+    batch_size: int = 128,
     half_life: float = HALF_LIFE,
 ) -> Game:
     """The clipped Wasserstein game."""

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from . import draw, words
 from .draw import Axis, Series
-from .measures import SIGNALS, UNDECIDED, Measure, measure, ordered, references, standing
+from .measures import SIGNALS, Measure, Signal, measure, ordered, references, standing
 from .read import Comparison, Facts, Picture, Row, Run, Spread, labels, number, side_by_side
 
 Content = Mapping[str, Any]
@@ -77,7 +77,8 @@ def _headline(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> tuple[s
         return f"{run.name} on {run.data}" if run.data else run.name, words.story(run)
     rows = [row for comparison in comparisons for row in comparison.rows]
     papers = words.counted(len(rows), "paper") if len(comparisons) == 1 and len(runs) <= len(rows) else None
-    data = sorted({thing.data for thing in (*comparisons, *runs) if thing.data})
+    names = {comparison.data for comparison in comparisons} | {run.data for run in runs}
+    data = sorted(name for name in names if name)
     where = f"{len(data)} data sets" if len(data) > 3 else words.listed(data) or "unnamed data"
     verdicts = [(one.data, words.verdict(one)) for one in comparisons]
     lead = " ".join(
@@ -117,6 +118,7 @@ def standings(comparison: Comparison) -> Content | None:
         "rows": [{"row": row, "colour": _colour(i)} for i, row in enumerate(rows)],
         "caption": caption,
         "diverged": any(row.diverged for row in rows),
+        "perfect": any(column["perfect"] for column in columns),
         "close": any(cell["mark"] == "close" for column in columns for cell in column["cells"]),
     }
 
@@ -134,7 +136,15 @@ def _column(name: str, cells: Sequence[Spread], rows: Sequence[Row]) -> Content:
         strip = draw.strip(cell.defined, cell.mean, axis, _colour(i), describe) if cell.defined else ""
         shown.append({"mean": mean, "std": std, "mark": mark, "strip": strip})
     ends = (words.human(low), words.human(high)) if values else ("", "")
-    return {"name": name, "what": what, "cells": shown, "ends": ends, "log": log}
+    judged = [(row.run.judged[-1].provenance, _shape(row.run)) for row in rows if row.run and row.run.judged]
+    perfect = next((r[0].value for r in (references(name, *facts) for facts in judged) if r), None)
+    return {
+        "what": what,
+        "cells": shown,
+        "ends": ends,
+        "log": log,
+        "perfect": "" if perfect is None else words.human(perfect),
+    }
 
 
 def race(comparison: Comparison) -> Content | None:
@@ -155,17 +165,14 @@ def race(comparison: Comparison) -> Content | None:
 
 def gallery(comparison: Comparison) -> Content | None:
     """The last picture of every paper."""
-    tiles = []
+    tiles: list[Content] = []
     for i, row in enumerate(comparison.rows):
         if row.run and row.run.pictures:
             last = row.run.pictures[-1]
-            best = next(
-                (n for n in ("w1", "sliced_w1", *ordered(set(row.metrics))) if n in row.metrics), None
-            )
-            note = f"{measure(best).label} {words.said(row.metrics[best])}" if best else ""
-            tiles.append(
-                {"i": i, "label": row.label, "frame": _frame(last), "note": note, "colour": _colour(i)}
-            )
+            name = words.telling(row.metrics)
+            note = f"{measure(name).label} {words.said(row.metrics[name])}" if name else ""
+            tile = {"i": i, "label": row.label, "frame": _frame(last), "note": note, "colour": _colour(i)}
+            tiles.append(tile)
     if not tiles:
         return None
     when = words.between(sorted({tile["frame"]["step"] for tile in tiles}))
@@ -200,7 +207,7 @@ def opening(run: Run) -> Content | None:
 
 def _figures(run: Run) -> list[Content]:
     """The last numbers, each beside what a sampler without fault would reach, where that is known."""
-    figures = []
+    figures: list[Content] = []
     last = run.judged[-1].metrics if run.judged else {}
     for name in ordered(set(last)):
         mean, std = words.spread(last[name])
@@ -212,13 +219,7 @@ def _figures(run: Run) -> list[Content]:
 
 def warned(run: Run) -> Content | None:
     """What the run warned of, each warning once, with its steps."""
-    steps: dict[str, list[int]] = {}
-    for row in run.log:
-        warnings = row.get("warnings")
-        for text in warnings if isinstance(warnings, list) else ():
-            steps.setdefault(str(text), []).append(row["step"])
-    warnings = [{"text": text, "when": words.between(when)} for text, when in steps.items()]
-    return {"warnings": warnings} if warnings else None
+    return {"warnings": words.once(run.warnings)} if run.warnings else None
 
 
 def metrics(run: Run) -> Content | None:
@@ -229,42 +230,37 @@ def metrics(run: Run) -> Content | None:
     several = _population(run)
     lines = words.bands(several, "± 1 standard deviation")
     thin = " Thin lines: each seed." if 1 < several <= MEMBERS else ""
-    proof = "; ".join(f"{key} {value}" for key, value in words.flat(run.judged[-1].provenance))
-    proof = f" Judged with {proof}." if proof else ""
     return {
         "panels": [_metric_panel(name, [_judged_line(run, name)], run) for name in names],
-        "caption": f"{words.seeds(run)} {lines}{thin} {words.judged_at([run])}{proof}",
+        "caption": f"{words.seeds(run)} {lines}{thin} {words.judged_at([run])}{words.judged_with(run)}",
     }
 
 
 def signals(run: Run) -> Content | None:
-    """What the log recorded, as small multiples; records that `SIGNALS` does not know get a panel each."""
-    known = {name for _, names in SIGNALS for name in names} | {"step", "seconds"}
-    others = sorted({key for row in run.log for key in row if number(row[key]) is not None} - known)
+    """What the log recorded, as small multiples."""
     panels = []
-    for title, names in (*SIGNALS, *((name.replace("_", " "), {name: ""}) for name in others)):
-        lines = [_logged_line(run, name, label) for name, label in names.items()]
-        lines = [line for line in lines if any(value is not None for value in line.y)]
+    for signal in (*SIGNALS, *_unknown(run)):
+        lines = [_logged_line(run, name, label) for name, label in signal.records.items()]
+        lines = [line for line in lines if any(line.y)]  # a penalty of nothing is zero throughout
         if lines:
-            panels.append(_signal_panel(title, lines))
+            panels.append(_signal_panel(signal, lines))
     if not panels:
         return None
     several = max(len(values) for row in run.log for values in ([], *_members(row).values()))
-    lines = words.bands(several, "from the lowest seed to the highest")
+    how = words.bands(several, "from the lowest seed to the highest")
     logged = words.between([row["step"] for row in run.log])
-    caption = f"{words.seeds(run)} {lines} Logged at {logged}. An arrow marks values beyond the axis."
+    caption = f"{words.seeds(run)} {how} Logged at {logged}. An arrow marks values beyond the axis."
     return {"panels": panels, "caption": caption}
 
 
 def setup(run: Run) -> Content | None:
     """The resolved configuration, the command that reproduces the run, and the paper to cite."""
     facts = {key: value for key, value in run.facts.items() if key not in ("format", "command", "citation")}
-    groups = {"run": {key: value for key, value in facts.items() if not isinstance(value, Mapping)}}
-    groups |= {key: value for key, value in facts.items() if isinstance(value, Mapping)}
+    plain = {key: value for key, value in facts.items() if not isinstance(value, Mapping)}
+    groups = [("run", plain), *((key, value) for key, value in facts.items() if isinstance(value, Mapping))]
+    tables = [(name.replace("_", " "), list(words.flat(group))) for name, group in groups]
     return {
-        "groups": [
-            (name.replace("_", " "), list(words.flat(group))) for name, group in groups.items() if group
-        ],
+        "groups": [(name, rows) for name, rows in tables if rows],
         "command": str(run.facts.get("command") or ""),
         "citation": str(run.facts.get("citation") or ""),
     }
@@ -287,13 +283,24 @@ def _metric_panel(
     return {"title": what.label, "note": note, "better": what.better, "legend": (), "drawing": drawing}
 
 
-def _signal_panel(title: str, lines: Sequence[Series]) -> Content:
-    lines = [line._replace(colour="second" if i else "") for i, line in enumerate(lines)]
-    probable = title == "Discriminator"
-    known, low, high = ([UNDECIDED], 0, 1) if probable else ([], None, None)
-    drawing = draw.chart(lines, _described(title, lines), known, low, high, size=(280, 150))
+def _unknown(run: Run) -> Iterator[Signal]:
+    """Panels of the records that no signal knows, those that share a name before the first dot together."""
+    known = {"step", "seconds", *(name for signal in SIGNALS for name in signal.records)}
+    groups: dict[str, dict[str, str]] = {}
+    for name in sorted({name for row in run.log for name in row if number(row[name]) is not None} - known):
+        stem, _, rest = name.partition(".")
+        groups.setdefault(stem, {})[name] = rest
+    return (Signal(stem.replace("_", " "), records) for stem, records in groups.items())
+
+
+def _signal_panel(signal: Signal, lines: Sequence[Series]) -> Content:
+    several = len(lines) > 2 and signal not in SIGNALS
+    colours = [_colour(i) if several else "second" if i else "" for i in range(len(lines))]
+    lines = [line._replace(colour=colour) for line, colour in zip(lines, colours, strict=True)]
+    described = _described(signal.title, lines)
+    drawing = draw.chart(lines, described, signal.references, signal.low, signal.high, size=(280, 150))
     legend = [(line.label, line.colour) for line in lines]
-    return {"title": title, "note": "", "better": 0, "legend": legend, "drawing": drawing}
+    return {"title": signal.title, "note": "", "better": 0, "legend": legend, "drawing": drawing}
 
 
 def _described(title: str, lines: Sequence[Series]) -> str:

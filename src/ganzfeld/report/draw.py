@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -61,8 +61,9 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    while _multiple(first, step) > low:  # the quotients above are rounded
+    # the quotients are rounded: begin one mark inside the range, and go out as far as it takes
+    first, last = math.floor(low / step) + 1, math.ceil(high / step) - 1
+    while _multiple(first, step) > low:
         first -= 1
     while _multiple(last, step) < high:
         last += 1
@@ -125,7 +126,8 @@ def chart(
     if not values:
         return Markup("")
     if log:
-        marks = decades(values[0], values[-1])
+        near = [r.value for r in references if r.value > values[0] / 5]
+        marks = decades(min([values[0], *near]), max([values[-1], *near]))
         labels = [short(mark, mark) for mark in marks]
     else:
         marks = ticks(*_range(values, references, low, high), 5 if height > 180 else 4)
@@ -136,9 +138,9 @@ def chart(
     x = Axis(*_span(steps), left, width - right)
     y = Axis(marks[0], marks[-1], height - 24, 14, log)
     parts = [_grid(marks, labels, x, y), _steps(x, height - 24)]
-    inside = [_reference(r, x, y) for r in references if y.low <= r.value <= y.high]
-    inside += [part for s in series for part in _series(s, x, y)]
-    parts.append(_window(inside, x, y))
+    known = [_reference(r, x, y) for r in references if y.low <= r.value <= y.high]
+    curves = [part for s in series for part in _series(s, x, y)]
+    parts.append(_window([line for line, _ in known] + curves + [label for _, label in known], x, y))
     drawn = _sorted(v for s in series for line in (s.y, *s.members) for v in line)
     parts += [_beyond(drawn[-1], y, width - right, True), _beyond(drawn[0], y, 0, False)] if drawn else []
     if end_labels:
@@ -176,7 +178,7 @@ def field(size: tuple[int, int] = (1120, 84), dots: int = 900) -> Markup:
     return tag("svg", words, tag("path", {"d": "".join(marks)}))
 
 
-def tag(name: str, attributes: dict[str, object], *children: object) -> Markup:
+def tag(name: str, attributes: Mapping[str, object], *children: object) -> Markup:
     """An element; what is not markup already is escaped."""
     words = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in attributes.items())
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), words, Markup("").join(map(escape, children)))
@@ -222,12 +224,15 @@ def _stroke(points: Sequence[Point], x: Axis, y: Axis) -> str:
 
 
 def _band(xs: Sequence[float], low: Values, high: Values, x: Axis, y: Axis) -> str:
-    both = [(a, None if b is None or c is None else (b, c)) for a, b, c in zip(xs, low, high, strict=True)]
+    whole = [b is not None and c is not None for b, c in zip(low, high, strict=True)]
+    edges = [
+        _runs((a, b if both else None) for a, b, both in zip(xs, edge, whole, strict=True))
+        for edge in (high, low)
+    ]
     shapes = []
-    for run in _runs(both):  # type: ignore[arg-type]
-        below = thin([(a, b) for a, (b, _) in run])
-        above = thin([(a, c) for a, (_, c) in run])
-        shapes.append("M" + "L".join(f"{_n(x(a))} {_n(y(b))}" for a, b in [*above, *reversed(below)]) + "Z")
+    for above, below in zip(*edges, strict=True):
+        outline = [*thin(above), *reversed(thin(below))]
+        shapes.append("M" + "L".join(f"{_n(x(a))} {_n(y(b))}" for a, b in outline) + "Z")
     return "".join(shapes)
 
 
@@ -305,20 +310,22 @@ def _steps(x: Axis, base: float) -> Markup:
     return tag("g", {"class": "steps"}, *parts)
 
 
-def _reference(reference: Reference, x: Axis, y: Axis) -> Markup:
+def _reference(reference: Reference, x: Axis, y: Axis) -> tuple[Markup, Markup]:
+    """Its line, which lies below the curves, and its label, which lies above them."""
     height = y(reference.value)
     below = height - y.end < 14  # no room above the line; on the left, where curves have yet to rise
-    line = tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": _n(height), "y2": _n(height)})
+    ends = {"x1": _n(x.start), "x2": _n(x.end), "y1": _n(height), "y2": _n(height)}
     place = {"x": _n(x.start + 4), "y": _n(height + (13 if below else -5))}
-    return tag("g", {"class": "reference"}, line, tag("text", place, reference.label))
+    known = {"class": "reference"}
+    return tag("line", {**known, **ends}), tag("text", {**known, **place}, reference.label)
 
 
 def _window(parts: Sequence[Markup], x: Axis, y: Axis) -> Markup:
     """The parts, cut at the frame (an inner svg clips and needs no id), with room for strokes on its edge."""
-    left, top = x.start - 4, y.end - 4
-    width, height = x.end - x.start + 8, y.start - y.end + 5
-    box = {"x": left, "y": top, "width": width, "height": height, "viewBox": f"{left} {top} {width} {height}"}
-    return tag("svg", {key: value if key == "viewBox" else _n(value) for key, value in box.items()}, *parts)
+    left, top = _n(x.start - 4), _n(y.end - 4)
+    width, height = _n(x.end - x.start + 8), _n(y.start - y.end + 5)
+    view = f"{left} {top} {width} {height}"
+    return tag("svg", {"x": left, "y": top, "width": width, "height": height, "viewBox": view}, *parts)
 
 
 def _beyond(extreme: float, y: Axis, right: float, above: bool) -> Markup:
@@ -367,7 +374,7 @@ def _svg(
     kind: str,
     describe: str,
     parts: Sequence[object],
-    data: dict[str, object] | None = None,
+    data: Mapping[str, object] | None = None,
 ) -> Markup:
     words = {"class": kind, "viewBox": f"0 0 {size[0]} {size[1]}", "role": "img", "aria-label": describe}
     return tag("svg", {**words, **(data or {})}, *parts)

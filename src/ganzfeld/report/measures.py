@@ -44,20 +44,33 @@ MEASURES = {
     "seconds": Measure("Seconds", -1, 0, None, "of training, all seeds together"),
 }
 
-SIGNALS: Sequence[tuple[str, Mapping[str, str]]] = (
-    ("Critic value", {"critic_value": ""}),
-    ("Generator loss", {"generator_loss": ""}),
-    ("Penalty", {"penalty": ""}),
-    ("Discriminator", {"d_real": "D(real)", "d_fake": "D(fake)"}),
-    ("Gradient norms", {"critic_gradient": "critic", "generator_gradient": "generator"}),
-    ("Saturation", {"saturation_minimax": "minimax", "saturation_non_saturating": "non-saturating"}),
-    ("Lipschitz estimate", {"lipschitz": ""}),
-    ("Samples per second", {"samples_per_second": ""}),
-)
-"""The panels of the training signals: a title, and the records drawn in it with their labels."""
 
-UNDECIDED = Reference(0.5, "undecided")
-"""D where the critic cannot tell: both curves meet here at the optimum."""
+class Signal(NamedTuple):
+    """A panel of the training log. records: what is drawn in it, with labels; low, high: natural ends."""
+
+    title: str
+    records: Mapping[str, str]
+    low: float | None = None
+    high: float | None = None
+    references: Sequence[Reference] = ()
+
+
+SIGNALS = (
+    Signal("Critic value", {"critic_value": ""}),
+    Signal("Generator loss", {"generator_loss": ""}),
+    Signal("Penalty", {"penalty": ""}),
+    # both curves meet at 1/2 where the optimal critic cannot tell
+    Signal("Discriminator", {"d_real": "D(real)", "d_fake": "D(fake)"}, 0, 1, [Reference(0.5, "undecided")]),
+    Signal("Scores", {"score_real": "real", "score_fake": "fake"}),
+    Signal("Gradient norms", {"critic_gradient": "critic", "generator_gradient": "generator"}, 0),
+    Signal("Saturation", {"saturation_minimax": "minimax", "saturation_non_saturating": "non-saturating"}, 0),
+    Signal("Lipschitz estimate", {"lipschitz": ""}, 0),
+    Signal("Slope of the critic", {"slope_median": "median", "slope_q05": "5 %", "slope_q95": "95 %"}, 0),
+    Signal("Weights at the bound", {"share_at_bound": ""}, 0, 1),
+    Signal("Width of samples", {"spread": ""}, 0, None, [Reference(1, "as wide as the data")]),
+    Signal("Samples per second", {"samples_per_second": ""}, 0),
+)
+"""Records that are not named here get a panel each, or one for all that share a name before the first dot."""
 
 
 def measure(name: str) -> Measure:
@@ -76,13 +89,15 @@ def ordered(names: set[str]) -> list[str]:
 
 
 def references(name: str, provenance: Mapping[str, Any], shape: Any) -> list[Reference]:
-    """What a metric is worth to a sampler without fault, where that is known."""
+    """What a metric is worth to a sampler without fault: by theory, or as held-out rows of the data fare."""
     total = number(provenance.get("modes_total"))
     if name == "modes" and total:
         return [Reference(total, "every mode")]
     if name == "high_quality" and shape in (None, [2]):
         return [Reference(PERFECT, "perfect sampler")]
-    return []
+    perfect = provenance.get("perfect")
+    known = number(perfect.get(name)) if isinstance(perfect, Mapping) else None
+    return [] if known is None else [Reference(known, "held-out data")]
 
 
 def standing(cells: Sequence[Spread], better: int) -> list[str]:
@@ -91,7 +106,7 @@ def standing(cells: Sequence[Spread], better: int) -> list[str]:
     The standard error is of the difference of two means over independent seeds, from the members' own values.
     """
     means = [cell.mean for cell in cells if cell.mean is not None]
-    if not better or len(means) < 2:
+    if not better or len(set(means)) < 2:
         return [""] * len(cells)
     top = max(means, key=lambda mean: better * mean)
     best = next(cell for cell in cells if cell.mean == top)

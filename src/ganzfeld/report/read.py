@@ -51,13 +51,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory. ``facts`` is run.json; ``log`` and ``judged`` hold one entry per step, in order."""
+    """A run directory. facts: run.json; log, judged: an entry per step, in order; warnings: (step, text)."""
 
     path: Path
     facts: Facts
     log: tuple[Facts, ...] = ()
     judged: tuple[Judged, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    warnings: tuple[tuple[int, str], ...] = ()
     absent: tuple[str, ...] = ()
 
     @property
@@ -126,7 +127,8 @@ def run(path: Path) -> Run:
     absent = [*lost, *lost_too]
     if not pictures:
         absent.append("No pictures of samples yet: samples/ holds none.")
-    return Run(path, facts, log, tuple(_judged(row) for row in metrics), pictures, tuple(absent))
+    judged = tuple(_judged(row) for row in metrics)
+    return Run(path, facts, log, judged, pictures, tuple(_warnings([*log, *metrics])), tuple(absent))
 
 
 def comparison(path: Path) -> Comparison:
@@ -248,6 +250,11 @@ def _lines(path: Path) -> tuple[tuple[Facts, ...], list[str]]:
             f"{lines} of {path.name} could not be read, as after a crash in the middle of a line."
         )
     return tuple({**rows[step], "step": step} for step in sorted(rows)), sentences
+
+
+def _warnings(rows: Iterable[Facts]) -> list[tuple[int, str]]:
+    said = [(row["step"], row.get("warnings")) for row in rows]
+    return sorted({(step, str(text)) for step, texts in said if isinstance(texts, list) for text in texts})
 
 
 def _judged(row: Facts) -> Judged:

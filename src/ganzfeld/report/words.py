@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .measures import measure, ordered, standing
@@ -54,7 +55,7 @@ def said(fact: Spread) -> str:
 
 
 def exact(value: Any) -> str:
-    """A configured value as it was given: settings are not rounded."""
+    """A configured value: settings are not rounded below six digits."""
     if value is None:
         return "not set"
     if isinstance(value, bool):
@@ -62,18 +63,18 @@ def exact(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(exact, value)) or "none"
     return str(value)
 
 
 def flat(facts: Facts, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(name, value) of every fact, those of objects within under dotted names."""
+    """(name, value) of every fact that is set, those of objects within under dotted names."""
     for key, value in facts.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
-        else:
+        elif value is not None:
             yield f"{prefix}{key}".replace("_", " "), exact(value)
 
 
@@ -87,6 +88,24 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def once(warnings: Sequence[tuple[int, str]]) -> list[tuple[str, str]]:
+    """(when, text) of warnings; those that differ by numbers or members alone are one, in its last words."""
+    groups: dict[str, list[tuple[int, str, str]]] = {}
+    for step, text in warnings:
+        [(member, rest)] = re.findall(r"^(?:member (\d+): )?(.*)$", text, re.DOTALL)
+        groups.setdefault(re.sub(r"\d[\d.,e+%-]*", "#", rest), []).append((step, member, rest))
+    said = []
+    for group in groups.values():
+        members = sorted({int(member) for _, member, _ in group if member})
+        who = (
+            f"{'member' if len(members) == 1 else 'members'} {listed(list(map(str, members)))}: "
+            if members
+            else ""
+        )
+        said.append((between(sorted({step for step, *_ in group})), who + group[-1][2]))
+    return said
+
+
 def between(steps: Sequence[int]) -> str:
     if len(steps) == 1:
         return f"step {steps[0]:,}"
@@ -97,6 +116,19 @@ def between(steps: Sequence[int]) -> str:
 
 def judged_at(runs: Sequence[Run]) -> str:
     return f"Judged at {between(sorted({judged.step for run in runs for judged in run.judged}))}."
+
+
+ELSEWHERE = {
+    "data", "fingerprint", "modes_total", "perfect", "perfect_is", "high_quality_ceiling", "reverse_kl_floor",
+}  # fmt: skip
+"""What the page shows of a judgement's provenance at another place."""
+
+
+def judged_with(run: Run) -> str:
+    """Sample counts, extractors and whatever else the last judgement says of how it was made."""
+    facts = {key: value for key, value in run.judged[-1].provenance.items() if key not in ELSEWHERE}
+    proof = "; ".join(f"{key.replace('.', ' ')} {value}" for key, value in flat(facts))
+    return f" Judged with {proof}." if proof else ""
 
 
 def seeds(run: Run) -> str:
@@ -133,12 +165,12 @@ def story(run: Run) -> str:
     game = run.facts.get("game")
     asked = {**(game if isinstance(game, Mapping) else {}), **{k: v for k, v in run.facts.items() if v}}
     objective = str(asked.get("objective") or "").replace("_", "-")
-    constraints = asked.get("constraints")
-    bound = f"with {exact(constraints)}" if constraints else ""
+    objective = "" if objective == "the paper's" else objective
+    bound = exact(asked["constraints"]) if asked.get("constraints") else ""
+    what = " with ".join(part for part in (objective, bound) if part)
     where = f"on {run.data}" if run.data else ""
-    what = " ".join(part for part in (objective, bound, where) if part)
     line = ", ".join(
-        part for part in (what, _progress(run), seeds(run).rstrip(".") if run.seeds else "") if part
+        part for part in (where, what, _progress(run), seeds(run)[:-1] if run.seeds else "") if part
     )
     return f"{line[:1].upper()}{line[1:]}."
 
@@ -152,8 +184,7 @@ def _progress(run: Run) -> str:
 
 def verdict(comparison: Comparison) -> str:
     """Who comes closest to the data, and whether the seeds can tell; empty where nobody can be said to."""
-    names = ordered({name for row in comparison.rows for name in row.metrics})
-    name = next((n for n in ("w1", "sliced_w1", "fd", *names) if n in names and measure(n).better), None)
+    name = telling({name for row in comparison.rows for name in row.metrics})
     if name is None:
         return ""
     cells = [row.metrics.get(name, Spread(None)) for row in comparison.rows]
@@ -167,6 +198,12 @@ def verdict(comparison: Comparison) -> str:
     line = f"{listed([labels[i] for i in best])} {verb} {most}, {said(cells[best[0]])}"
     doubt = f"; these seeds do not tell it from {listed([labels[i] for i in close])}" if close else ""
     return f"{line}{doubt}."
+
+
+def telling(names: Iterable[str]) -> str | None:
+    """The metric that says most about the whole distribution: a distance to the data where one was taken."""
+    known = ordered({name for name in names if measure(name).better})
+    return next((name for name in ("w1", "sliced_w1", "fd", *known) if name in known), None)
 
 
 def made_with(runs: Sequence[Run]) -> str:
