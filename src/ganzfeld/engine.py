@@ -4,7 +4,7 @@ It deals data and noise to a `Game` and plays its turns, always through one pure
 
 eager       operation by operation, gradients by ``torch.autograd.grad`` (cheaper than ``torch.func.grad`` when
             nothing is compiled)
-compiled    several steps in one ``fullgraph`` graph, gradients by ``torch.func.grad``
+compiled    several steps in one graph, gradients by ``torch.func.grad``
 population  the same function of a stack of games: the gradient is mapped, everything else is elementwise. A
             population is cut into groups whose state stays in the processor's cache.
 ranks       every process deals the same batch and keeps its share; scores are gathered, gradients summed. That is
@@ -19,10 +19,11 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from . import tree
 from .draws import Role
@@ -273,19 +274,37 @@ def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
 
 
 def _compile(play: Callable) -> Callable:
-    """One graph without breaks. Products with a side of one or two (a plane's coordinates, the score) are written
-    as sums, which fuse with their neighbours, where a call to a matrix product would cost more than its arithmetic."""
-    from torch._inductor.compile_fx import compile_fx
-    from torch._inductor.decomposition import select_decomp_table
+    """One graph of the whole piece, traced at its first call for the shapes it meets then.
 
-    aten = torch.ops.aten
-    table = {**select_decomp_table(), aten.mm.default: _thin_product, aten.addmm.default: _thin_affine}
+    The piece is a pure function of trees of tensors, so tracing its operations is enough: no bytecode is analysed and
+    no guards are checked at every call, which would cost as much as a small turn. Products with a side of one or two
+    (a plane's coordinates, the score) are written as sums, which fuse with their neighbours, where a call to a matrix
+    product would cost more than its arithmetic.
+    """
+    held: dict[str, Any] = {}
 
-    def backend(graph, inputs):
-        return compile_fx(graph, inputs, decompositions=table, config_patches={"cpp_wrapper": True})
+    def trace(inputs: list[Tensor], spec: Any) -> None:
+        from torch._inductor.compile_fx import compile_fx
+        from torch._inductor.decomposition import select_decomp_table
+        from torch.fx.experimental.proxy_tensor import make_fx
 
-    # torch.func takes its gradients inside; autograd outside would trace them all once more
-    return torch.no_grad()(torch.compile(play, fullgraph=True, dynamic=False, backend=backend))
+        def flat(*inputs: Tensor) -> list[Tensor]:
+            outputs, held["spec"] = tree_flatten(play(*tree_unflatten(list(inputs), spec)))
+            return outputs
+
+        aten = torch.ops.aten
+        table = {**select_decomp_table(), aten.mm.default: _thin_product, aten.addmm.default: _thin_affine}
+        graph = make_fx(flat, tracing_mode="fake")(*inputs)
+        held["graph"] = compile_fx(graph, inputs, decompositions=table, config_patches={"cpp_wrapper": True})
+
+    @torch.no_grad()  # torch.func takes its gradients inside
+    def compiled(*trees):
+        inputs, spec = tree_flatten(trees)
+        if not held:
+            trace(inputs, spec)
+        return tree_unflatten(held["graph"](*inputs), held["spec"])
+
+    return compiled
 
 
 def _thin_product(a: Tensor, b: Tensor) -> Tensor:

@@ -64,9 +64,7 @@ def page(things: Sequence[Run | Comparison], title: str | None) -> Page:
     sections = [_comparison(c, f"comparison-{i}", anchors) for i, c in enumerate(comparisons, 1)]
     for label, (run, i) in zip(labels(runs), placed, strict=True):
         told = list(_told(RUN, run))
-        sections.append(
-            Section("run", anchors[id(run)], label, words.story(run), run.absent, told, _colour(i))
-        )
+        sections.append(Section("run", anchors[id(run)], label, words.story(run), run.absent, told, _colour(i)))
     headline, lead = _headline(comparisons, runs)
     return Page(title or headline, lead, sections, draw.field(), words.made_with(runs))
 
@@ -81,9 +79,7 @@ def _headline(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> tuple[s
     data = sorted(name for name in names if name)
     where = f"{len(data)} data sets" if len(data) > 3 else words.listed(data) or "unnamed data"
     verdicts = [(one.data, words.verdict(one)) for one in comparisons]
-    lead = " ".join(
-        f"On {name}, {verdict}" if len(verdicts) > 1 else verdict for name, verdict in verdicts if verdict
-    )
+    lead = " ".join(f"On {name}, {verdict}" if len(verdicts) > 1 else verdict for name, verdict in verdicts if verdict)
     return f"{papers or words.counted(len(runs), 'run')} on {where}", lead
 
 
@@ -189,9 +185,7 @@ def opening(run: Run) -> Content | None:
     if shown:
         some = words.counted(len(run.pictures), "picture")
         some = f"{len(shown)} of {some}" if len(shown) < len(run.pictures) else some
-        when = (
-            f"steps {shown[0].step:,} to {shown[-1].step:,}" if len(shown) > 1 else f"step {shown[0].step:,}"
-        )
+        when = f"steps {shown[0].step:,} to {shown[-1].step:,}" if len(shown) > 1 else f"step {shown[0].step:,}"
         caption = f"Samples: {some}, {when}. {words.seeds(run)} {words.PICTURED}"
     if run.judged:
         spread = " ± is one standard deviation over them." if _population(run) > 1 else ""

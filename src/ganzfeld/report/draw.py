@@ -226,8 +226,7 @@ def _stroke(points: Sequence[Point], x: Axis, y: Axis) -> str:
 def _band(xs: Sequence[float], low: Values, high: Values, x: Axis, y: Axis) -> str:
     whole = [b is not None and c is not None for b, c in zip(low, high, strict=True)]
     edges = [
-        _runs((a, b if both else None) for a, b, both in zip(xs, edge, whole, strict=True))
-        for edge in (high, low)
+        _runs((a, b if both else None) for a, b, both in zip(xs, edge, whole, strict=True)) for edge in (high, low)
     ]
     shapes = []
     for above, below in zip(*edges, strict=True):
@@ -246,9 +245,7 @@ def _series(s: Series, x: Axis, y: Axis) -> Iterator[Markup]:
         for a, b in zip(s.x, s.y, strict=True):
             if b is not None:
                 title = tag("title", {}, f"{s.label + ', ' if s.label else ''}step {a:,.0f}: {b:.3g}")
-                yield tag(
-                    "circle", {"class": f"dot {s.colour}", "cx": _n(x(a)), "cy": _n(y(b)), "r": 2.2}, title
-                )
+                yield tag("circle", {"class": f"dot {s.colour}", "cx": _n(x(a)), "cy": _n(y(b)), "r": 2.2}, title)
 
 
 def _above_zero(s: Series) -> Series:
@@ -333,11 +330,7 @@ def _beyond(extreme: float, y: Axis, right: float, above: bool) -> Markup:
     if (extreme <= y.high) if above else (extreme >= y.low):
         return Markup("")
     words = f"{'↑ up to' if above else '↓ down to'} {extreme:,.3g}".replace("-", "−")
-    place = (
-        {"x": _n(right), "y": 8, "text-anchor": "end"}
-        if above
-        else {"x": _n(right + 8), "y": _n(y.start + 17)}
-    )
+    place = {"x": _n(right), "y": 8, "text-anchor": "end"} if above else {"x": _n(right + 8), "y": _n(y.start + 17)}
     return tag("text", {"class": "beyond", **place}, words)
 
 
@@ -364,9 +357,7 @@ def _apart(places: Sequence[float], gap: float, limit: float) -> list[float]:
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)
-    return [
-        min(place, limit - gap * i) for i, place in zip(range(len(moved) - 1, -1, -1), moved, strict=True)
-    ]
+    return [min(place, limit - gap * i) for i, place in zip(range(len(moved) - 1, -1, -1), moved, strict=True)]
 
 
 def _svg(

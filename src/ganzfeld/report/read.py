@@ -141,13 +141,9 @@ def comparison(path: Path) -> Comparison:
     for entry, label, place in zip(entries, _distinct(papers, places), places, strict=True):
         played = run(place) if (place / "run.json").is_file() else None
         if played is None:
-            absent.append(
-                f"The run of {label} is not in {place.name}/: only its row in compare.json is shown."
-            )
+            absent.append(f"The run of {label} is not in {place.name}/: only its row in compare.json is shown.")
         metrics = _metrics(entry.get("metrics")) or _last(played)
-        rows.append(
-            Row(label, metrics, played, number(entry.get("seconds")), whole(entry.get("diverged")) or 0)
-        )
+        rows.append(Row(label, metrics, played, number(entry.get("seconds")), whole(entry.get("diverged")) or 0))
     if not rows:
         absent.append("This comparison holds no rows yet.")
     data = facts.get("data")
@@ -168,9 +164,7 @@ def side_by_side(runs: Sequence[Run]) -> list[Comparison]:
         data = one.facts.get("data")
         mark = data.get("fingerprint") if isinstance(data, Mapping) else None
         groups.setdefault(str(mark or one.data), []).append(one)
-    return [
-        _gathered(group) for group in groups.values() if len(group) > 1 and any(one.judged for one in group)
-    ]
+    return [_gathered(group) for group in groups.values() if len(group) > 1 and any(one.judged for one in group)]
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -246,9 +240,7 @@ def _lines(path: Path) -> tuple[tuple[Facts, ...], list[str]]:
     sentences = [] if rows else [f"{path.name} holds no step yet."]
     if lost:
         lines = "1 line" if lost == 1 else f"{lost} lines"
-        sentences.append(
-            f"{lines} of {path.name} could not be read, as after a crash in the middle of a line."
-        )
+        sentences.append(f"{lines} of {path.name} could not be read, as after a crash in the middle of a line.")
     return tuple({**rows[step], "step": step} for step in sorted(rows)), sentences
 
 
@@ -259,9 +251,7 @@ def _warnings(rows: Iterable[Facts]) -> list[tuple[int, str]]:
 
 def _judged(row: Facts) -> Judged:
     provenance = row.get("provenance")
-    return Judged(
-        row["step"], _metrics(row.get("metrics")), provenance if isinstance(provenance, Mapping) else {}
-    )
+    return Judged(row["step"], _metrics(row.get("metrics")), provenance if isinstance(provenance, Mapping) else {})
 
 
 def _metrics(facts: Any) -> dict[str, Spread]:

@@ -97,11 +97,7 @@ def once(warnings: Sequence[tuple[int, str]]) -> list[tuple[str, str]]:
     said = []
     for group in groups.values():
         members = sorted({int(member) for _, member, _ in group if member})
-        who = (
-            f"{'member' if len(members) == 1 else 'members'} {listed(list(map(str, members)))}: "
-            if members
-            else ""
-        )
+        who = f"{'member' if len(members) == 1 else 'members'} {listed(list(map(str, members)))}: " if members else ""
         said.append((between(sorted({step for step, *_ in group})), who + group[-1][2]))
     return said
 
@@ -144,12 +140,8 @@ def seeds(run: Run) -> str:
 
 def budget(comparison: Comparison) -> str:
     """Seeds and steps of the papers, and where they were last judged if that was not at the end."""
-    seeds = (
-        f"{counted(comparison.seeds, 'seed')} each." if comparison.seeds else "Seeds differ from run to run."
-    )
-    steps = (
-        f"{counted(comparison.steps, 'step')} each." if comparison.steps else "Steps differ from run to run."
-    )
+    seeds = f"{counted(comparison.seeds, 'seed')} each." if comparison.seeds else "Seeds differ from run to run."
+    steps = f"{counted(comparison.steps, 'step')} each." if comparison.steps else "Steps differ from run to run."
     last = {row.run.judged[-1].step for row in comparison.rows if row.run and row.run.judged}
     judged = f" Last judged at {between(sorted(last))}." if last - {comparison.steps} else ""
     return f"{seeds} {steps}{judged}"
@@ -169,9 +161,7 @@ def story(run: Run) -> str:
     bound = exact(asked["constraints"]) if asked.get("constraints") else ""
     what = " with ".join(part for part in (objective, bound) if part)
     where = f"on {run.data}" if run.data else ""
-    line = ", ".join(
-        part for part in (where, what, _progress(run), seeds(run)[:-1] if run.seeds else "") if part
-    )
+    line = ", ".join(part for part in (where, what, _progress(run), seeds(run)[:-1] if run.seeds else "") if part)
     return f"{line[:1].upper()}{line[1:]}."
 
 
