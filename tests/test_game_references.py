@@ -71,10 +71,10 @@ def modules(game):
 def assert_equal_turn_by_turn(game, loop, generator, critic_weights, tolerance=1e-10):
     for step, (params, _) in enumerate(zip(played(game), loop, strict=True)):
         theirs = {"generator": dict(generator.named_parameters()), "critic": critic_weights()}
-        for player, weights in theirs.items():
+        for who, weights in theirs.items():
             for name, weight in weights.items():
-                gap = (params[player][name] - weight.data).abs().max()
-                assert gap <= tolerance, (step, player, name, gap)
+                gap = (params[who][name] - weight.data).abs().max()
+                assert gap <= tolerance, (step, who, name, gap)
     start = game.init(7)["params"]["generator"]
     assert any((start[name] - params["generator"][name]).abs().max() > 1e-4 for name in start)
 

@@ -116,9 +116,7 @@ def a_comparison(path: Path) -> Path:
     for paper, modes, w1, seconds, diverged in rows:
         a_run(path / paper, {"paper": paper, "seeds": 3}, w1["mean"])
         metrics = {"modes": modes, "w1": w1, "critic_w1": w1}
-        facts.append(
-            {"paper": paper, "run": paper, "metrics": metrics, "seconds": seconds, "diverged": diverged}
-        )
+        facts.append({"paper": paper, "run": paper, "metrics": metrics, "seconds": seconds, "diverged": diverged})
     document = {"data": "grid25", "steps": 300, "seeds": 3, "rows": facts}
     (path / "compare.json").write_text(json.dumps(document))
     return path
@@ -187,9 +185,7 @@ def test_truncated_log_is_tolerated(tmp_path, run):
     assert "Logged at 3 steps from 100 to 300" in page.text
 
 
-@pytest.mark.parametrize(
-    "line", ["[1, 2]", '{"seconds": 3}', '{"step": null}', '{"step": 1e999}', "\x00", "3"]
-)
+@pytest.mark.parametrize("line", ["[1, 2]", '{"seconds": 3}', '{"step": null}', '{"step": 1e999}', "\x00", "3"])
 def test_a_line_that_is_no_record_is_tolerated(tmp_path, run, line):
     (run / "metrics.jsonl").write_text(line + "\n" + (run / "metrics.jsonl").read_text())
     assert "1 line of metrics.jsonl could not be read" in render(tmp_path, run).text
@@ -214,16 +210,11 @@ def test_what_is_absent_is_said(tmp_path):
 
 
 def test_undefined_numbers_are_gaps(tmp_path, run):
-    rows = [
-        {"step": s, "critic_value": v}
-        for s, v in ((1, 1.0), (2, math.nan), (3, math.inf), (4, 2.0), (5, 3.0))
-    ]
+    rows = [{"step": s, "critic_value": v} for s, v in ((1, 1.0), (2, math.nan), (3, math.inf), (4, 2.0), (5, 3.0))]
     (run / "log.jsonl").write_text(lines(rows))
     assert [read.number(row["critic_value"]) for row in read.run(run).log] == [1.0, None, None, 2.0, 3.0]
     page = render(tmp_path, run)
-    lifted = [
-        p["d"] for p in page.all("path") if p.get("class", "").startswith("line") and p["d"].count("M") == 2
-    ]
+    lifted = [p["d"] for p in page.all("path") if p.get("class", "").startswith("line") and p["d"].count("M") == 2]
     assert len(lifted) == 1
     assert "nan" not in page.source.split("</style>")[1] and "inf" not in lifted[0]
 
@@ -355,9 +346,7 @@ def test_perfect_sampler_is_drawn_where_it_is_known():
     assert measures.references("high_quality", {}, [3]) == []
     assert measures.references("modes", {"modes_total": 8}, [2])[0].value == 8
     assert measures.references("modes", {}, [2]) == []
-    assert measures.references("w1", {"perfect": {"w1": 0.08}}, [2]) == [
-        draw.Reference(0.08, "held-out data")
-    ]
+    assert measures.references("w1", {"perfect": {"w1": 0.08}}, [2]) == [draw.Reference(0.08, "held-out data")]
     assert measures.references("w1", {"perfect": {"fd": 0.08}}, [2]) == []
 
 

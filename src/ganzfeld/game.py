@@ -105,6 +105,10 @@ class Game:
     separate: bool = field(init=False)  # one forward pass may score both sides together
 
     def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+        if not 0 <= self.half_life < float("inf"):
+            raise ValueError(f"half_life must be a number of samples, not {self.half_life}")
         pairings.check(self.objective, self.constraints, self.critic, self.rules)
         object.__setattr__(self, "separate", networks.treats_samples_separately(self.critic))
 

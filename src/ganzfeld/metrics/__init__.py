@@ -1,16 +1,21 @@
-"""Metrics: pure functions of samples, scores and weights. None trains, prints or rolls dice of its own."""
+"""Metrics: pure functions of samples, scores and weights. None trains, prints or rolls dice of its own: where
+chance is needed, a seed says which. What a sampler is worth (`modes`, `transport`, `features`), what laws are
+apart by (`divergences`), and what a critic is like (`lipschitz`, `saturation`, `hyperplane`)."""
 
 from .divergences import (
+    crossings,
     f_divergence,
     gaussian,
     jensen_shannon,
     kullback_leibler,
     nodes,
+    on_line,
+    optimal_discriminator_value,
     optimal_value,
     total_variation,
 )  # fmt: skip
 from .features import frechet_distance, gaussian_frechet
-from .hyperplane import Factors, scale_factors, soft_margin
+from .hyperplane import Factors, hyperplane_distance, scale_factors, soft_margin
 from .lipschitz import (
     difference_quotient,
     gradient_norms,
@@ -22,12 +27,14 @@ from .lipschitz import (
 )  # fmt: skip
 from .modes import HIGH_QUALITY_CEILING, OVER_CONCENTRATED, ModeCoverage, high_quality_radius, mode_coverage
 from .saturation import Saturation, payoff_factors, saturation
-from .transport import sliced_w1, w1, w1_gaussians, w1_line
+from .transport import sliced_w1, w1, w1_gaussians, w1_gaussians_1d, w1_line
 
 __all__ = [
-    "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "Factors", "ModeCoverage", "Saturation", "difference_quotient",
-    "f_divergence", "frechet_distance", "gaussian", "gaussian_frechet", "gradient_norms", "gradient_quantiles",
-    "high_quality_radius", "jensen_shannon", "kullback_leibler", "mode_coverage", "nodes", "optimal_value",
-    "payoff_factors", "product_bound", "sample_mixing", "saturation", "scale_factors", "share_at_bound", "sliced_w1",
-    "soft_margin", "spectral_norms", "total_variation", "w1", "w1_gaussians", "w1_line",
+    "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "Factors", "ModeCoverage", "Saturation", "crossings",
+    "difference_quotient", "f_divergence", "frechet_distance", "gaussian", "gaussian_frechet",
+    "gradient_norms", "gradient_quantiles", "high_quality_radius", "hyperplane_distance", "jensen_shannon",
+    "kullback_leibler", "mode_coverage", "nodes", "on_line", "optimal_discriminator_value", "optimal_value",
+    "payoff_factors", "product_bound", "sample_mixing", "saturation", "scale_factors", "share_at_bound",
+    "sliced_w1", "soft_margin", "spectral_norms", "total_variation", "w1", "w1_gaussians",
+    "w1_gaussians_1d", "w1_line",
 ]  # fmt: skip

@@ -38,6 +38,8 @@ def play(
     citation: str,
 ) -> Game:
     """A game of one generator and one critic; the generator's rule is the critic's unless one is given."""
+    if pace not in PACES:
+        raise ValueError(f"the pace is {' or '.join(PACES)}, not {pace!r}")
     head = head or ("features" if objective.features else "score")
     pair = networks.pair(data.shape, head)
     return Game(
