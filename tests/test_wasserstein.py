@@ -52,9 +52,9 @@ def test_kantorovich_rubinstein_dual_equals_the_primal():
 
 
 def test_w1_of_gaussians_on_the_line():
-    assert metrics.w1_gaussians(0, 1, 3, 1) == pytest.approx(3)
-    assert metrics.w1_gaussians(0, 1, 0, 2) == pytest.approx(math.sqrt(2 / math.pi), abs=1e-10)
-    assert metrics.w1_gaussians(0, 1, 1, 2) == pytest.approx(1.1666309431, abs=1e-6)
+    assert metrics.w1_gaussians_1d(0, 1, 3, 1) == pytest.approx(3)
+    assert metrics.w1_gaussians_1d(0, 1, 0, 2) == pytest.approx(math.sqrt(2 / math.pi), abs=1e-10)
+    assert metrics.w1_gaussians_1d(0, 1, 1, 2) == pytest.approx(1.1666309431, abs=1e-6)
     z, w = metrics.nodes(-12, 12)
     by_quantiles = (w * metrics.gaussian(0, 1)(z) * (1 + z).abs()).sum()  # (1 + 2z) - z
     assert float(by_quantiles) == pytest.approx(1.1666309431, abs=1e-6)

@@ -11,7 +11,6 @@ from .divergences import (
     nodes,
     on_line,
     optimal_discriminator_value,
-    optimal_value,
     total_variation,
 )  # fmt: skip
 from .features import frechet_distance, gaussian_frechet
@@ -27,14 +26,14 @@ from .lipschitz import (
 )  # fmt: skip
 from .modes import HIGH_QUALITY_CEILING, OVER_CONCENTRATED, ModeCoverage, high_quality_radius, mode_coverage
 from .saturation import Saturation, payoff_factors, saturation
-from .transport import sliced_w1, w1, w1_gaussians, w1_gaussians_1d, w1_line
+from .transport import sliced_w1, w1, w1_gaussians_1d, w1_line
 
 __all__ = [
     "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "Factors", "ModeCoverage", "Saturation", "crossings",
     "difference_quotient", "f_divergence", "frechet_distance", "gaussian", "gaussian_frechet",
     "gradient_norms", "gradient_quantiles", "high_quality_radius", "hyperplane_distance", "jensen_shannon",
-    "kullback_leibler", "mode_coverage", "nodes", "on_line", "optimal_discriminator_value", "optimal_value",
+    "kullback_leibler", "mode_coverage", "nodes", "on_line", "optimal_discriminator_value", 
     "payoff_factors", "product_bound", "sample_mixing", "saturation", "scale_factors", "share_at_bound",
-    "sliced_w1", "soft_margin", "spectral_norms", "total_variation", "w1", "w1_gaussians",
+    "sliced_w1", "soft_margin", "spectral_norms", "total_variation", "w1",
     "w1_gaussians_1d", "w1_line",
 ]  # fmt: skip

@@ -65,9 +65,6 @@ def optimal_discriminator_value(p: Tensor, q: Tensor) -> float:
     return float((real + fake).sum())
 
 
-optimal_value = optimal_discriminator_value
-
-
 def on_line(measure: Measure, p: Density, q: Density, low: float, high: float, points: int = 4_000) -> float:
     """A discrete measure above (or any other that is homogeneous in p, q) of two densities on [low, high].
 

@@ -91,8 +91,5 @@ def w1_gaussians_1d(m1: float, s1: float, m2: float, s2: float) -> float:
     return s * math.sqrt(2 / math.pi) * math.exp(-((m / s) ** 2) / 2) + m * folded
 
 
-w1_gaussians = w1_gaussians_1d
-
-
 def _gaps(x: Tensor, y: Tensor) -> Tensor:
     return (x.sort(0).values - y.sort(0).values).abs()

@@ -17,7 +17,7 @@ def geometric(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    rate: float = 5e-4,
     betas: tuple[float, float] = (0.0, 0.99),
     cost: float = 1.0,
     bound: float = 1.0,
