@@ -51,10 +51,10 @@ def played(game, steps=STEPS):
         for role in game.schedule(step):
             turns[role] += 1
             real, noise = table.deal(role)
-            clock = (torch.tensor([turns[role]], dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+            tempo = game.tempo(role, turns[role], 1.0)
             play = player(game, (role,), "eager", mapped=False)
-            batch = (real,) if game.reads_data(role) else ()
-            state, _ = play(state, {role: batch}, {role: noise}, {role: clock})
+            batch = {"x": real} if game.reads_data(role) else {}
+            state, _ = play(state, {role: batch}, {role: noise}, {role: [tempo]})
         yield state["params"]
 
 

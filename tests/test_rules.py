@@ -6,13 +6,9 @@ import pytest
 import torch
 
 from ganzfeld import rules
-from ganzfeld.rules import Average, Clock
+from ganzfeld.rules import Average
 
 F64 = torch.float64
-
-
-def clock(turn, pace=1.0):
-    return Clock(torch.tensor(float(turn), dtype=F64), torch.tensor(pace, dtype=F64))
 
 
 def gradients(n=7, steps=100, lead=()):
@@ -35,7 +31,7 @@ def test_rule_equals_torch(rule, theirs):
     parameter = torch.nn.Parameter(weights.clone())
     optimiser, state = theirs([parameter]), rule.init(weights)
     for turn, g in enumerate(gradients(), 1):
-        move, state = rule.step(g, state, clock(turn))
+        move, state = rule.step(g, state, rule.tempo(turn, 1.0))
         weights = weights - move
         parameter.grad = g.clone()
         optimiser.step()
@@ -49,7 +45,7 @@ def test_optimistic_adam_is_its_papers_algorithm():
     state = rule.init(ours)
     m = v = last = torch.zeros(7, dtype=F64)
     for t, g in enumerate(gradients(), 1):
-        move, state = rule.step(g, state, clock(t))
+        move, state = rule.step(g, state, rule.tempo(t, 1.0))
         ours = ours - move
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
         ratio = (m / (1 - b1**t)) / ((v / (1 - b2**t)).sqrt() + eps)
@@ -64,12 +60,12 @@ def test_a_stack_moves_as_each_game_alone_and_the_pace_scales_the_rate(make):
     states = [rule.init(torch.zeros(7, dtype=F64)) for _ in range(3)]
     together = rule.init(torch.zeros(3, 7, dtype=F64))
     for turn, g in enumerate(stacked, 1):
-        move, together = rule.step(g, together, clock(turn, 0.5))
+        move, together = rule.step(g, together, rule.tempo(turn, 0.5))
         for i in range(3):
-            alone, states[i] = rule.step(g[i], states[i], clock(turn, 0.5))
+            alone, states[i] = rule.step(g[i], states[i], rule.tempo(turn, 0.5))
             assert torch.equal(alone, move[i])
-    full, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), clock(1))
-    half, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), clock(1, 0.5))
+    full, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), rule.tempo(1, 1.0))
+    half, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), rule.tempo(1, 0.5))
     assert torch.allclose(full, 2 * half)
 
 
@@ -77,14 +73,14 @@ def test_average_forgets_half_in_a_half_life():
     average = Average(half_life=640.0, batch_size=64, ramp=1e9)
     held = torch.zeros(2, dtype=F64)
     for turn in range(1, 11):
-        held = average.step(torch.ones(2, dtype=F64), held, clock(turn))
+        held = average.step(torch.ones(2, dtype=F64), held, average.share(turn))
     assert torch.allclose(held, torch.full((2,), 0.5, dtype=F64), atol=1e-12)
 
 
 def test_average_of_a_short_run_is_not_of_its_beginning():
     average, held = Average(half_life=1e6, batch_size=64), torch.zeros(1, dtype=F64)
     for turn in range(1, 200):
-        held = average.step(torch.ones(1, dtype=F64), held, clock(turn))
+        held = average.step(torch.ones(1, dtype=F64), held, average.share(turn))
     assert float(held) > 0.99
 
 

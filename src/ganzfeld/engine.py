@@ -14,6 +14,7 @@ ranks       every process deals the same batch and keeps its share; scores are g
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -23,20 +24,18 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from . import tree
 from .draws import Role
 from .game import Game, alone
 from .noise import Dealer
-from .rules import Clock
 from .tree import Tree
 
 Mode = Literal["eager", "compiled"]
 ROLES: tuple[Role, ...] = ("critic", "generator")
 UNROLL = 8  # turns in one graph: twice as many double the compile time and win little
 CACHE = 2**20  # bytes of weights of one group that stay close to the core
-WORTH = 150_000  # turns of one game after which compiling has paid for itself
+WORTH = 60_000  # turns of one game after which compiling has paid for itself: each saves half a millisecond and more
 
 
 class Source(Protocol):
@@ -108,38 +107,35 @@ def slope(game: Game, role: Role, mode: Mode, mapped: bool, gather=alone) -> Cal
         mine = tree.map(lambda p: p.detach().requires_grad_(), game.moved(state["params"], role))
         value, rest = (torch.vmap(loss) if mapped else loss)(mine, state, batch, noise)
         gradients = torch.autograd.grad(value.sum(), tree.leaves(mine), materialize_grads=True)
-        return tree.like(mine, gradients), tree.map(Tensor.detach, rest[0]), rest[1]
+        memory, record = rest
+        return tree.like(mine, gradients), (tree.map(Tensor.detach, memory), record)
 
-    def both(state, batch, noise):
-        gradients, memory, record = back(state, batch, noise)
-        return gradients, (memory, record)
-
-    return both
+    return back
 
 
 def player(game: Game, roles: Sequence[Role], mode: Mode, mapped: bool, ranks: Ranks | None = None) -> Callable:
     """The pure function that plays the roles in order.
 
-    ``play(state, batches, noises, clocks) -> (state, records)``: batches and noises by role, with the turns of the
-    role as leading dimension (behind the members', where mapped); records by name, [turns] or [members, turns].
+    ``play(state, batches, noises, tempos) -> (state, records)``: batches and noises are trees by role and name, with
+    the turns of the role as leading dimension (behind the members', where mapped); tempos by role, a row a turn;
+    records by name, [turns] or [members, turns].
     """
     gather, reduce = (ranks.gather, ranks.reduce) if ranks else (alone, alone)
     slopes = {role: slope(game, role, mode, mapped, gather) for role in ROLES}
 
-    def play(state, batches, noises, clocks):
+    def play(state, batches, noises, tempos):
         records: dict[str, list[Tensor]] = {}
         played = dict.fromkeys(ROLES, 0)
         for role in roles:
             at = played[role]
             played[role] += 1
             turn = partial(torch.select, dim=int(mapped), index=at)
-            batch = tuple(turn(x) for x in batches[role])
+            batch = tuple(turn(x) for x in batches[role].values())
             noise = {name: turn(draw) for name, draw in noises[role].items()}
             gradients, (memory, record) = slopes[role](state, batch, noise)
             gradient = reduce(tree.vector(gradients, int(mapped)))
             record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
-            clock = Clock(*(x[at] for x in clocks[role]))
-            state = game.update(role, state, gradient, memory, clock, int(mapped))
+            state = game.update(role, state, gradient, memory, tempos[role][at], int(mapped))
             for name, value in record.items():
                 records.setdefault(name, []).append(value)
         return state, {name: torch.stack(values, -1) for name, values in records.items()}
@@ -212,11 +208,11 @@ class Engine:
         rounds = self._rounds(step, until)
         roles = tuple(role for s in range(step, step + rounds) for role in self.game.schedule(s))
         play = self._player(roles, whole=rounds * len(self.game.schedule(step)) > UNROLL // 2)
-        first, clocks = self._clocks(step, rounds)
+        first, tempos = self._tempos(step, rounds)
         records = []
         for i, dealer in enumerate(self._dealers):
             batches, noises = self._deal(dealer, roles, first)
-            self.groups[i], record = play(self.groups[i], batches, noises, clocks)
+            self.groups[i], record = play(self.groups[i], batches, noises, tempos)
             records.append(record if len(dealer.seeds) > 1 else tree.map(lambda x: x.unsqueeze(0), record))
         return step + rounds, tree.concat(records)
 
@@ -242,12 +238,12 @@ class Engine:
             turns = roles.count(role)
             single = (lambda x: x[0]) if len(dealer.seeds) == 1 else (lambda x: x)
             rows = dealer.order(role, first[role], turns) if self.game.reads_data(role) else None
-            batches[role] = () if rows is None else (self.data.take(single(rows)),)
+            batches[role] = {} if rows is None else {"x": self.data.take(single(rows))}
             noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], turns).items()}
         return batches, noises
 
-    def _clocks(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, tuple[Tensor, Tensor]]]:
-        """How often each role has played before ``step``, and the clocks of its coming turns."""
+    def _tempos(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
+        """How often each role has played before ``step``, and the numbers of its coming turns."""
         at, played = self._turns
         if at > step:
             at, played = 0, dict.fromkeys(ROLES, 0)
@@ -255,16 +251,13 @@ class Engine:
             roles = self.game.schedule(s)
             played = {role: played[role] + roles.count(role) for role in ROLES}
         self._turns = (step, played)
-        clocks = {}
-        for role in ROLES:
-            paces = [
-                self.game.pace(s / self.steps)
-                for s in range(step, step + rounds)
-                for _ in range(self.game.schedule(s).count(role))
-            ]
-            turns = torch.arange(played[role] + 1, played[role] + 1 + len(paces), dtype=torch.float64)
-            clocks[role] = (turns, torch.tensor(paces, dtype=torch.float64))
-        return played, clocks
+        turn = dict(played)
+        tempos: dict[Role, list[tuple[float, ...]]] = {role: [] for role in ROLES}
+        for s in range(step, step + rounds):
+            for role in self.game.schedule(s):
+                turn[role] += 1
+                tempos[role].append(self.game.tempo(role, turn[role], self.game.pace(s / self.steps)))
+        return played, tempos
 
 
 def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
@@ -283,26 +276,38 @@ def _compile(play: Callable) -> Callable:
     """
     held: dict[str, Any] = {}
 
-    def trace(inputs: list[Tensor], spec: Any) -> None:
+    def trace(asked: Tree) -> None:
         from torch._inductor.compile_fx import compile_fx
         from torch._inductor.decomposition import select_decomp_table
         from torch.fx.experimental.proxy_tensor import make_fx
 
         def flat(*inputs: Tensor) -> list[Tensor]:
-            outputs, held["spec"] = tree_flatten(play(*tree_unflatten(list(inputs), spec)))
-            return outputs
+            state, records = play(*tree.like(asked, inputs).values())
+            held["outputs"] = {"state": state, "records": records}
+            return tree.leaves(held["outputs"])
 
         aten = torch.ops.aten
-        table = {**select_decomp_table(), aten.mm.default: _thin_product, aten.addmm.default: _thin_affine}
+        table: dict[Any, Callable] = {
+            **select_decomp_table(),
+            aten.mm.default: _thin_product,
+            aten.addmm.default: _thin_affine,
+        }
+        inputs = tree.leaves(asked)
         graph = make_fx(flat, tracing_mode="fake")(*inputs)
+        held["outputs"] = tree.map(lambda _: torch.empty(0), held["outputs"])  # keys alone, no traced tensors
         held["graph"] = compile_fx(graph, inputs, decompositions=table, config_patches={"cpp_wrapper": True})
+        # the compiler leaves half a million objects behind that every full collection would walk
+        gc.collect()
+        gc.freeze()
 
     @torch.no_grad()  # torch.func takes its gradients inside
-    def compiled(*trees):
-        inputs, spec = tree_flatten(trees)
+    def compiled(state, batches, noises, tempos):
+        dtype = tree.leaves(state)[0].dtype
+        rows = {role: torch.tensor(numbers, dtype=dtype) for role, numbers in tempos.items()}
+        asked = {"state": state, "batches": batches, "noises": noises, "tempos": rows}
         if not held:
-            trace(inputs, spec)
-        return tree_unflatten(held["graph"](*inputs), held["spec"])
+            trace(asked)
+        return tuple(tree.like(held["outputs"], held["graph"](*tree.leaves(asked))).values())
 
     return compiled
 

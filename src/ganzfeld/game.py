@@ -4,7 +4,7 @@ r"""The game: a critic and a generator side, playing turn by turn.
 raises and the generator side lowers, and constraints bind the critic.* Every member of the family is that sentence
 with other nouns.
 
-A turn is a pure function ``(role, state, batch, noise, clock) -> (state, record)``. The state is a tree:
+A turn is a pure function ``(role, state, batch, noise, tempo) -> (state, record)``. The state is a tree:
 
 ``params``       the weights of each player, ``critic`` and the generator side's (``generator``, an encoder, ...)
 ``constraints``  what each constraint remembers
@@ -32,7 +32,7 @@ from .constraints import Constraint
 from .draws import Batch, Draw, Role, Scene
 from .noise import Need, Noise, seeded
 from .objectives import Objective
-from .rules import Average, Clock, Rule
+from .rules import Average, Rule, Tempo
 from .tree import Tree
 
 Record = dict[str, Tensor]
@@ -190,12 +190,21 @@ class Game:
         loss = partial(self.loss, role=role, state=state, batch=batch, noise=noise, gather=gather)
         return torch.func.grad(loss, has_aux=True)(self.moved(state["params"], role))
 
-    def update(self, role: Role, state: Tree, gradient: Tensor, memory: Tree, clock: Clock, lead: int = 0) -> Tree:
+    def tempo(self, role: Role, turn: int, pace: float) -> tuple[float, ...]:
+        """The numbers of the role's turn 1, 2, ...: its rule's and, last, the average's."""
+        numbers = self.rules[role].tempo(turn, pace)
+        return (*numbers, Average(self.half_life, self.batch_size).share(turn)) if self._averages(role) else numbers
+
+    def _averages(self, role: Role) -> bool:
+        return role == "generator" and self.half_life > 0
+
+    def update(self, role: Role, state: Tree, gradient: Tensor, memory: Tree, tempo: Tempo, lead: int = 0) -> Tree:
         """The optimiser's step, then the projections, then the average.
 
         gradient: all gradients as one vector, behind ``lead`` = 1 leading dimension for a stack of games.
         """
-        move, remembered = self.rules[role].step(gradient, state["rules"][role], clock)
+        *beat, share = tempo if self._averages(role) else (*tempo, None)
+        move, remembered = self.rules[role].step(gradient, state["rules"][role], beat)
         old = self.moved(state["params"], role)
         new = tree.map(torch.sub, old, tree.unvector(old, move, lead))
         if role == "critic":
@@ -207,17 +216,16 @@ class Game:
             "constraints": memory,
             "rules": {**state["rules"], role: remembered},
         }
-        if role == "generator" and self.half_life:
-            average = Average(self.half_life, self.batch_size)
-            state["average"] = average.step(tree.vector(new, lead), state["average"], clock)
+        if share is not None:
+            state["average"] = Average.step(tree.vector(new, lead), state["average"], share)
         return state
 
-    def turn(self, role: Role, state: Tree, batch: Batch, noise: Noise, clock: Clock) -> tuple[Tree, Record]:
+    def turn(self, role: Role, state: Tree, batch: Batch, noise: Noise, tempo: Tempo) -> tuple[Tree, Record]:
         """One turn of one game."""
         gradients, (memory, record) = self.gradient(role, state, batch, noise)
         gradient = tree.vector(gradients)
         record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient)}
-        return self.update(role, state, gradient, memory, clock), record
+        return self.update(role, state, gradient, memory, tempo), record
 
     def moved(self, params: Tree, role: Role) -> Tree:
         """The weights that move in the role's turn, by player."""

@@ -1,17 +1,20 @@
 r"""Rules: optimisers as pairs of pure functions, and the moving average of weights.
 
 A rule sees all weights of one role as one vector [n] (a stack of games: [members, n]): ``init(weights) -> state`` and
-``step(gradient, state, clock) -> (move, state)``; the game subtracts the move. One vector instead of a list of
-tensors, because a small game is bound by the number of operations, not by their size. The `Clock` comes from
-outside: which turn of its role this is, and the factor on the rate. So a state holds nothing but vectors, and a rule
-acts alike on one game and on a stack.
+``step(gradient, state, tempo) -> (move, state)``; the game subtracts the move. One vector instead of a list of
+tensors, because a small game is bound by the number of operations, not by their size.
+
+What depends on the turn's number alone (the rate, Adam's corrections) is not computed there but by
+``tempo(turn, pace)``, in plain numbers: a state holds nothing but vectors, a rule acts alike on one game and on a
+stack, and a compiled turn does not raise beta to the turn's power once for every weight.
 
 Each rule equals its namesake in ``torch.optim``; optimistic Adam has none and equals its paper's algorithm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,18 +23,16 @@ from torch import Tensor
 State = dict[str, Tensor]
 
 
-class Clock(NamedTuple):
-    """turn []: 1 for a role's first turn, float64. pace []: the factor on the rate, 1 without a schedule."""
-
-    turn: Tensor
-    pace: Tensor
+Tempo = Sequence[float] | Sequence[Tensor]  # the numbers of one turn; [] each inside a compiled graph
 
 
 class Rule(NamedTuple):
-    """init(weights) -> state; step(gradient, state, clock) -> (what to subtract from the weights, state)."""
+    """init(weights) -> state; tempo(turn, pace) -> numbers, with turn 1, 2, ... of its role and pace the factor on the
+    rate; step(gradient, state, tempo) -> (what to subtract from the weights, state)."""
 
     init: Callable[[Tensor], State]
-    step: Callable[[Tensor, State, Clock], tuple[Tensor, State]]
+    tempo: Callable[[int, float], tuple[float, ...]]
+    step: Callable[[Tensor, State, Tempo], tuple[Tensor, State]]
     rate: float
     momentum: float = 0.0  # the share of the past in the direction: clipping and momentum do not mix well
 
@@ -43,13 +44,17 @@ def sgd(rate: float, momentum: float = 0.0) -> Rule:
     def init(weights):
         return {"velocity": torch.zeros_like(weights)} if momentum else {}
 
-    def step(g, state, clock):
+    def tempo(turn, pace):
+        return (rate * pace,)
+
+    def step(g, state, tempo):
+        (scale,) = tempo
         if momentum:
             g = momentum * state["velocity"] + g
             state = {"velocity": g}
-        return rate * clock.pace * g, state
+        return scale * g, state
 
-    return Rule(init, step, rate, momentum)
+    return Rule(init, tempo, step, rate, momentum)
 
 
 def rmsprop(rate: float, decay: float = 0.99, eps: float = 1e-8) -> Rule:
@@ -59,11 +64,15 @@ def rmsprop(rate: float, decay: float = 0.99, eps: float = 1e-8) -> Rule:
     def init(weights):
         return {"square": torch.zeros_like(weights)}
 
-    def step(g, state, clock):
-        square = decay * state["square"] + (1 - decay) * g * g
-        return rate * clock.pace * g / (square.sqrt() + eps), {"square": square}
+    def tempo(turn, pace):
+        return (rate * pace,)
 
-    return Rule(init, step, rate)
+    def step(g, state, tempo):
+        (scale,) = tempo
+        square = torch.addcmul(decay * state["square"], g, g, value=1 - decay)
+        return scale * g / (square.sqrt() + eps), {"square": square}
+
+    return Rule(init, tempo, step, rate)
 
 
 def adam(rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Rule:
@@ -73,15 +82,18 @@ def adam(rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e
     def init(weights):
         return {"mean": torch.zeros_like(weights), "square": torch.zeros_like(weights)}
 
-    def step(g, state, clock):
-        mean = torch.lerp(state["mean"], g, 1 - betas[0])
-        square = betas[1] * state["square"] + (1 - betas[1]) * g * g
-        # both corrections are numbers: one division of the vector instead of three
-        scale = rate * clock.pace / (1 - betas[0] ** clock.turn)
-        root = square.sqrt() / (1 - betas[1] ** clock.turn).sqrt() + eps
-        return scale * mean / root, {"mean": mean, "square": square}
+    def tempo(turn, pace):
+        # both corrections folded into the rate, eps scaled to match: two passes over the vector fewer
+        correction = math.sqrt(1 - betas[1] ** turn)
+        return (rate * pace * correction / (1 - betas[0] ** turn), eps * correction)
 
-    return Rule(init, step, rate, betas[0])
+    def step(g, state, tempo):
+        scale, least = tempo
+        mean = torch.lerp(state["mean"], g, 1 - betas[0])
+        square = torch.addcmul(betas[1] * state["square"], g, g, value=1 - betas[1])
+        return scale * mean / (square.sqrt() + least), {"mean": mean, "square": square}
+
+    return Rule(init, tempo, step, rate, betas[0])
 
 
 def optimistic_adam(rate: float, betas: tuple[float, float] = (0.5, 0.9), eps: float = 1e-8) -> Rule:
@@ -92,11 +104,11 @@ def optimistic_adam(rate: float, betas: tuple[float, float] = (0.5, 0.9), eps: f
     def init(weights):
         return {**inner.init(weights), "last": torch.zeros_like(weights)}
 
-    def step(g, state, clock):
-        move, moments = inner.step(g, state, clock)
+    def step(g, state, tempo):
+        move, moments = inner.step(g, state, tempo)
         return 2 * move - state["last"], {**moments, "last": move}
 
-    return Rule(init, step, rate, betas[0])
+    return Rule(init, inner.tempo, step, rate, betas[0])
 
 
 def _check(rate: float, **shares: float) -> None:
@@ -119,10 +131,15 @@ class Average(NamedTuple):
     batch_size: int
     ramp: float = 0.05
 
-    def step(self, weights: Tensor, average: Tensor, clock: Clock) -> Tensor:
-        """The average after one more turn; it starts as the weights themselves."""
-        half_life = (self.ramp * self.batch_size * clock.turn).clamp(max=self.half_life)
-        return average + (1 - torch.exp2(-self.batch_size / half_life)) * (weights - average)
+    def share(self, turn: int) -> float:
+        """The weight of the present in turn 1, 2, ...; the average starts as the weights themselves."""
+        half_life = min(self.half_life, self.ramp * self.batch_size * turn)
+        return 1 - 2 ** (-self.batch_size / half_life)
+
+    @staticmethod
+    def step(weights: Tensor, average: Tensor, share: float | Tensor) -> Tensor:
+        """The average after one more turn."""
+        return average + share * (weights - average)
 
 
 TABLE = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "optimistic-adam": optimistic_adam}

@@ -62,7 +62,7 @@ class Data:
 
     def take(self, rows: Tensor) -> Tensor:
         """Training rows by index [...] -> [..., d]."""
-        return self.train[rows]
+        return self.train.index_select(0, rows.flatten()).unflatten(0, rows.shape)
 
     def restored(self, part: Literal["train", "valid", "test"]) -> Tensor:
         """A part in the data's own units."""
