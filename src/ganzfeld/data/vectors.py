@@ -30,9 +30,9 @@ def read(path: Path) -> np.ndarray:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
-        held = np.load(path, allow_pickle=False)
-        if isinstance(held, np.lib.npyio.NpzFile):
-            with held:
+        with open(path, "rb") as file:  # by itself numpy leaves a damaged archive open
+            held = np.load(file, allow_pickle=False)
+            if isinstance(held, np.lib.npyio.NpzFile):
                 held = held[_name(path, held.files)]
     except ValueError as error:
         if "allow_pickle" in str(error) or "Object arrays" in str(error):
@@ -61,7 +61,8 @@ def _checked(path: Path, x: np.ndarray) -> np.ndarray:
         raise ValueError(f"{path} has shape {x.shape}: give rows of vectors, shape (n, d)")
     if len(x) < 3 or x.shape[1] < 1:
         raise ValueError(f"{path} has shape {x.shape}: give at least 3 rows of at least one number")
-    x = x.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 a number is infinite, and refused below
+        x = x.astype(np.float32)
     if bad := int((~np.isfinite(x)).any(1).sum()):
         raise ValueError(f"{path} has {bad} of {len(x)} rows with NaN or infinity, the first at row {_first(x)}")
     return x
