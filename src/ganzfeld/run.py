@@ -8,6 +8,7 @@ stopped ends: weights, optimisers and averages are in the checkpoint, noise and 
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import json
@@ -17,6 +18,7 @@ import shlex
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,8 +34,9 @@ from .data import Data, Units
 from .engine import Engine, Ranks, choose
 from .game import Game
 from .noise import ROWS, latents
+from .pairings import Doubtful
 from .papers import TABLE
-from .papers.build import build, find
+from .papers.build import build, find, resolve
 from .pictures import View
 from .tree import Tree
 
@@ -221,8 +224,6 @@ class Restore(nn.Module):
 
 
 def _with_weights(module: nn.Module, weights: Tree) -> nn.Module:
-    import copy
-
     module = copy.deepcopy(module)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -241,7 +242,9 @@ def load(path: str | Path, game: Game | None = None) -> Run:
         plan, shape = _plan(facts["plan"]), tuple(facts["data"]["shape"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{directory / 'run.json'} is not a description of a run: {error}") from None
-    game = game or plan.game(Shape(shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Doubtful)  # said when it was trained
+        game = game or plan.game(Shape(shape))
     template = game.init(plan.seed)
     found = record.newest_checkpoint(directory, [template] * plan.seeds, facts["identity"])
     if found is None:
@@ -319,10 +322,16 @@ def describe(paper: str, data: str, rows: Data, **asked: Any) -> dict[str, Any]:
 
 def _planned(paper: str | Game, data: str | Data, **asked: Any) -> Plan:
     asked["constraints"] = None if asked["constraints"] is None else tuple(asked["constraints"])
+    settings = dict(asked.pop("settings") or {})
+    if not isinstance(paper, Game):
+        settings = resolve(paper, settings, asked["network"], asked["constraints"])
+        paper = find("paper", paper, TABLE).__name__.replace("_", "-")
     return Plan(
-        paper=None if isinstance(paper, Game) else find("paper", paper, TABLE).__name__.replace("_", "-"),
+        paper=None if isinstance(paper, Game) else paper,
         data=data.name if isinstance(data, Data) else data,
-        **{**asked, "settings": dict(asked["settings"] or {})},
+        # strict JSON has no infinity, and a setting is read from text as well
+        settings={k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in settings.items()},
+        **asked,
     ).resolved()
 
 

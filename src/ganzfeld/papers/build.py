@@ -12,7 +12,7 @@ import difflib
 import inspect
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import constraints, networks, objectives
@@ -55,30 +55,51 @@ def build(
     Raises ValueError, in one line, for unknown names and keys, values that do not fit, and impossible pairs.
     """
     make = find("paper", paper, TABLE)
-    settings = dict(settings or {})
+    given = dict(settings or {})
     if batch_size is not None:
-        settings["batch_size"] = batch_size
+        given["batch_size"] = batch_size
+    values = resolve(paper, given, network, bound)
+    default = _networks(make)
+    maker_kind = find("network", network, networks.TABLE) if network else type(default)
+    sizes = {key: value for key, value in values.items() if key in signature(maker_kind)}
+    maker = dataclasses.replace(default, **sizes) if isinstance(default, maker_kind) else maker_kind(**sizes)
     own = signature(make)
-    binding = [] if list(bound or []) == ["none"] else list(bound or [])
-    kinds = {name: find("constraint", name, constraints.TABLE) for name in binding}
-    default = inspect.signature(make).parameters["networks"].default
-    maker = find("network", network, networks.TABLE) if network else type(default)
-    sizes = signature(maker)
-    dotted = {f"{c}.{key}": annotation for c, kind in kinds.items() for key, annotation in signature(kind).items()}
-    known = {**own, **sizes, **dotted}
-    for key in settings:
-        if key not in known:
-            raise nearest("setting", key, known)
-    values = {key: fit(key, value, known[key]) for key, value in settings.items()}
-    given = {key: value for key, value in values.items() if key in sizes}
-    maker = dataclasses.replace(default, **given) if isinstance(default, maker) else maker(**given)
     game = make(data, networks=maker, **{key: value for key, value in values.items() if key in own})
     if bound is not None:
-        binds = [_bind(kinds[name], name, values, game.batch_size) for name in binding]
-        game = cross(game, data, maker, constraints=tuple(binds))
+        game = cross(
+            game, data, maker, constraints=tuple(_bind(name, values, game.batch_size) for name in _names(bound))
+        )
     if objective is not None:
         game = cross(game, data, maker, objective=find("objective", objective, objectives.TABLE))
     return game
+
+
+def resolve(
+    paper: str, settings: Settings, network: str | None = None, bound: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The settings with the types their keys ask for, whether they came as values or as text.
+
+    Raises ValueError, in one line, for an unknown key or a value that does not fit.
+    """
+    make = find("paper", paper, TABLE)
+    maker = find("network", network, networks.TABLE) if network else type(_networks(make))
+    known = {**signature(make), **signature(maker)}
+    for name in _names(bound):
+        kind = find("constraint", name, constraints.TABLE)
+        known |= {f"{name}.{key}": annotation for key, annotation in signature(kind).items()}
+    for key in settings:
+        if key not in known:
+            raise nearest("setting", key, known)
+    return {key: fit(key, value, known[key]) for key, value in settings.items()}
+
+
+def _networks(make: Callable[..., Game]) -> networks.MLP:
+    """The sizes a paper has unless others are asked for."""
+    return inspect.signature(make).parameters["networks"].default
+
+
+def _names(bound: Sequence[str] | None) -> list[str]:
+    return [] if list(bound or []) == ["none"] else list(bound or [])
 
 
 def cross(
@@ -99,7 +120,8 @@ def cross(
     return dataclasses.replace(game, objective=objective, critic=critic, generators={"generator": generator})
 
 
-def _bind(kind: type, name: str, values: Settings, batch_size: int) -> constraints.Constraint:
+def _bind(name: str, values: Settings, batch_size: int) -> constraints.Constraint:
+    kind = find("constraint", name, constraints.TABLE)
     given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{name}.")}
     if kind is constraints.Margin:
         given = {"points": batch_size, **given}

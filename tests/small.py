@@ -1,0 +1,29 @@
+"""A game small enough to be trained many times in a test, on vectors of its own."""
+
+import numpy as np
+
+import ganzfeld as gz
+
+SETTINGS = {"width": 8, "depth": 1, "batch_size": 16}
+STEPS = 48
+EVERY = {"log_every": 8, "judge_every": 24, "checkpoint_every": 16}
+
+
+def vectors(folder, n=200, name="x.npy", shift=0.0):
+    """A file of n rows in the plane, on two lines."""
+    dice = np.random.default_rng(0)
+    x = np.stack([dice.uniform(-1, 1, n), dice.choice([-1.0, 1.0], n)], 1) + 0.05 * dice.normal(size=(n, 2)) + shift
+    path = folder / name
+    np.save(path, x.astype(np.float32))
+    return str(path)
+
+
+def train(folder, data, paper="ns-gan", **asked):
+    """A short run; whatever is asked for replaces what is small here."""
+    settings = {**SETTINGS, **asked.pop("settings", {})}
+    return gz.train(paper, data, out=folder, **{"steps": STEPS, "settings": settings, **EVERY, **asked})
+
+
+def weights(folder):
+    """The bytes of the newest checkpoint."""
+    return sorted((folder / "checkpoints").glob("step-*"))[-1].joinpath("state.safetensors").read_bytes()

@@ -1,0 +1,235 @@
+"""The command line keeps its contract: formats, exit codes, one clear line for every error."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganzfeld as gz
+from ganzfeld import cli
+from small import EVERY, SETTINGS, train, vectors
+
+SETS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+SHORT = [f"--{key.replace('_', '-')}={value}" for key, value in EVERY.items()]
+
+
+@pytest.fixture
+def ganzfeld(capsys):
+    """Runs a command: (exit code, standard output, standard error)."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return end.value.code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    data = vectors(folder)
+    train(folder / "run", data, seeds=2)
+    return folder, data
+
+
+def trained(data, out, *more):
+    return ["train", "ns-gan", "--data", data, "--out", out, "--steps", 24, *SHORT, *SETS, *more]
+
+
+def test_training_ends_with_zero_and_speaks_to_standard_error_alone(ganzfeld, tmp_path):
+    code, out, err = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run"))
+    assert (code, out) == (0, "")
+    assert "step 24/24" in err and "ganzfeld sample" in err
+    assert gz.load(tmp_path / "run").sample(3).shape == (3, 2)
+
+
+def test_crossings_by_flags(ganzfeld, tmp_path):
+    flags = ["--objective", "hinge", "--constraint", "spectral", "--constraint", "r1", "--set", "r1.gamma=0.1"]
+    assert ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", *flags))[0] == 0
+    game = gz.load(tmp_path / "run").game
+    assert game.objective is gz.objectives.hinge
+    assert game.constraints == (gz.Spectral(), gz.R1(0.1))
+
+
+def test_a_dry_run_writes_nothing(ganzfeld, tmp_path):
+    code, out, _ = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", "--dry-run"))
+    assert code == 0 and "Goodfellow" in out and "eager" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_sampling_writes_arrays_pictures_and_folders(ganzfeld, world, tmp_path):
+    run = world[0] / "run"
+    assert ganzfeld("sample", run, "--n", 70, "--seed", 3, "--out", tmp_path / "x.npy")[0] == 0
+    x = np.load(tmp_path / "x.npy", allow_pickle=False)
+    assert (x.shape, x.dtype) == ((70, 2), np.float32)
+    assert np.array_equal(x[:5], gz.load(run).sample(5, seed=3).numpy())
+    assert ganzfeld("sample", run, "--n", 9, "--member", 1, "--out", tmp_path / "x.png")[0] == 0
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size == (400, 400)
+    assert ganzfeld("sample", run, "--n", 3, "--out", tmp_path / "many")[0] == 0
+    assert [path.name for path in sorted((tmp_path / "many").iterdir())] == ["00000.png", "00001.png", "00002.png"]
+
+
+def test_seeds_give_the_first_sample_of_each_and_interpolation_runs_between_two(ganzfeld, world, tmp_path):
+    run, out = world[0] / "run", tmp_path / "x.npy"
+    ganzfeld("sample", run, "--seeds", "0-2,7", "--out", out)
+    firsts = np.stack([gz.load(run).sample(1, seed=s)[0].numpy() for s in (0, 1, 2, 7)])
+    np.testing.assert_allclose(np.load(out), firsts, rtol=1e-5, atol=1e-6)
+    ganzfeld("sample", run, "--interpolate", "--n", 5, "--seed", 4, "--out", out)
+    ends = gz.load(run).sample(2, seed=4).numpy()
+    np.testing.assert_allclose(np.load(out)[[0, -1]], ends, rtol=1e-4, atol=1e-5)
+
+
+def test_judging_prints_one_json_document(ganzfeld, world):
+    code, out, _ = ganzfeld("judge", world[0] / "run", "--json")
+    found = json.loads(out)
+    assert code == 0 and found.keys() == {"metrics", "provenance"}
+    assert all(set(value) == {"mean", "std", "per_member"} for value in found["metrics"].values())
+    assert len(found["metrics"]["w1"]["per_member"]) == 2
+    one = json.loads(ganzfeld("judge", world[0] / "run", "--member", 1, "--json")[1])["metrics"]["w1"]
+    assert one["per_member"] == [found["metrics"]["w1"]["per_member"][1]] and one["std"] == 0
+
+
+def test_samples_in_a_file_are_judged_against_data(ganzfeld, world, tmp_path):
+    ganzfeld("sample", world[0] / "run", "--n", 2500, "--out", tmp_path / "x.npy")
+    of_file = json.loads(ganzfeld("judge", tmp_path / "x.npy", "--data", world[1], "--json")[1])
+    of_run = json.loads(ganzfeld("judge", world[0] / "run", "--member", 0, "--json")[1])
+    assert of_file["metrics"]["w1"] == of_run["metrics"]["w1"]
+    code, out, _ = ganzfeld("judge", world[0] / "run", "--metrics", "sliced_w1")
+    assert code == 0 and "sliced_w1" in out and " w1" not in out
+
+
+def test_real_rows_are_judged_as_perfect_samples_are(ganzfeld, tmp_path):
+    np.save(tmp_path / "real.npy", gz.data.ring8().restored("train")[:2500].numpy())
+    metrics = json.loads(ganzfeld("judge", tmp_path / "real.npy", "--data", "ring8", "--json")[1])["metrics"]
+    assert metrics["modes"]["mean"] == 8
+    assert abs(metrics["high_quality"]["mean"] - 0.98889) < 0.0084
+    assert metrics["w1"]["mean"] < 0.15
+
+
+def test_comparing_writes_a_table_and_a_report(ganzfeld, tmp_path):
+    words = ["compare", "ns-gan", "wgan", "--data", vectors(tmp_path), "--seeds", 2, "--steps", 16, *SETS]
+    code, out, _ = ganzfeld(*words, "--out", tmp_path / "c", "--json")
+    found = json.loads(out)
+    assert code == 0 and [row["paper"] for row in found["rows"]] == ["ns-gan", "wgan"]
+    assert all(len(row["metrics"]["w1"]["per_member"]) == 2 and row["seconds"] > 0 for row in found["rows"])
+    assert found == json.loads((tmp_path / "c/compare.json").read_text())
+    assert "ns-gan" in (tmp_path / "c/report.html").read_text()
+    code, _, err = ganzfeld(*words, "--out", tmp_path / "c")
+    assert code == 2 and "already holds a comparison" in err
+    assert ganzfeld(*words, "--out", tmp_path / "c", "--resume")[0] == 0
+    code, out, _ = ganzfeld("report", tmp_path / "c", world_run(tmp_path), "--out", tmp_path / "r.html")
+    assert code == 0 and (tmp_path / "r.html").stat().st_size > 10_000
+
+
+def world_run(folder):
+    train(folder / "own", vectors(folder, name="y.npy"))
+    return folder / "own"
+
+
+def test_listing_names_all_there_is(ganzfeld):
+    found = json.loads(ganzfeld("list", "--json")[1])
+    assert found["papers"].keys() == gz.papers.TABLE.keys()
+    assert {"ring8", "grid25", "swissroll", "digits", "mixture1200"} <= found["data"].keys()
+    assert {"w1", "fd", "modes"} <= found["metrics"].keys()
+    code, out, _ = ganzfeld("list", "constraints")
+    assert code == 0 and "spectral" in out and "ns-gan" not in out
+
+
+ERRORS = {
+    "unknown paper": (["train", "wgna", "--data", "ring8"], "'wgan'"),
+    "unknown data": (["train", "wgan", "--data", "rnig8"], "ring8"),
+    "unknown objective": (["train", "gan", "--data", "ring8", "--objective", "hing"], "'hinge'"),
+    "unknown constraint": (["train", "gan", "--data", "ring8", "--constraint", "spectrum"], "'spectral'"),
+    "unknown network": (["train", "gan", "--data", "ring8", "--network", "mpl"], "'mlp'"),
+    "unknown key": (["train", "gan", "--data", "ring8", "--set", "rat=1"], "'rate'"),
+    "no key": (["train", "gan", "--data", "ring8", "--set", "rate"], "key=value"),
+    "a rate of nan": (["train", "gan", "--data", "ring8", "--set", "rate=nan"], "positive number"),
+    "a rate in words": (["train", "gan", "--data", "ring8", "--set", "rate=fast"], "a number"),
+    "a negative batch": (["train", "gan", "--data", "ring8", "--batch-size", "-4"], "batch"),
+    "a fraction of a step": (["train", "gan", "--data", "ring8", "--steps", "1.5"], "steps"),
+    "no step": (["train", "gan", "--data", "ring8", "--steps", "0"], "steps"),
+    "no such file": (["train", "gan", "--data", "/no/such.npy"], "/no/such.npy"),
+    "pixels of vectors": (["train", "gan", "--data", "ring8", "--size", "32"], "--size is for pictures"),
+    "an impossible pair": (["train", "mcgan-mean", "--data", "ring8", "--constraint", "r1"], "one score per sample"),
+    "unknown engine": (["train", "gan", "--data", "ring8", "--engine", "fast"], "auto, eager or compiled"),
+    "unknown command": (["trian"], "trian"),
+    "unknown option": (["train", "gan", "--data", "ring8", "--stepz", "5"], "stepz"),
+    "unknown list": (["list", "paper"], "'papers'"),
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_is_one_line_and_exit_two(ganzfeld, tmp_path, kind):
+    words, match = ERRORS[kind]
+    out = ["--out", tmp_path / "run"] if words[0] == "train" else []
+    code, said, err = ganzfeld(*words, *out)
+    assert (code, said) == (2, "")
+    assert match in err
+    assert len(err.strip().splitlines()) == 1 and "Traceback" not in err
+    assert not (tmp_path / "run/run.json").exists()
+
+
+def test_errors_of_use_are_one_line_and_exit_two(ganzfeld, world, tmp_path):
+    run = world[0] / "run"
+    for words, match in (
+        (["sample", tmp_path / "none", "--out", "x.npy"], "no such run"),
+        (["sample", world[1], "--out", "x.npy"], "is not a run directory"),
+        (["sample", tmp_path, "--out", "x.npy"], "holds no run"),
+        (["sample", run, "--n", 0, "--out", tmp_path / "x.npy"], "at least one sample"),
+        (["sample", run, "--member", 5, "--out", tmp_path / "x.npy"], "there is no member 5"),
+        (["sample", run, "--seeds", "a-b", "--out", tmp_path / "x.npy"], "range such as 0-15"),
+        (["sample", run, "--out", tmp_path / "x.jpg"], ".npy or .png"),
+        (["judge", run, "--metrics", "w2"], "'w1'"),
+        (["judge", run, "--data", "digits"], "rows of shape"),
+        (["judge", world[1]], "give --data"),
+        (["report", tmp_path, "--out", tmp_path / "r.html"], "neither a run"),
+        (["compare", "ns-gann", "--data", "ring8", "--out", tmp_path / "c"], "'ns-gan'"),
+        (trained(world[1], run), "already holds a run"),
+        (trained(world[1], world[1]), "cannot write to"),
+    ):
+        code, said, err = ganzfeld(*words)
+        assert (code, said) == (2, ""), words
+        assert match in err and len(err.strip().splitlines()) == 1, err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only directories")
+def test_a_read_only_directory_is_refused(ganzfeld, tmp_path):
+    data, shut = vectors(tmp_path), tmp_path / "shut"
+    shut.mkdir(mode=0o500)
+    code, _, err = ganzfeld(*trained(data, shut / "run"))
+    assert code == 2 and "cannot write to" in err
+
+
+@pytest.mark.parametrize("spoil", ["short", "flipped", "other paper"])
+def test_a_checkpoint_that_cannot_be_used_is_refused_and_left_alone(ganzfeld, tmp_path, spoil):
+    data, out = vectors(tmp_path), tmp_path / "run"
+    train(out, data, steps=24, checkpoint_every=24)
+    (folder,) = (out / "checkpoints").iterdir()
+    path = folder / "state.safetensors"
+    if spoil == "short":
+        path.write_bytes(path.read_bytes()[:-9])
+    elif spoil == "flipped":
+        path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+    else:
+        train(tmp_path / "other", data, "lsgan", steps=24, checkpoint_every=24)
+        (theirs,) = (tmp_path / "other/checkpoints").iterdir()
+        for name in ("state.safetensors", "meta.json"):
+            (folder / name).write_bytes((theirs / name).read_bytes())
+    before = path.read_bytes()
+    match = {"other paper": "belongs to another game"}.get(spoil, "damaged")
+    for words in (["sample", out, "--out", tmp_path / "x.npy"], trained(data, out, "--resume", "--steps", 48)):
+        code, _, err = ganzfeld(*words)
+        assert code == 2 and match in err and len(err.strip().splitlines()) == 1, err
+    assert path.read_bytes() == before
+
+
+def test_numbers_that_break_end_with_one_and_a_way_back(ganzfeld, tmp_path):
+    broken = ["--set", "rate=1e30", "--engine", "eager"]
+    code, _, err = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", *broken))
+    assert code == 1
+    assert "not finite" in err.splitlines()[-1] and "Traceback" not in err
