@@ -13,7 +13,7 @@ from pathlib import Path
 from ganzfeld.comparison import compare, table
 from ganzfeld.papers import TABLE
 
-STEPS = {"ring8": 4_000, "grid25": 12_000}
+STEPS = {"ring8": 4_000, "grid25": 8_000}
 
 
 def verdict(result: dict, total: int) -> None:

@@ -2,13 +2,16 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld import cli
+from ganzfeld import cli, record
 from small import EVERY, SETTINGS, train, vectors
 
 SETS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
@@ -195,6 +198,22 @@ def test_errors_of_use_are_one_line_and_exit_two(ganzfeld, world, tmp_path):
         code, said, err = ganzfeld(*words)
         assert (code, said) == (2, ""), words
         assert match in err and len(err.strip().splitlines()) == 1, err
+
+
+def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(ganzfeld, tmp_path):
+    words = [str(word) for word in trained(vectors(tmp_path), tmp_path / "two")]
+    source = os.pathsep.join([str(Path(gz.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ganzfeld", *words],
+        capture_output=True, text=True, timeout=200, env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("training: 24 steps") == done.stderr.count("saved in") == 1
+    assert ganzfeld(*trained(tmp_path / "x.npy", tmp_path / "one"))[0] == 0
+    two, one = (record.lines(tmp_path / run / "log.jsonl") for run in ("two", "one"))
+    for mine, theirs in zip(two, one, strict=True):
+        for name in ("critic_value", "generator_loss", "critic_gradient", "generator_gradient"):
+            assert mine[name] == pytest.approx(theirs[name], abs=1e-5)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only directories")

@@ -297,7 +297,8 @@ def train(
         raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
     directory = Path(out) if out is not None else Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
     ranks = Ranks()
-    loop = Loop(plan, game, rows, directory, ranks, keep_going, tell or (lambda *_: None))
+    told = tell if tell and ranks.rank == 0 else (lambda *_: None)
+    loop = Loop(plan, game, rows, directory, ranks, keep_going, told)
     with record.owned(directory) if ranks.rank == 0 else contextlib.nullcontext():
         return loop.play(resume)
 

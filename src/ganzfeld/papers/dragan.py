@@ -16,7 +16,7 @@ def dragan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    rate: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     weight: float = 0.1,
     spread: float = 0.5,

@@ -16,7 +16,7 @@ def fgan_hellinger(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 3e-4,
+    rate: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     alternative: bool = False,
     pace: str = "linear",

@@ -18,7 +18,7 @@ def fgan_pearson(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 5e-4,
+    rate: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     alternative: bool = True,
     pace: str = "linear",

@@ -16,7 +16,7 @@ def fgan_tv(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-4,
+    rate: float = 3e-4,
     betas: tuple[float, float] = (0.0, 0.99),
     alternative: bool = True,
     pace: str = "linear",

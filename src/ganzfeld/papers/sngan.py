@@ -17,7 +17,7 @@ def sngan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    rate: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     payoff: str = "hinge",
     critic_turns: int = 1,

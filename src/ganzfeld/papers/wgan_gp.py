@@ -16,7 +16,7 @@ def wgan_gp(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    rate: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     weight: float = 0.1,
     critic_turns: int = 1,
