@@ -3,8 +3,8 @@
     python benchmarks/search.py --out runs/search [--jobs 2] [--papers ...]
 
 Every paper is tried with the settings listed here, on both worlds, with shorter runs than `modes.py` takes and with
-seeds that it does not use. The best of a paper has the largest product of two means over worlds and seeds: the share of modes covered
-and the share of samples of high quality. Everything tried is printed, the bad ones too. Resumable.
+seeds that it does not use. The best of a paper has the largest product of two means over worlds and seeds: the share
+of modes covered and the share of samples of high quality. Everything tried is printed, the bad ones too. Resumable.
 """
 
 from __future__ import annotations

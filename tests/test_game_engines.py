@@ -204,3 +204,39 @@ def test_two_ranks_play_the_same_game_as_one(tmp_path):
         for x, y in zip(a["generator_loss"], b["generator_loss"], strict=True)
     ]
     assert max(gap) > 1e-3  # the planted fault: what averaging the ranks' gradients would play
+
+
+@pytest.mark.parametrize(
+    ("paper", "settings"),
+    [
+        ("mcgan-mean", {"q": 1.0}),
+        ("mcgan-mean", {"q": float("inf")}),
+        ("mcgan-mean", {"q": 1.0, "form": "primal"}),
+        ("mcgan-mean", {"q": 2.0, "form": "primal"}),
+        ("mcgan-mean", {"q": float("inf"), "form": "primal"}),
+        ("mcgan-cov", {"form": "primal"}),
+        ("mcgan-cov", {"k": 3}),
+        ("sngan", {"payoff": "non-saturating"}),
+        ("fgan-kl", {"alternative": False}),
+    ],
+)
+def test_every_form_of_a_paper_plays_and_its_constraints_hold_after_every_turn(paper, settings):
+    g = game(paper, **settings)
+    engine, step = started(g, [0, 1], 8), 0
+    while step < 8:
+        step, records = engine.advance(step, step + 1)
+        assert all(bool(values.isfinite().all()) for values in records.values())
+        for state in engine.states():
+            critic = state["params"]["critic"]
+            for constraint in g.constraints:
+                close(critic, constraint.project(critic), 1e-9)  # a projection leaves what it made alone
+    moved = [(a - b).abs().max() for a, b in zip(tree.leaves(engine.states()[0]["params"]),
+             tree.leaves(tree.map(torch.Tensor.double, g.init(0)["params"])), strict=True)]  # fmt: skip
+    assert max(moved) > 1e-4
+
+
+def test_a_clip_before_the_step_would_bite():
+    g = game("wgan", bound=0.01)
+    (state,) = started(g, [0], 8).states()
+    with pytest.raises(AssertionError):
+        close(state["params"]["critic"], g.constraints[0].project(state["params"]["critic"]), 1e-9)

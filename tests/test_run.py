@@ -277,6 +277,9 @@ def test_judging_gives_the_contracts_shape(played):
         assert value["mean"] == pytest.approx(sum(value["per_member"]) / 2)
     provenance = run.judged()["provenance"]
     assert provenance["w1"]["by"] == "optimal assignment" and provenance["held_out"] == 20
+    assert "critic_w1" not in judged  # columns of their own scale have no distance in common
+    asked = run.judge(metrics=["critic_w1"])
+    assert list(asked) == ["critic_w1"] and all(math.isfinite(v) for v in asked["critic_w1"]["per_member"])
     with pytest.raises(ValueError, match="modes needs a world whose modes are known"):
         run.judge(metrics=["modes"])
     with pytest.raises(ValueError, match="'w1'"):

@@ -66,7 +66,7 @@ def judge(members: Sequence[Tensor], data: Data, names: Sequence[str] | None = N
 
     Held-out means the data's test part. Raises ValueError for an unknown metric or one the data has no truth for.
     """
-    names = tuple(names or fitting(data))
+    names = fitting(data) if names is None else tuple(names)
     for name in names:
         if name not in NAMES:
             raise nearest("metric", name, NAMES)

@@ -42,6 +42,7 @@ from .tree import Tree
 
 Tell = Callable[[str, int, Mapping[str, Any]], None]  # what happened, at which step, its facts
 PICTURED = 2_500  # samples on a plane
+CRITIC = "critic_w1"  # the one metric that asks the critic, not the samples
 STANDING = 16  # batches of ROWS latents from which batch norm's standing statistics are taken
 
 
@@ -201,11 +202,19 @@ class Run:
         if data.shape != self.game.shape:
             raise ValueError(f"{data.name} has rows of shape {data.shape}, the run was trained on {self.game.shape}")
         samples = [self.sample(judges.COUNT, seed, member) for member in range(self.members)]
-        out = judges.judge(samples, data, metrics)
-        if not metrics and data.truth is not None:
-            rows = [watch.critic_estimate(self.game, state, data) for state in self._states]
-            out["metrics"] |= judges.summary(rows) if rows[0] else {}
+        asked = None if metrics is None else [name for name in metrics if name != CRITIC]
+        out = judges.judge(samples, data, asked)
+        if asked != metrics or (metrics is None and data.units.shared):
+            out["metrics"] |= self._critic_estimates(data, must=metrics is not None)
         return out
+
+    def _critic_estimates(self, data: Data, must: bool) -> dict[str, Any]:
+        """The critics' own distances, to be read beside the exact one; ValueError where there must be some and no
+        critic has a score."""
+        rows = [watch.critic_estimate(self.game, state, data) for state in self._states]
+        if must and not rows[0]:
+            raise ValueError(f"{CRITIC} needs a critic of scores; this one returns features")
+        return judges.summary(rows) if rows[0] else {}
 
 
 class Restore(nn.Module):

@@ -14,7 +14,7 @@ from . import constraints, data, judges, networks, objectives, papers
 from .data.vectors import read
 from .noise import latents
 from .papers.build import nearest
-from .run import Run, load
+from .run import CRITIC, Run, load
 
 
 def opened(path: Path) -> Run:
@@ -110,7 +110,7 @@ LISTS: dict[str, Mapping[str, Any]] = {
     "objectives": objectives.TABLE,
     "constraints": constraints.TABLE,
     "networks": networks.TABLE,
-    "metrics": dict.fromkeys((*judges.NAMES, "critic_w1")),
+    "metrics": dict.fromkeys((*judges.NAMES, CRITIC)),
 }
 
 

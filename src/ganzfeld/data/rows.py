@@ -21,6 +21,11 @@ class Units:
     shift: Tensor
     scale: Tensor
 
+    @property
+    def shared(self) -> bool:
+        """Whether all columns have one scale, so that a distance between network units is one between the data's."""
+        return bool((self.scale == self.scale[0]).all())
+
     def strip(self, x: Tensor) -> Tensor:
         return (x - self.shift) / self.scale
 
