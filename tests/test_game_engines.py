@@ -14,7 +14,7 @@ from ganzfeld import engine as engines
 from ganzfeld import tree
 from ganzfeld.engine import Engine
 from ganzfeld.networks import MLP
-from ganzfeld.run import Shape
+from ganzfeld.plan import Shape
 
 SMALL = {"networks": MLP(width=16, depth=2), "batch_size": 32}
 PAPERS = tuple(gz.papers.TABLE)

@@ -12,7 +12,7 @@ from ganzfeld import tree
 from ganzfeld.engine import ROLES, player
 from ganzfeld.networks import MLP
 from ganzfeld.noise import Dealer
-from ganzfeld.run import Shape
+from ganzfeld.plan import Shape
 from references import ns_gan, sngan, wgan, wgan_gp
 
 NETWORKS = MLP(width=16, depth=2)

@@ -9,7 +9,7 @@ import ganzfeld as gz
 from ganzfeld.networks import MLP
 from ganzfeld.pairings import Doubtful
 from ganzfeld.papers.build import build
-from ganzfeld.run import Shape
+from ganzfeld.plan import Shape
 
 SHAPE = Shape((2,))
 MIXING = MLP(width=8, depth=2, critic_norm="batch")

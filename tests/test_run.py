@@ -17,8 +17,8 @@ import torch
 
 import ganzfeld as gz
 from ganzfeld import record, tree
+from ganzfeld.loop import Loop
 from ganzfeld.pairings import Doubtful
-from ganzfeld.run import Loop
 from small import EVERY, SETTINGS, STEPS, train, vectors, weights
 
 

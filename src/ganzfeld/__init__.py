@@ -16,9 +16,10 @@ from .constraints import R1, R2, Ball, Clip, Constraint, Dragan, GradientPenalty
 from .draws import Generate, Scene
 from .engine import Engine
 from .game import Game, Turns
+from .loop import Diverged, Interrupted, train
 from .networks import MLP
 from .objectives import Objective
-from .run import Diverged, Interrupted, Run, load, train
+from .run import Run, load
 
 __all__ = [
     "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Engine", "Game", "Generate",

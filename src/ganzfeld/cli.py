@@ -58,7 +58,7 @@ def train(
 ) -> None:
     """Train a paper, or any crossing of objective, constraint and network."""
     from . import data as datas
-    from . import run as runs
+    from . import loop
     from .progress import shown
 
     rows = datas.load(data, seed, valid, test)
@@ -71,10 +71,10 @@ def train(
         "checkpoint_every": checkpoint_every,
     }  # fmt: skip
     if dry_run:
-        _show(runs.describe(paper, data, rows, **asked))
+        _show(loop.describe(paper, data, rows, **asked))
         return
     with shown(steps) as tell:
-        run = runs.train(paper, data, out=out, resume=resume, tell=tell, **asked)
+        run = loop.train(paper, data, out=out, resume=resume, tell=tell, **asked)
     if os.environ.get("RANK", "0") == "0":
         _say(f"saved in {run.directory}; try: ganzfeld sample {run.directory} --n 100 --out samples.png")
 
@@ -238,7 +238,7 @@ def main(arguments: list[str] | None = None, call: Callable[..., Any] = app) -> 
 
 
 def _failed(error: Exception) -> int:
-    from .run import Diverged, Interrupted
+    from .loop import Diverged, Interrupted
 
     if isinstance(error, Interrupted):
         _say(f"ganzfeld: {error}")

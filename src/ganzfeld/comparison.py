@@ -17,9 +17,9 @@ import torch
 
 from . import data as datas
 from . import record
+from .loop import train
 from .papers import TABLE
 from .papers.build import build, find
-from .run import train
 
 Say = Callable[[str], None]
 

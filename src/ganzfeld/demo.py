@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from . import record, report
 from .comparison import compare
+from .loop import train
 from .progress import shown
-from .run import train
 
 Say = Callable[[str], None]
 

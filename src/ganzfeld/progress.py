@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .run import Tell
+from .loop import Tell
 
 SHOWN = ("modes", "high_quality", "w1", "fd")
 

@@ -1,0 +1,137 @@
+"""The plan of a run: what was asked for, resolved, so that it can be written down, played again and compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .data import Data
+from .game import Game
+from .papers import TABLE
+from .papers.build import build, find, resolve
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for, resolved: all that decides a run's numbers, and how often it writes."""
+
+    paper: str | None
+    data: str
+    seed: int = 0
+    seeds: int = 1
+    steps: int = 10_000
+    batch_size: int | None = None
+    objective: str | None = None
+    constraints: tuple[str, ...] | None = None
+    network: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    engine: str = "auto"
+    valid: str | None = None
+    test: str | None = None
+    log_every: int = 0
+    judge_every: int = 0
+    checkpoint_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("log_every", "judge_every", "checkpoint_every", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative: {getattr(self, name)}")
+
+    def resolved(self) -> Plan:
+        """With every interval filled in: multiples of eight steps, so that whole pieces are played between them."""
+
+        def every(given: int, share: int, least: int) -> int:
+            return given or max(least, 8 * round(self.steps / share / 8))
+
+        return dataclasses.replace(
+            self,
+            log_every=every(self.log_every, 100, 8),
+            judge_every=every(self.judge_every, 10, 8),
+            checkpoint_every=every(self.checkpoint_every, 10, 8),
+        )
+
+    @property
+    def members(self) -> range:
+        """The seed of every member."""
+        return range(self.seed, self.seed + self.seeds)
+
+    def game(self, shaped) -> Game:
+        """The game this plan names."""
+        if self.paper is None:
+            raise ValueError("this run was trained from a Game of your own: hand it over again, load(path, game=...)")
+        return build(
+            self.paper,
+            shaped,
+            settings=self.settings,
+            network=self.network,
+            objective=self.objective,
+            bound=self.constraints,
+            batch_size=self.batch_size,
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that a paper needs to know of data that are not at hand."""
+
+    shape: tuple[int, ...]
+
+
+def planned(paper: str | Game, data: str | Data, **asked: Any) -> Plan:
+    asked["constraints"] = None if asked["constraints"] is None else tuple(asked["constraints"])
+    settings = dict(asked.pop("settings") or {})
+    if not isinstance(paper, Game):
+        settings = resolve(paper, settings, asked["network"], asked["constraints"])
+        paper = find("paper", paper, TABLE).__name__.replace("_", "-")
+    return Plan(
+        paper=None if isinstance(paper, Game) else paper,
+        data=data.name if isinstance(data, Data) else data,
+        # strict JSON has no infinity, and a setting is read from text as well
+        settings={k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in settings.items()},
+        **asked,
+    ).resolved()
+
+
+def read(values: Mapping[str, Any]) -> Plan:
+    """The plan that a run wrote down."""
+    values = dict(values)
+    if values.get("constraints") is not None:
+        values["constraints"] = tuple(values["constraints"])
+    return Plan(**values)
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The first thing in which two runs differ, for the error that refuses to mix them."""
+    for key, value in new["plan"].items():
+        if key not in ("steps", "engine", "log_every", "judge_every", "checkpoint_every"):
+            before = old.get("plan", {}).get(key)
+            value = list(value) if isinstance(value, tuple) else value
+            if before != value:
+                return f"{key} was {before!r}, not {value!r}"
+    if old.get("data", {}).get("fingerprint") != new["data"]["fingerprint"]:
+        return "the data have changed since it was trained"
+    return "its networks differ"
+
+
+def command(plan: Plan, out: Path) -> str:
+    """The command that plays this run again."""
+    if plan.paper is None:
+        return ""
+    words = ["ganzfeld", "train", plan.paper, "--data", plan.data, "--out", str(out), "--steps", str(plan.steps)]
+    words += ["--seed", str(plan.seed), "--seeds", str(plan.seeds)]
+    for name in ("batch_size", "objective", "network", "valid", "test"):
+        if (value := getattr(plan, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for name in plan.constraints or ():
+        words += ["--constraint", name]
+    for key, value in plan.settings.items():
+        words += ["--set", f"{key}={value}"]
+    return shlex.join(words)
