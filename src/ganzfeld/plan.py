@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import shlex
 from collections.abc import Mapping
@@ -86,6 +87,10 @@ class Shape:
 
 
 def planned(paper: str | Game, data: str | Data, **asked: Any) -> Plan:
+    """The plan of what `train` was asked for, with settings of the types their keys ask for.
+
+    Raises ValueError, in one line, for unknown names and keys and for values that do not fit.
+    """
     asked["constraints"] = None if asked["constraints"] is None else tuple(asked["constraints"])
     settings = dict(asked.pop("settings") or {})
     if not isinstance(paper, Game):
@@ -110,10 +115,9 @@ def read(values: Mapping[str, Any]) -> Plan:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first thing in which two runs differ, for the error that refuses to mix them."""
-    for key, value in new["plan"].items():
+    for key, value in json.loads(json.dumps(new["plan"])).items():  # a tuple is a list on disk
         if key not in ("steps", "engine", "log_every", "judge_every", "checkpoint_every"):
             before = old.get("plan", {}).get(key)
-            value = list(value) if isinstance(value, tuple) else value
             if before != value:
                 return f"{key} was {before!r}, not {value!r}"
     if old.get("data", {}).get("fingerprint") != new["data"]["fingerprint"]:
@@ -132,6 +136,8 @@ def command(plan: Plan, out: Path) -> str:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name in plan.constraints or ():
         words += ["--constraint", name]
+    if plan.engine != "auto":
+        words += ["--engine", plan.engine]
     for key, value in plan.settings.items():
         words += ["--set", f"{key}={value}"]
     return shlex.join(words)
