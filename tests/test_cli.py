@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,30 @@ def test_comparing_writes_a_table_and_a_report(ganzfeld, tmp_path):
     assert ganzfeld(*words, "--out", tmp_path / "c", "--resume")[0] == 0
     code, out, _ = ganzfeld("report", tmp_path / "c", world_run(tmp_path), "--out", tmp_path / "r.html")
     assert code == 0 and (tmp_path / "r.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_comparison_saves_every_paper_that_plays(tmp_path, signum, code):
+    words = ["compare", "ns-gan", "lsgan", "--data", vectors(tmp_path), "--seeds", "1", "--steps", "100000"]
+    out = tmp_path / "c"
+    words += ["--jobs", "2", *SETS, "--out", str(out)]
+    source = os.pathsep.join([str(Path(gz.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        [sys.executable, "-m", "ganzfeld", *words, "--engine", "eager"], stderr=subprocess.PIPE, text=True,
+        start_new_session=True, env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+    ) as process:  # fmt: skip
+        until = time.monotonic() + 60
+        while not all((out / paper / "samples/step-00000000.png").exists() for paper in ("ns-gan", "lsgan")):
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.05)
+        time.sleep(0.5)
+        # a terminal's Ctrl-C reaches the whole group, a supervisor's SIGTERM the parent alone
+        (os.killpg if signum == signal.SIGINT else os.kill)(process.pid, signum)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said.strip().splitlines()[-1].startswith("ganzfeld: stopped at 0 of 2 papers") and "Traceback" not in said
+    for paper in ("ns-gan", "lsgan"):
+        assert gz.load(out / paper).sample(2).shape == (2, 2)
 
 
 def world_run(folder):

@@ -173,6 +173,7 @@ for paper in RANKED:
     out[paper] = lines
 if ranks.rank == 0:
     open(sys.argv[1], "w").write(json.dumps(out))
+ranks.__exit__(None)
 """
 
 

@@ -6,10 +6,14 @@ last finite state, and are counted. Nothing is selected: the final state is judg
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ import torch
 
 from . import data as datas
 from . import record
-from .loop import train
+from .loop import Interrupted, train
 from .papers import TABLE
 from .papers.build import build, find
 
@@ -75,15 +79,73 @@ def _name(paper: str) -> str:
     return find("paper", paper, TABLE).__name__.replace("_", "-")
 
 
-def _all(tasks: Sequence[tuple], jobs: int, say: Say):
+def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
+    """The rows, as they come."""
     if jobs == 1:
         for task in tasks:
             say(f"{task[0]}: {task[3]['seeds']} seeds, {task[3]['steps']} steps")
             yield _one(*task)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for future in [pool.submit(_one, *task) for task in tasks]:
-            yield future.result()
+    waiting = list(tasks)
+    running: dict[Any, BaseProcess] = {}
+    context = get_context("spawn")
+    with _stoppable(lambda: f"{len(tasks) - len(waiting) - len(running)} of {len(tasks)} papers"):
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    ours, theirs = context.Pipe(duplex=False)
+                    running[ours] = context.Process(target=_alone, args=(theirs, waiting.pop(0)))
+                    running[ours].start()
+                    theirs.close()  # so that the end of the process is the end of the pipe
+                for pipe in wait(list(running)):
+                    outcome = _received(pipe)
+                    running.pop(pipe).join()
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    yield outcome
+        finally:
+            for process in running.values():
+                process.terminate()  # each saves, and ends
+            for process in running.values():
+                process.join()
+
+
+def _alone(pipe: Connection, task: tuple) -> None:
+    """In a process of its own: train and judge one paper, and send its row, or what went wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the parent passes it on, once
+    torch.set_num_threads(1)
+    try:
+        pipe.send(_one(*task))
+    except Exception as error:
+        pipe.send(error)
+
+
+def _received(pipe: Any) -> dict[str, Any] | Exception:
+    try:
+        return pipe.recv()
+    except EOFError:
+        return ChildProcessError(
+            "a paper's process ended without a word: out of memory, or killed; go on with --resume"
+        )
+
+
+@contextlib.contextmanager
+def _stoppable(where: Callable[[], str]) -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM raise `Interrupted`."""
+
+    def stop(signum, frame):
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_IGN)  # once is enough: the others are saving
+        raise Interrupted(signum, where())
+
+    main = threading.current_thread() is threading.main_thread()
+    kinds = (signal.SIGINT, signal.SIGTERM) if main else ()  # elsewhere signals are somebody else's business
+    old = [signal.signal(kind, stop) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, old, strict=True):
+            signal.signal(kind, handler)
 
 
 def _one(paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str, Any]:

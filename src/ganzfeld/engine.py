@@ -49,13 +49,23 @@ class Source(Protocol):
 
 
 class Ranks:
-    """This process among those that torchrun started, or alone."""
+    """This process among those that torchrun started, or alone; left together, as a ``with`` block."""
 
     def __init__(self) -> None:
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
-        if self.world > 1 and not torch.distributed.is_initialized():
+        self.joined = self.world > 1 and not torch.distributed.is_initialized()
+        if self.joined:
             torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.joined:
+            if kind is None:  # one that leaves while another still speaks would abort it
+                torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
 
     def gather(self, scores: Tensor) -> Tensor:
         """All ranks' scores along the batch; the gradient flows through one's own."""

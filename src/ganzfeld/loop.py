@@ -42,11 +42,15 @@ class Diverged(RuntimeError):
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, and has saved."""
+    """The work was asked to stop by a signal, and has saved. Its arguments are its own, so that it can be sent from one
+    process to another."""
 
-    def __init__(self, signum: int, step: int):
-        super().__init__(f"stopped at step {step} by {signal.Signals(signum).name}; saved: go on with --resume")
-        self.signum = signum
+    def __init__(self, signum: int, where: str):
+        super().__init__(signum, where)
+        self.signum, self.where = signum, where
+
+    def __str__(self) -> str:
+        return f"stopped at {self.where} by {signal.Signals(self.signum).name}; saved: go on with --resume"
 
 
 def train(
@@ -92,11 +96,11 @@ def train(
     if game.shape != rows.shape:
         raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
     directory = Path(out) if out is not None else Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
-    ranks = Ranks()
-    told = tell if tell and ranks.rank == 0 else (lambda *_: None)
-    loop = Loop(plan, game, rows, directory, ranks, keep_going, told)
-    with record.owned(directory) if ranks.rank == 0 else contextlib.nullcontext():
-        return loop.play(resume)
+    with Ranks() as ranks:
+        told = tell if tell and ranks.rank == 0 else (lambda *_: None)
+        loop = Loop(plan, game, rows, directory, ranks, keep_going, told)
+        with record.owned(directory) if ranks.rank == 0 else contextlib.nullcontext():
+            return loop.play(resume)
 
 
 def describe(paper: str, data: str, rows: Data, **asked: Any) -> dict[str, Any]:
@@ -180,7 +184,7 @@ class Loop:
                 raise Diverged(f"the weights were not finite after step {step}; {self._last_good()}")
             record.save_checkpoint(self.directory, step, states, self._identity)
         if stopping and not last:
-            raise Interrupted(asked[0] if asked else signal.SIGTERM, step)
+            raise Interrupted(asked[0] if asked else signal.SIGTERM, f"step {step}")
         return step
 
     # --- beginning ---
@@ -352,7 +356,8 @@ def _first_bad(records: Mapping[str, Tensor], member: int) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Inside, SIGINT and SIGTERM are noted instead of raised; a second one is raised at once."""
+    """Inside, SIGINT and SIGTERM are noted instead of raised; a second one is raised at once. One that is ignored
+    stays so."""
     asked: list[int] = []
 
     def note(signum, frame):
@@ -360,7 +365,7 @@ def _signals() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         asked.append(signum)
 
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    kinds = [kind for kind in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(kind) != signal.SIG_IGN]
     try:
         old = [signal.signal(kind, note) for kind in kinds]
     except ValueError:  # not the main thread: signals are somebody else's business
