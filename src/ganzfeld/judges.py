@@ -82,8 +82,12 @@ def judge(members: Sequence[Tensor], data: Data, names: Sequence[str] | None = N
 
 @lru_cache(maxsize=8)
 def _perfect(data: Data, names: tuple[str, ...]) -> dict[str, float]:
-    """Held-out validation rows, judged in the place of samples."""
-    return _row(data.restored("valid"), data.restored("test"), data, names)
+    """Held-out validation rows, judged in the place of samples: the mean of as many draws as there are rows for, at
+    most four. One draw would be off by as much as good samples differ."""
+    valid, held = data.restored("valid"), data.restored("test")
+    draws = valid[: 4 * COUNT].split(COUNT)
+    rows = [_row(x, held, data, names) for x in draws if len(x) == len(draws[0])]
+    return {name: sum(row[name] for row in rows) / len(rows) for name in names}
 
 
 def _row(x: Tensor, held: Tensor, data: Data, names: Sequence[str]) -> dict[str, float]:
