@@ -69,6 +69,26 @@ def test_resume_continues_the_same_trajectory(tmp_path, monkeypatch, paper, seed
             }
 
 
+@pytest.mark.slow
+def test_a_compiled_run_resumes_the_same_trajectory(tmp_path, monkeypatch):
+    monkeypatch.setattr("ganzfeld.engine.UNROLL", 4)  # a short graph compiles fast
+    data = vectors(tmp_path)
+    train(tmp_path / "whole", data, "wgan-gp", engine="compiled")
+    pieces, played = Loop._piece, [0]
+
+    def crashing(self, step, asked):
+        played[0] += 1
+        if played[0] == 13:
+            raise Crash
+        return pieces(self, step, asked)
+
+    monkeypatch.setattr(Loop, "_piece", crashing)
+    with pytest.raises(Crash):
+        train(tmp_path / "torn", data, "wgan-gp", engine="compiled")
+    train(tmp_path / "torn", data, "wgan-gp", engine="compiled", resume=True)
+    assert weights(tmp_path / "torn") == weights(tmp_path / "whole")
+
+
 def command(out, data, *more, steps=400):
     words = ["train", "ns-gan", "--data", data, "--out", str(out), "--steps", str(steps), "--checkpoint-every", "16"]
     sets = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
