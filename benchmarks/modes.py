@@ -1,4 +1,4 @@
-"""Which papers cover the modes, at their defaults, over ten seeds: the tables of the README.
+"""Which papers cover the modes, at their defaults, over ten seeds: the tables of results/modes.md.
 
     python benchmarks/modes.py --out runs/modes [--jobs 2] [--papers ...] [--worlds ring8 grid25]
 
