@@ -31,7 +31,7 @@ PARTS = (
     Part("ring8", "ring8", ("ns-gan", "sngan", "wgan-gp", "r3gan"), 2, 1_600),
     Part("grid25", "grid25", ("sngan", "r3gan"), 2, 2_400),
 )
-DIGITS_STEPS = 2_000
+DIGITS_STEPS = 4_000
 JOBS = 2
 
 

@@ -168,8 +168,12 @@ def side_by_side(runs: Sequence[Run]) -> list[Comparison]:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """The runs' papers, with the directory beside those that occur twice."""
-    return _distinct([one.name for one in runs], [one.path for one in runs])
+    """The runs' papers; beside those that occur twice the data, or the directory where that tells them apart."""
+    names = [one.name for one in runs]
+    named = [(one.name, one.data) for one in runs]
+    if len(set(named)) == len(named) and all(one.data for one in runs):
+        return [name if names.count(name) == 1 else f"{name} ({data})" for name, data in named]
+    return _distinct(names, [one.path for one in runs])
 
 
 def _distinct(names: Sequence[str], places: Sequence[Path]) -> list[str]:
