@@ -32,12 +32,15 @@ MODES = {"ring8": 8, "grid25": 25}
 SEEDS, FIRST = 3, 1_000  # modes.py evaluates seeds from 0 on
 
 
-def rates(*values: float, **others: Any) -> dict[str, Any]:
+Choice = tuple[tuple[float, ...], dict[str, Any]]
+
+
+def rates(*values: float, **others: Any) -> Choice:
     """The rates to try with one choice of the other settings."""
-    return {"rates": values, **others}
+    return values, others
 
 
-TRIED: dict[str, list[dict[str, Any]]] = {
+TRIED: dict[str, list[Choice]] = {
     "gan": [rates(5e-4, 1e-3, 2e-3)],
     "ns-gan": [rates(5e-4, 1e-3, 2e-3)],
     "lsgan": [rates(2e-4, 5e-4, 1e-3)],
@@ -66,14 +69,14 @@ TRIED: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def tried(paper: str, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Modes and high quality of one paper on every world, a row for each rate of ``settings["rates"]``.
+def tried(paper: str, choice: Choice) -> list[dict[str, Any]]:
+    """Modes and high quality of one paper on every world, a row for each rate.
 
     The rate and the world reach a compiled turn as numbers, so one graph serves all of them.
     """
-    others = {key: value for key, value in settings.items() if key != "rates"}
+    values, others = choice
     rows, graphs = [], None
-    for rate in settings["rates"]:
+    for rate in values:
         row: dict[str, Any] = {"paper": paper, "settings": {"rate": rate, **others}}
         for world, steps in STEPS.items():
             data = gz.data.load(world)
@@ -122,13 +125,15 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
             for world in MODES:
                 modes, good = row[world]["modes"], row[world]["high_quality"]
                 cells += [" ".join(f"{m:g}" for m in modes), f"{sum(good) / len(good):.3f}"]
-            settings = ", ".join(f"{k} {v:g}" if v is not bool(v) else f"{k} {v}" for k, v in row["settings"].items())
+            settings = ", ".join(
+                f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in row["settings"].items()
+            )
             yield "| " + " | ".join([paper, settings, *cells, "best" if row is best else ""]) + " |"
 
 
-def missing(paper: str, choice: Mapping[str, Any], known: list[tuple[str, dict]]) -> bool:
-    others = {key: value for key, value in choice.items() if key != "rates"}
-    return any((paper, {"rate": rate, **others}) not in known for rate in choice["rates"])
+def missing(paper: str, choice: Choice, known: list[tuple[str, dict]]) -> bool:
+    values, others = choice
+    return any((paper, {"rate": rate, **others}) not in known for rate in values)
 
 
 def main() -> None:

@@ -1,5 +1,8 @@
 """A game small enough to be trained many times in a test, on vectors of its own."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 
 import ganzfeld as gz
@@ -27,3 +30,10 @@ def train(folder, data, paper="ns-gan", **asked):
 def weights(folder):
     """The bytes of the newest checkpoint."""
     return sorted((folder / "checkpoints").glob("step-*"))[-1].joinpath("state.safetensors").read_bytes()
+
+
+def environment():
+    """For a process of its own: this package on its path, one thread."""
+    source = str(Path(gz.__file__).parents[1])
+    path = os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

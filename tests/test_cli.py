@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from PIL import Image
 
 import ganzfeld as gz
 from ganzfeld import cli, record
-from small import EVERY, SETTINGS, train, vectors
+from small import EVERY, SETTINGS, environment, train, vectors
 
 SETS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
 SHORT = [f"--{key.replace('_', '-')}={value}" for key, value in EVERY.items()]
@@ -136,10 +135,9 @@ def test_an_interrupted_comparison_saves_every_paper_that_plays(tmp_path, signum
     words = ["compare", "ns-gan", "lsgan", "--data", vectors(tmp_path), "--seeds", "1", "--steps", "100000"]
     out = tmp_path / "c"
     words += ["--jobs", "2", *SETS, "--out", str(out)]
-    source = os.pathsep.join([str(Path(gz.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen(
         [sys.executable, "-m", "ganzfeld", *words, "--engine", "eager"], stderr=subprocess.PIPE, text=True,
-        start_new_session=True, env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        start_new_session=True, env=environment(),
     ) as process:  # fmt: skip
         until = time.monotonic() + 60
         while not all((out / paper / "samples/step-00000000.png").exists() for paper in ("ns-gan", "lsgan")):
@@ -228,10 +226,9 @@ def test_errors_of_use_are_one_line_and_exit_two(ganzfeld, world, tmp_path):
 
 def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(ganzfeld, tmp_path):
     words = [str(word) for word in trained(vectors(tmp_path), tmp_path / "two")]
-    source = os.pathsep.join([str(Path(gz.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ganzfeld", *words],
-        capture_output=True, text=True, timeout=200, env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=200, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("training: 24 steps") == done.stderr.count("saved in") == 1

@@ -1,7 +1,6 @@
 """Compiled equals eager, a population equals its members alone, two ranks equal one process."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from ganzfeld import tree
 from ganzfeld.engine import Engine
 from ganzfeld.networks import MLP
 from ganzfeld.plan import Shape
+from small import environment
 
 SMALL = {"networks": MLP(width=16, depth=2), "batch_size": 32}
 PAPERS = tuple(gz.papers.TABLE)
@@ -183,11 +183,9 @@ def _losses(folder, world, how="gather"):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"]
     if world == 1:
         command = [sys.executable]
-    source = str(Path(gz.__file__).parents[1])
-    path = os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [*command, str(script), str(out), how], capture_output=True, text=True, timeout=200,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import random
 import signal
 import subprocess
@@ -19,7 +18,7 @@ import ganzfeld as gz
 from ganzfeld import record, tree
 from ganzfeld.loop import Loop
 from ganzfeld.pairings import Doubtful
-from small import EVERY, SETTINGS, STEPS, train, vectors, weights
+from small import EVERY, SETTINGS, STEPS, environment, train, vectors, weights
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +92,6 @@ def command(out, data, *more, steps=400):
     words = ["train", "ns-gan", "--data", data, "--out", str(out), "--steps", str(steps), "--checkpoint-every", "16"]
     sets = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     return [sys.executable, "-m", "ganzfeld", *words, "--log-every", "8", "--judge-every", "80", *sets, *more]
-
-
-def environment():
-    source = str(Path(gz.__file__).parents[1])
-    path = os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def started(words, ready, limit=60.0):

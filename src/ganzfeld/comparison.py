@@ -6,9 +6,7 @@ last finite state, and are counted. Nothing is selected: the final state is judg
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
@@ -21,7 +19,7 @@ import torch
 
 from . import data as datas
 from . import record
-from .loop import Interrupted, train
+from .loop import Interrupted, handled, train
 from .papers import TABLE
 from .papers.build import build, find
 
@@ -89,7 +87,13 @@ def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]
     waiting = list(tasks)
     running: dict[Any, BaseProcess] = {}
     context = get_context("spawn")
-    with _stoppable(lambda: f"{len(tasks) - len(waiting) - len(running)} of {len(tasks)} papers"):
+
+    def stop(signum: int, frame: Any) -> None:
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(kind, signal.SIG_IGN)  # once is enough: the others are saving
+        raise Interrupted(signum, f"{len(tasks) - len(waiting) - len(running)} of {len(tasks)} papers")
+
+    with handled(stop):
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
@@ -127,25 +131,6 @@ def _received(pipe: Any) -> dict[str, Any] | Exception:
         return ChildProcessError(
             "a paper's process ended without a word: out of memory, or killed; go on with --resume"
         )
-
-
-@contextlib.contextmanager
-def _stoppable(where: Callable[[], str]) -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM raise `Interrupted`."""
-
-    def stop(signum, frame):
-        for kind in kinds:
-            signal.signal(kind, signal.SIG_IGN)  # once is enough: the others are saving
-        raise Interrupted(signum, where())
-
-    main = threading.current_thread() is threading.main_thread()
-    kinds = (signal.SIGINT, signal.SIGTERM) if main else ()  # elsewhere signals are somebody else's business
-    old = [signal.signal(kind, stop) for kind in kinds]
-    try:
-        yield
-    finally:
-        for kind, handler in zip(kinds, old, strict=True):
-            signal.signal(kind, handler)
 
 
 def _one(paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import json
 import math
 import platform
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -355,24 +356,28 @@ def _first_bad(records: Mapping[str, Tensor], member: int) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
+def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM go to the handler. One that is ignored stays so, and off the main thread signals are
+    somebody else's business."""
+    main = threading.current_thread() is threading.main_thread()
+    kinds = [kind for kind in (signal.SIGINT, signal.SIGTERM) if main and signal.getsignal(kind) != signal.SIG_IGN]
+    old = [signal.signal(kind, handler) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, before in zip(kinds, old, strict=True):
+            signal.signal(kind, before)
+
+
+@contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Inside, SIGINT and SIGTERM are noted instead of raised; a second one is raised at once. One that is ignored
-    stays so."""
+    """Inside, signals are noted instead of raised; a second one is raised at once."""
     asked: list[int] = []
 
-    def note(signum, frame):
+    def note(signum: int, frame: Any) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(signum)
 
-    kinds = [kind for kind in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(kind) != signal.SIG_IGN]
-    try:
-        old = [signal.signal(kind, note) for kind in kinds]
-    except ValueError:  # not the main thread: signals are somebody else's business
+    with handled(note):
         yield asked
-        return
-    try:
-        yield asked
-    finally:
-        for kind, handler in zip(kinds, old, strict=True):
-            signal.signal(kind, handler)

@@ -59,16 +59,14 @@ def build(
     if batch_size is not None:
         given["batch_size"] = batch_size
     values = resolve(paper, given, network, bound)
-    default = _networks(make)
-    maker_kind = find("network", network, networks.TABLE) if network else type(default)
-    sizes = {key: value for key, value in values.items() if key in signature(maker_kind)}
-    maker = dataclasses.replace(default, **sizes) if isinstance(default, maker_kind) else maker_kind(**sizes)
+    default, kind = _networks(make, network)
+    sizes = {key: value for key, value in values.items() if key in signature(kind)}
+    maker = dataclasses.replace(default, **sizes) if isinstance(default, kind) else kind(**sizes)
     own = signature(make)
     game = make(data, networks=maker, **{key: value for key, value in values.items() if key in own})
     if bound is not None:
-        game = cross(
-            game, data, maker, constraints=tuple(_bind(name, values, game.batch_size) for name in _names(bound))
-        )
+        binds = [_bind(name, values, game.batch_size) for name in _names(bound)]
+        game = cross(game, data, maker, constraints=tuple(binds))
     if objective is not None:
         game = cross(game, data, maker, objective=find("objective", objective, objectives.TABLE))
     return game
@@ -82,8 +80,7 @@ def resolve(
     Raises ValueError, in one line, for an unknown key or a value that does not fit.
     """
     make = find("paper", paper, TABLE)
-    maker = find("network", network, networks.TABLE) if network else type(_networks(make))
-    known = {**signature(make), **signature(maker)}
+    known = {**signature(make), **signature(_networks(make, network)[1])}
     for name in _names(bound):
         kind = find("constraint", name, constraints.TABLE)
         known |= {f"{name}.{key}": annotation for key, annotation in signature(kind).items()}
@@ -93,13 +90,15 @@ def resolve(
     return {key: fit(key, value, known[key]) for key, value in settings.items()}
 
 
-def _networks(make: Callable[..., Game]) -> networks.MLP:
-    """The sizes a paper has unless others are asked for."""
-    return inspect.signature(make).parameters["networks"].default
+def _networks(make: Callable[..., Game], network: str | None) -> tuple[networks.MLP, type[networks.MLP]]:
+    """The networks a paper has of its own, and the kind that is asked for."""
+    default = inspect.signature(make).parameters["networks"].default
+    return default, find("network", network, networks.TABLE) if network else type(default)
 
 
 def _names(bound: Sequence[str] | None) -> list[str]:
-    return [] if list(bound or []) == ["none"] else list(bound or [])
+    names = list(bound or [])
+    return [] if names == ["none"] else names
 
 
 def cross(
