@@ -145,8 +145,8 @@ def _one(paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str,
         "run": Path(out).name,
         "metrics": judged["metrics"],
         "provenance": judged["provenance"],
-        "seconds": round(logged[-1]["seconds"] if logged else seconds, 1),
-        "wall": round(seconds, 1),
+        "seconds": logged[-1]["seconds"] if logged else round(seconds, 3),
+        "wall": round(seconds, 3),
         "diverged": logged[-1].get("diverged", 0) if logged else 0,
     }
 
