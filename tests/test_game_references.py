@@ -130,7 +130,7 @@ def _spectral_critic(game):
 
 
 def test_spectral_game_equals_the_plain_loop():
-    game = gz.papers.sngan(Shape((2,)), NETWORKS, rate=RATE, betas=BETAS, norm=1.0, **PLAIN)
+    game = gz.papers.sngan(Shape((2,)), NETWORKS, rate=RATE, betas=BETAS, spectral_norm=1.0, **PLAIN)
     generator, critic, weights = _spectral_critic(game)
     loop = sngan.play(generator, critic, Table(game).row, STEPS, RATE, BETAS)
     assert_equal_turn_by_turn(game, loop, generator, weights)

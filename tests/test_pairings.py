@@ -1,6 +1,7 @@
 """Impossible pairs are refused with the way out; doubtful ones warn once."""
 
 import dataclasses
+import itertools
 import warnings
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import ganzfeld as gz
 from ganzfeld.networks import MLP
 from ganzfeld.pairings import Doubtful
-from ganzfeld.papers.build import build
+from ganzfeld.papers.build import build, defaults, resolve, signature
 from ganzfeld.plan import Shape
 
 SHAPE = Shape((2,))
@@ -73,6 +74,17 @@ def test_every_objective_crosses_with_every_constraint_or_says_why_not(objective
     state = game.init(0)
     assert game.objective is gz.objectives.TABLE[objective]
     assert set(state["params"]) == {"generator", "critic"}
+
+
+def test_no_paper_gives_a_setting_the_name_of_a_networks():
+    for make, kind in itertools.product(gz.papers.TABLE.values(), gz.networks.TABLE.values()):
+        assert not set(signature(make)) & set(signature(kind))
+
+
+def test_a_plan_holds_every_setting_so_that_new_defaults_do_not_change_an_old_run():
+    values = resolve("mcgan-mean", {"rate": "2e-4"})
+    assert values == {**defaults(gz.papers.mcgan_mean), **dataclasses.asdict(MLP()), "rate": 2e-4}
+    assert resolve("mcgan-mean", values) == values  # once resolved, nothing is left to the defaults
 
 
 def test_settings_are_read_with_their_types():

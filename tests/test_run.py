@@ -215,7 +215,7 @@ def test_a_directory_that_holds_a_run_is_not_written_over(tmp_path):
         train(out, data, "lsgan", resume=True)
     with pytest.raises(ValueError, match="seed was 0, not 3"):
         train(out, data, seed=3, resume=True)
-    with pytest.raises(ValueError, match="settings was"):
+    with pytest.raises(ValueError, match="rate was 0.001, not 1e-05"):
         train(out, data, settings={"rate": 1e-5}, resume=True)
     with pytest.raises(ValueError, match="data have changed"):
         train(out, vectors(tmp_path, shift=1.0), resume=True)

@@ -88,7 +88,7 @@ def test_a_spared_head_does_not_count_as_clipped(data):
 
 
 def test_facts_are_those_of_the_critic_as_it_plays(data):
-    game = gz.papers.sngan(data, NETWORKS, norm=2.0)
+    game = gz.papers.sngan(data, NETWORKS, spectral_norm=2.0)
     facts = watch.look(game, game.init(0), data)
     norms = [value for name, value in facts.items() if name.startswith("spectral_norm.")]
     assert norms == pytest.approx([2.0] * 3, rel=1e-4)

@@ -87,7 +87,7 @@ class Shape:
 
 
 def planned(paper: str | Game, data: str | Data, **asked: Any) -> Plan:
-    """The plan of what `train` was asked for, with settings of the types their keys ask for.
+    """The plan of what `train` was asked for, with every setting of the paper and its networks resolved.
 
     Raises ValueError, in one line, for unknown names and keys and for values that do not fit.
     """
@@ -99,10 +99,14 @@ def planned(paper: str | Game, data: str | Data, **asked: Any) -> Plan:
     return Plan(
         paper=None if isinstance(paper, Game) else paper,
         data=data.name if isinstance(data, Data) else data,
-        # strict JSON has no infinity, and a setting is read from text as well
-        settings={k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in settings.items()},
+        settings=written(settings),
         **asked,
     ).resolved()
+
+
+def written(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as strict JSON can hold them: it has no infinity, and a setting is read from text as well."""
+    return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in settings.items()}
 
 
 def read(values: Mapping[str, Any]) -> Plan:
@@ -118,6 +122,10 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     for key, value in json.loads(json.dumps(new["plan"])).items():  # a tuple is a list on disk
         if key not in ("steps", "engine", "log_every", "judge_every", "checkpoint_every"):
             before = old.get("plan", {}).get(key)
+            if isinstance(before, dict) and isinstance(value, dict):
+                key, before, value = next(
+                    ((k, before.get(k), v) for k, v in value.items() if before.get(k) != v), (key, before, value)
+                )
             if before != value:
                 return f"{key} was {before!r}, not {value!r}"
     if old.get("data", {}).get("fingerprint") != new["data"]["fingerprint"]:
@@ -138,6 +146,8 @@ def command(plan: Plan, out: Path) -> str:
         words += ["--constraint", name]
     if plan.engine != "auto":
         words += ["--engine", plan.engine]
+    usual = written(resolve(plan.paper, {}, plan.network, plan.constraints))
     for key, value in plan.settings.items():
-        words += ["--set", f"{key}={value}"]
+        if key not in usual or usual[key] != value:
+            words += ["--set", f"{key}={value}"]
     return shlex.join(words)

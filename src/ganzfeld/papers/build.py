@@ -75,19 +75,22 @@ def build(
 def resolve(
     paper: str, settings: Settings, network: str | None = None, bound: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """The settings with the types their keys ask for, whether they came as values or as text.
+    """Every setting of the paper and its networks, the given ones in place of the defaults, with the types their keys
+    ask for, whether they came as values or as text; and what was given of the constraints.
 
     Raises ValueError, in one line, for an unknown key or a value that does not fit.
     """
     make = find("paper", paper, TABLE)
-    known = {**signature(make), **signature(_networks(make, network)[1])}
+    default, kind = _networks(make, network)
+    known = {**signature(make), **signature(kind)}
+    usual = {**defaults(make), **dataclasses.asdict(default if isinstance(default, kind) else kind())}
     for name in _names(bound):
         kind = find("constraint", name, constraints.TABLE)
         known |= {f"{name}.{key}": annotation for key, annotation in signature(kind).items()}
     for key in settings:
         if key not in known:
             raise nearest("setting", key, known)
-    return {key: fit(key, value, known[key]) for key, value in settings.items()}
+    return {**usual, **{key: fit(key, value, known[key]) for key, value in settings.items()}}
 
 
 def _networks(make: Callable[..., Game], network: str | None) -> tuple[networks.MLP, type[networks.MLP]]:
@@ -127,11 +130,19 @@ def _bind(name: str, values: Settings, batch_size: int) -> constraints.Constrain
     return kind(**given)
 
 
+SEATS = {"data", "networks", "return", "self"}  # what a paper is handed, and no setting
+
+
 def signature(function: Any) -> dict[str, Any]:
     """The settings of a paper, network or constraint with their types."""
     hints = typing.get_type_hints(function if inspect.isfunction(function) else function.__init__)
-    skip = {"data", "networks", "return", "self"}
-    return {name: hints.get(name, Any) for name in inspect.signature(function).parameters if name not in skip}
+    return {name: hints.get(name, Any) for name in inspect.signature(function).parameters if name not in SEATS}
+
+
+def defaults(make: Callable[..., Game]) -> dict[str, Any]:
+    """The settings of a paper with its defaults."""
+    parameters = inspect.signature(make).parameters
+    return {name: parameter.default for name, parameter in parameters.items() if name not in SEATS}
 
 
 def fit(key: str, value: Any, annotation: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Hinge or non-saturating payoff; one power iteration a critic turn. The paper's best pictures: Adam 2e-4 (0, .9), five
 critic turns, batch 64. On the plane a critic of Lipschitz bound 1 cannot tell modes of width .01 apart: every
-layer is given the norm ``norm`` instead, a bound of norm^4 on the slope.
+layer is given ``spectral_norm`` instead, a bound of its fourth power on the slope.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def sngan(
     betas: tuple[float, float] = (0.0, 0.99),
     payoff: str = "hinge",
     critic_turns: int = 1,
-    norm: float = 2.0,
+    spectral_norm: float = 2.0,
     pace: str = "linear",
     batch_size: int = 128,
     half_life: float = HALF_LIFE,
@@ -32,7 +32,7 @@ def sngan(
         networks,
         _payoff(payoff),
         critic=rules.adam(rate, betas),
-        constraints=(constraints.Spectral(norm),),
+        constraints=(constraints.Spectral(spectral_norm),),
         schedule=Turns(critic_turns),
         pace=pace,
         batch_size=batch_size,
