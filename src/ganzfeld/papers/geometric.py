@@ -17,7 +17,7 @@ def geometric(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 5e-4,
+    rate: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     cost: float = 1.0,
     bound: float = 1.0,

@@ -16,7 +16,7 @@ def r1gan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    rate: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     gamma: float = 0.1,
     pace: str = "linear",
