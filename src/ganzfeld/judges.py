@@ -75,7 +75,7 @@ def judge(members: Sequence[Tensor], data: Data, names: Sequence[str] | None = N
     for x in members:
         if x.shape[1:] != data.shape:
             raise ValueError(f"the samples have shape {tuple(x.shape[1:])}, the data {data.name} {data.shape}")
-    held = data.restored("test")
+    held = data.restored("test", COUNT)
     rows = [_row(x, held, data, names) for x in members]
     return {"metrics": summary(rows), "provenance": _provenance(members, data, names, _perfect(data, names))}
 
@@ -84,8 +84,8 @@ def judge(members: Sequence[Tensor], data: Data, names: Sequence[str] | None = N
 def _perfect(data: Data, names: tuple[str, ...]) -> dict[str, float]:
     """Held-out validation rows, judged in the place of samples: the mean of as many draws as there are rows for, at
     most four. One draw would be off by as much as good samples differ."""
-    valid, held = data.restored("valid"), data.restored("test")
-    draws = valid[: 4 * COUNT].split(COUNT)
+    valid, held = data.restored("valid", 4 * COUNT), data.restored("test", COUNT)
+    draws = valid.split(COUNT)
     rows = [_row(x, held, data, names) for x in draws if len(x) == len(draws[0])]
     return {name: sum(row[name] for row in rows) / len(rows) for name in names}
 

@@ -34,7 +34,7 @@ class View:
         """The view that shows the training rows with a margin; vectors by their two principal axes."""
         if data.kind == "digits":
             return cls("digits")
-        x = data.restored("train")[:20_000].double()
+        x = data.restored("train", 20_000).double()
         axes = None
         if x.shape[1] > 2:
             axes = torch.linalg.svd(x[:2_000] - x[:2_000].mean(0), full_matrices=False).Vh[:2]

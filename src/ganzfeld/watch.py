@@ -28,7 +28,7 @@ LOOK = 256  # rows
 def look(game: Game, state: Tree, data: Data) -> dict[str, float]:
     """The facts of one member, from ``LOOK`` held-out rows and as many fixed latents; nan where a number is not
     defined (a critic of features has no score)."""
-    real = data.valid[:LOOK]
+    real = data.part("valid", LOOK)
     n = len(real)
     critic, _ = game.dress(state["params"]["critic"], state["constraints"], advance=False)
     f = partial(functional_call, game.critic, critic)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .digits import digits
 from .mixtures import grid25, mixture1200, ring8, swissroll
-from .rows import Data, Units, split
+from .rows import PICTURE, Data, Labels, Units, numbers, split
 from .vectors import vectors
 
 TABLE: dict[str, Callable[..., Data]] = {
@@ -55,5 +55,6 @@ def _load(name: str, seed: int) -> Data:
 
 
 __all__ = [
-    "TABLE", "Data", "Units", "digits", "grid25", "load", "mixture1200", "ring8", "split", "swissroll", "vectors",
+    "PICTURE", "TABLE", "Data", "Labels", "Units", "digits", "grid25", "load", "mixture1200", "numbers", "ring8",
+    "split", "swissroll", "vectors",
 ]  # fmt: skip

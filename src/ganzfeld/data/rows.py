@@ -1,17 +1,37 @@
-"""Rows in memory: the one shape of a data set whose samples are plain vectors."""
+"""Rows: the one shape of a data set, whether its samples are vectors or pictures, in memory or on disk.
+
+Vectors are held as floats in network units. Pictures are held as bytes [n, C, H, W], and read as numbers in [-1, 1]:
+that is their own unit, too, as it is of every network that ends in tanh.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import Literal
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from ..noise import generator
 
-Kind = Literal["plane", "digits", "vectors"]
+Kind = Literal["plane", "digits", "vectors", "pictures"]
+Part = Literal["train", "valid", "test"]
+
+
+class Rows(Protocol):
+    """What a part must do: a tensor does, and so does a folder that decodes its pictures when they are asked for."""
+
+    @property
+    def shape(self) -> torch.Size: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Tensor: ...
+
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +53,9 @@ class Units:
         return self.shift + self.scale * u
 
 
+PICTURE = Units(torch.zeros(1), torch.ones(1))  # a picture's own units are the network's
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Gaussian modes of equal weight. centres [K, d] and std in the data's units; dimensions: of the noise around a
@@ -43,18 +66,34 @@ class Mixture:
     dimensions: int
 
 
-@dataclass(frozen=True, eq=False)
-class Data:
-    """train, valid, test: [n, d] in network units. truth: the mixture the rows were drawn from, where it is known.
-    kind: how samples are drawn as a picture."""
+@dataclass(frozen=True)
+class Labels:
+    """The class of every row [n], 0 to K - 1, by part, and what the classes are called."""
 
-    name: str
     train: Tensor
     valid: Tensor
     test: Tensor
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """train, valid, test: [n, *shape], floats in network units or pictures as bytes. truth: the mixture the rows were
+    drawn from, where it is known. kind: how samples are drawn as a picture. choices: what was decided on the way from
+    the files (size, crop, background), part of the fingerprint. skipped: files that were left out, with the reason.
+    digest: of the rows, where the loader has one that is cheaper than reading them all."""
+
+    name: str
+    train: Rows
+    valid: Rows
+    test: Rows
     units: Units
     kind: Kind = "vectors"
     truth: Mixture | None = None
+    labels: Labels | None = None
+    choices: Mapping[str, str | int] = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()
+    digest: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,25 +105,47 @@ class Data:
         return len(self.train)
 
     def take(self, rows: Tensor) -> Tensor:
-        """Training rows by index [...] -> [..., d]."""
-        return self.train.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        """Training rows by index [...] -> [..., *shape] in network units."""
+        return numbers(self.train.index_select(0, rows.flatten())).unflatten(0, rows.shape)
 
-    def restored(self, part: Literal["train", "valid", "test"]) -> Tensor:
-        """A part in the data's own units."""
-        return self.units.restore(getattr(self, part))
+    def part(self, name: Part, most: int | None = None) -> Tensor:
+        """The first rows of a part, all unless ``most`` is given, in network units."""
+        return numbers(getattr(self, name)[:most])
 
-    def replaced(self, **parts: Tensor) -> Data:
+    def restored(self, name: Part, most: int | None = None) -> Tensor:
+        """The same in the data's own units."""
+        return self.units.restore(self.part(name, most))
+
+    def replaced(self, **parts: Rows) -> Data:
         """The same with other validation or test rows."""
         return replace(self, **parts)  # type: ignore[arg-type]
 
+    def as_pictures(self) -> Data:
+        """Square rows of values in [-1, 1] as pictures of one channel."""
+        if self.kind == "pictures":
+            return self
+        side = math.isqrt(self.train.shape[1])
+        if self.kind != "digits" or len(self.shape) != 1:
+            raise ValueError(f"{self.name} has vectors of {self.train.shape[1]} numbers, not pictures")
+        parts = {p: getattr(self, p).unflatten(1, (1, side, side)) for p in ("train", "valid", "test")}
+        return replace(self, **parts, units=PICTURE, kind="pictures")
+
     @property
     def fingerprint(self) -> str:
-        """A digest of the rows of all parts and their units."""
+        """A digest of the rows of all parts, their units and what was chosen."""
         digest = hashlib.blake2b(digest_size=16)
-        for part in (self.train, self.valid, self.test, self.units.shift, self.units.scale):
+        parts = () if self.digest else (self.train, self.valid, self.test)
+        for part in (*parts, self.units.shift, self.units.scale):
             digest.update(repr(tuple(part.shape)).encode())
-            digest.update(part.contiguous().numpy().tobytes())
+            digest.update(part.contiguous().numpy().tobytes())  # type: ignore[union-attr]
+        if self.choices or self.digest:
+            digest.update(repr((sorted(self.choices.items()), self.digest)).encode())
         return digest.hexdigest()
+
+
+def numbers(stored: Tensor) -> Tensor:
+    """Rows as numbers: bytes 0..255 become [-1, 1], floats stay."""
+    return stored.float().div_(127.5).sub_(1) if stored.dtype == torch.uint8 else stored
 
 
 def split(x: Tensor, seed: int, share: float = 0.1) -> tuple[Tensor, Tensor, Tensor]:
