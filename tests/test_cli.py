@@ -160,7 +160,7 @@ def world_run(folder):
 
 def test_listing_names_all_there_is(ganzfeld):
     found = json.loads(ganzfeld("list", "--json")[1])
-    assert found["papers"].keys() == gz.papers.TABLE.keys()
+    assert set(found["papers"]) == set(gz.papers.NAMES)
     assert {"ring8", "grid25", "swissroll", "digits", "mixture1200"} <= found["data"].keys()
     assert {"w1", "fd", "modes"} <= found["metrics"].keys()
     code, out, _ = ganzfeld("list", "constraints")
@@ -181,7 +181,7 @@ ERRORS = {
     "a fraction of a step": (["train", "gan", "--data", "ring8", "--steps", "1.5"], "steps"),
     "no step": (["train", "gan", "--data", "ring8", "--steps", "0"], "steps"),
     "no such file": (["train", "gan", "--data", "/no/such.npy"], "/no/such.npy"),
-    "pixels of vectors": (["train", "gan", "--data", "ring8", "--size", "32"], "--size is for pictures"),
+    "pixels of vectors": (["train", "gan", "--data", "ring8", "--size", "32"], "--size is for pictures in files"),
     "an impossible pair": (["train", "mcgan-mean", "--data", "ring8", "--constraint", "r1"], "one score per sample"),
     "unknown engine": (["train", "gan", "--data", "ring8", "--engine", "fast"], "auto, eager or compiled"),
     "unknown command": (["trian"], "trian"),

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 PaperName = Annotated[str, typer.Argument(help="a paper: ganzfeld list papers")]
-DataName = Annotated[str, typer.Option("--data", help="a world (ring8, grid25, ...), or a .npy or .npz file")]
+DataName = Annotated[str, typer.Option("--data", help="a world (ring8, ...), digits, .npy, .npz, or pictures")]
 Seed = Annotated[int, typer.Option("--seed", help="the base seed")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value of the paper, network or constraint")]
@@ -52,26 +52,27 @@ def train(
     judge_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
     valid: Annotated[str | None, typer.Option(help="your own validation data")] = None,
     test: Annotated[str | None, typer.Option(help="your own test data")] = None,
+    crop: Annotated[str | None, typer.Option(help="how pictures become square: centre, pad or stretch")] = None,
+    background: Annotated[str | None, typer.Option(help="what shows through pictures: white, black, ...")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="stop at the first file that is no picture")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="tell both players the classes of the data")] = False,
     set_: Sets = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the newest whole checkpoint")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check and show what would be played")] = False,
 ) -> None:
     """Train a paper, or any crossing of objective, constraint and network."""
-    from . import data as datas
     from . import loop
     from .progress import shown
 
-    rows = datas.load(data, seed, valid, test)
-    if size is not None and len(rows.shape) == 1:
-        raise ValueError(f"--size is for pictures; {rows.name} has vectors of {rows.shape[0]} numbers")
     asked: dict[str, Any] = {
         "steps": steps, "seed": seed, "seeds": seeds, "batch_size": batch_size, "objective": objective,
         "constraints": constraint or None, "network": network, "settings": _settings(set_), "engine": engine,
         "valid": valid, "test": test, "log_every": log_every, "judge_every": judge_every,
-        "checkpoint_every": checkpoint_every,
+        "checkpoint_every": checkpoint_every, "size": size, "crop": crop, "background": background, "strict": strict,
+        "labels": labels,
     }  # fmt: skip
     if dry_run:
-        _show(loop.describe(paper, data, rows, **asked))
+        _show(loop.describe(paper, data, **asked))
         return
     with shown(steps) as tell:
         run = loop.train(paper, data, out=out, resume=resume, tell=tell, **asked)
@@ -132,6 +133,7 @@ def compare(
     engine: Annotated[str, typer.Option(help="auto, eager or compiled")] = "auto",
     jobs: Annotated[int, typer.Option(help="papers trained side by side, a core each")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; each paper's own unless given")] = None,
+    size: Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from what the directory holds")] = False,
     set_: Sets = None,
     as_json: Json = False,
@@ -141,7 +143,7 @@ def compare(
 
     result = comparison.compare(
         papers, data, out, seeds=seeds, steps=steps, seed=seed, engine=engine, jobs=jobs, batch_size=batch_size,
-        settings=_settings(set_), resume=resume, say=_say,
+        settings=_settings(set_), size=size, resume=resume, say=_say,
     )  # fmt: skip
     if as_json:
         _print_json(result)

@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from . import data as datas
 from . import record
 from .loop import Interrupted, handled, train
-from .papers import TABLE
+from .papers import NAMES, PICTURES, TABLE
 from .papers.build import build, find
+from .plan import loaded, side_for
 
 Say = Callable[[str], None]
 
@@ -38,6 +38,7 @@ def compare(
     jobs: int = 1,
     batch_size: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    size: int | None = None,
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
@@ -46,15 +47,17 @@ def compare(
 
     jobs: papers trained at once, each in a process with one thread. Raises ValueError before the first step.
     """
-    names = list(TABLE) if list(papers) == ["all"] else [_name(paper) for paper in papers]
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    rows = datas.load(data, seed)
+    names = [] if list(papers) == ["all"] else [_name(paper) for paper in papers]
+    size = side_for(names, data, None, size)
+    rows = loaded(data, seed=seed, size=size)
+    names = names or list(PICTURES if rows.kind == "pictures" else TABLE)
     for name in names:  # all errors before the first step
         build(name, rows, settings=settings, batch_size=batch_size)
     asked = {
         "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size,
-        "settings": dict(settings or {}), "resume": resume,
+        "settings": dict(settings or {}), "size": size, "resume": resume,
     }  # fmt: skip
     with record.owned(out):
         if (out / "compare.json").exists() and not resume:
@@ -74,7 +77,8 @@ def compare(
 
 
 def _name(paper: str) -> str:
-    return find("paper", paper, TABLE).__name__.replace("_", "-")
+    find("paper", paper, dict.fromkeys(NAMES))
+    return paper.replace("_", "-")
 
 
 def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:

@@ -21,15 +21,22 @@ Batch = tuple[Tensor, ...]
 
 class Scene(NamedTuple):
     """The two sides. log_prob [B]: of sampled fakes; None where they are reparametrised, so that the gradient flows
-    through them. weight: importance weight [B] of sampled fakes."""
+    through them. weight: importance weight [B] of sampled fakes. given: what the critic is told beside either side
+    (labels), and is not differentiated by."""
 
     real: Batch
     fake: Batch
     log_prob: Tensor | None = None
     weight: Tensor | float = 1.0
+    given: Batch = ()
 
 
 class Draw(Protocol):
+    @property
+    def labelled(self) -> bool:
+        """Whether a batch ends with the labels of its rows."""
+        ...
+
     def needs(self, role: Role) -> dict[str, Need]:
         """The noise of one turn of a role."""
         ...
@@ -40,12 +47,15 @@ class Draw(Protocol):
 @dataclass(frozen=True)
 class Generate:
     """Data x against G(z) with z ~ N(0, I): the draw of the original game. ``batch`` is (x,), or () where the turn
-    reads no data."""
+    reads no data. labelled: G(z, y) with the labels y of the batch, that the critic is told as well."""
 
     latent: int
+    labelled: bool = False
 
     def needs(self, role: Role) -> dict[str, Need]:
         return {"z": Need("normal", (self.latent,))}
 
     def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
-        return Scene(real=batch, fake=(players["generator"](noise["z"]),))
+        given = batch[-1:] if self.labelled else ()
+        real = batch[:-1] if self.labelled else batch
+        return Scene(real=real, fake=(players["generator"](noise["z"], *given),), given=given)

@@ -47,6 +47,8 @@ class Source(Protocol):
 
     def take(self, rows: Tensor) -> Tensor: ...
 
+    def classes(self, rows: Tensor) -> Tensor: ...
+
 
 class Ranks:
     """This process among those that torchrun started, or alone; left together, as a ``with`` block."""
@@ -97,12 +99,17 @@ def choose(asked: str, game: Game, steps: int, members: int) -> Mode:
     if asked not in ("auto", "eager", "compiled"):
         raise ValueError(f"the engine is auto, eager or compiled, not {asked!r}")
     turns = steps * len(game.schedule(steps // 2)) * members
-    if asked == "eager" or (asked == "auto" and turns < WORTH):
+    if asked == "eager" or (asked == "auto" and (turns < WORTH or convolves(game))):
         return "eager"
     if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
         print("no C++ compiler found (g++): playing eagerly", file=sys.stderr)
         return "eager"
     return "compiled"
+
+
+def convolves(game: Game) -> bool:
+    """Whether convolutions are what a turn costs: they are as fast eagerly, and gain nothing from being mapped."""
+    return any(p.dim() > 3 for m in (*game.generators.values(), game.critic) for p in m.parameters())
 
 
 def slope(game: Game, role: Role, mode: Mode, mapped: bool, gather=alone) -> Callable:
@@ -115,13 +122,40 @@ def slope(game: Game, role: Role, mode: Mode, mapped: bool, gather=alone) -> Cal
         return game.loss(mine, role, state, batch, noise, gather)
 
     def back(state, batch, noise):
-        mine = tree.map(lambda p: p.detach().requires_grad_(), game.moved(state["params"], role))
-        value, rest = (torch.vmap(loss) if mapped else loss)(mine, state, batch, noise)
-        gradients = torch.autograd.grad(value.sum(), tree.leaves(mine), materialize_grads=True)
-        memory, record = rest
-        return tree.like(mine, gradients), (tree.map(Tensor.detach, memory), record)
+        mine = _leaves(game, role, state)
+        return _backward(*(torch.vmap(loss) if mapped else loss)(mine, state, batch, noise), mine)
 
     return back
+
+
+def _leaves(game: Game, role: Role, state: Tree) -> Tree:
+    """The role's weights, to be differentiated by."""
+    return tree.map(lambda p: p.detach().requires_grad_(), game.moved(state["params"], role))
+
+
+def _backward(value: Tensor, rest: tuple[Tree, Tree], mine: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+    gradients = torch.autograd.grad(value.sum(), tree.leaves(mine), materialize_grads=True)
+    memory, record = rest
+    return tree.like(mine, gradients), (tree.map(Tensor.detach, memory), record)
+
+
+def shared(game: Game, gather=alone) -> dict[Role, Callable]:
+    """The slopes of a critic's turn and of the generator's after it, on one fake batch that is made once: the critic
+    takes it as a constant, the generator's gradient goes back through it."""
+    made: dict[str, Any] = {}
+
+    def critic(state, batch, noise):
+        made["mine"] = _leaves(game, "generator", state)
+        made["scene"] = scene = game.scene({**state["params"], **made["mine"]}, "critic", batch, noise)
+        fixed = scene._replace(fake=tuple(x.detach() for x in scene.fake))
+        mine = _leaves(game, "critic", state)
+        return _backward(*game.loss(mine, "critic", state, batch, noise, gather, fixed), mine)
+
+    def generator(state, batch, noise):
+        mine, scene = made.pop("mine"), made.pop("scene")
+        return _backward(*game.loss(mine, "generator", state, batch, noise, gather, scene), mine)
+
+    return {"critic": critic, "generator": generator}
 
 
 def player(game: Game, roles: Sequence[Role], mode: Mode, mapped: bool, ranks: Ranks | None = None) -> Callable:
@@ -133,17 +167,20 @@ def player(game: Game, roles: Sequence[Role], mode: Mode, mapped: bool, ranks: R
     """
     gather, reduce = (ranks.gather, ranks.reduce) if ranks else (alone, alone)
     slopes = {role: slope(game, role, mode, mapped, gather) for role in ROLES}
+    both = shared(game, gather) if game.share and mode == "eager" and not mapped else slopes
 
     def play(state, batches, noises, tempos):
         records: dict[str, list[Tensor]] = {}
         played = dict.fromkeys(ROLES, 0)
-        for role in roles:
+        for role, after in zip(roles, [*roles[1:], "critic"], strict=True):
             at = played[role]
             played[role] += 1
-            turn = partial(torch.select, dim=int(mapped), index=at)
-            batch = tuple(turn(x) for x in batches[role].values())
-            noise = {name: turn(draw) for name, draw in noises[role].items()}
-            gradients, (memory, record) = slopes[role](state, batch, noise)
+            if role == "critic" or not game.share:  # else: those of the critic's turn before
+                turn = partial(torch.select, dim=int(mapped), index=at)
+                batch = tuple(turn(x) for x in batches[role].values())
+                noise = {name: turn(draw) for name, draw in noises[role].items()}
+            side = both if "generator" in (role, after) else slopes
+            gradients, (memory, record) = side[role](state, batch, noise)
             gradient = reduce(tree.vector(gradients, int(mapped)))
             record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
             state = game.update(role, state, gradient, memory, tempos[role][at], int(mapped))
@@ -183,8 +220,8 @@ class Engine:
 
     def _group_size(self) -> int:
         """Games that are played as one stack: eagerly many, since calls are what costs; compiled, all that fit the
-        cache; one by one across ranks."""
-        if self.ranks:
+        cache; one by one across ranks, and where they convolve: mapped convolutions lose to a loop."""
+        if self.ranks or convolves(self.game):
             return 1
         if self.mode == "eager":
             return STACK
@@ -247,12 +284,18 @@ class Engine:
         return self._players[roles]
 
     def _deal(self, dealer: Dealer, roles: Sequence[Role], first: dict[Role, int]):
-        batches, noises = {}, {}
+        batches: dict[Role, dict[str, Tensor]] = {}
+        noises: dict[Role, dict[str, Tensor]] = {}
         for role in ROLES:
             turns = roles.count(role)
             single = (lambda x: x[0]) if len(dealer.seeds) == 1 else (lambda x: x)
-            rows = dealer.order(role, first[role], turns) if self.game.reads_data(role) else None
-            batches[role] = {} if rows is None else {"x": self.data.take(single(rows))}
+            batches[role] = {}
+            if self.game.reads_data(role) or self.game.reads_labels(role):
+                rows = single(dealer.order(role, first[role], turns))
+                if self.game.reads_data(role):
+                    batches[role]["x"] = self.data.take(rows)
+                if self.game.reads_labels(role):
+                    batches[role]["y"] = self.data.classes(rows)
             noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], turns).items()}
         return batches, noises
 

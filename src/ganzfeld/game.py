@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from . import networks, pairings, tree
+from .augment import Augment
 from .constraints import Constraint
 from .draws import Batch, Draw, Role, Scene
 from .noise import Need, Noise, seeded
@@ -84,7 +85,8 @@ class Game:
 
     generators: the generator side by name, ``{"generator": ...}``. rules: one per role. schedule: step -> roles.
     pace: progress in [0, 1) -> factor on the rates. half_life: of the weights' moving average, in samples; 0 for
-    none. citation: where the game comes from.
+    none. share: the generator's turn meets the batch and the noise of the critic's turn before it, so that one fake
+    batch serves both. augment: what both sides of a comparison go through. citation: where the game comes from.
 
     Raises ValueError where objective, networks and constraints cannot be one game, and warns where they can but
     should not.
@@ -100,6 +102,8 @@ class Game:
     pace: Callable[[float], float] = constant
     batch_size: int = 256
     half_life: float = 0.0
+    share: bool = False
+    augment: Augment | None = None
     shape: tuple[int, ...] = field(default=())
     citation: str = ""
     separate: bool = field(init=False)  # one forward pass may score both sides together
@@ -127,12 +131,21 @@ class Game:
         return {**state, "average": weights["generator"].clone()} if self.half_life else state
 
     def reads_data(self, role: Role) -> bool:
-        """Whether a turn of the role looks at real samples."""
-        return role == "critic" or self.objective.relative
+        """Whether a turn of the role is dealt real samples to look at."""
+        return role == "critic" or (self.objective.relative and not self.share)
+
+    def reads_labels(self, role: Role) -> bool:
+        """Whether it is dealt labels."""
+        return self.draw.labelled and (role == "critic" or not self.share)
 
     def needs(self, role: Role) -> dict[str, Need]:
-        """The noise of one turn: the draw's under its names, constraint i's under ``i.name``."""
+        """The noise dealt to one turn: the draw's under its names, the augmentation's under ``augment.side``,
+        constraint i's under ``i.name``."""
+        if role == "generator" and self.share:
+            return {}
         needs = dict(self.draw.needs(role))
+        if self.augment:
+            needs |= {f"augment.{side}": self.augment.need for side in ("real", "fake")}
         if role == "critic":
             for i, constraint in enumerate(self.constraints):
                 needs |= {f"{i}.{name}": need for name, need in constraint.needs((self.shape,)).items()}
@@ -140,22 +153,40 @@ class Game:
 
     # --- a turn ---
 
+    def scene(self, params: Tree, role: Role, batch: Batch, noise: Noise) -> Scene:
+        """The two sides, made by the generator side's weights."""
+        players = {name: partial(_call, m, params[name]) for name, m in self.generators.items()}
+        return self.draw(players, batch, noise, role)
+
     def loss(
-        self, mine: Tree, role: Role, state: Tree, batch: Batch, noise: Noise, gather: Gather = alone
+        self,
+        mine: Tree,
+        role: Role,
+        state: Tree,
+        batch: Batch,
+        noise: Noise,
+        gather: Gather = alone,
+        scene: Scene | None = None,
     ) -> tuple[Tensor, tuple[Tree, Record]]:
         """What the role descends as a function of its own weights, and what the constraints remember then.
 
-        gather: joins the scores of all ranks; the gradient flows through one's own.
+        gather: joins the scores of all ranks; the gradient flows through one's own. scene: where it was made already.
         """
         params = {**state["params"], **mine}
         critic, memory = self.dress(params["critic"], state["constraints"], advance=role == "critic")
-        players = {name: partial(_call, m, params[name]) for name, m in self.generators.items()}
-        scene = self.draw(players, batch, noise, role)
+        scene = scene or self.scene(params, role, batch, noise)
+        if self.augment:
+            scene = scene._replace(
+                real=self.augment(scene.real, noise["augment.real"]),
+                fake=self.augment(scene.fake, noise["augment.fake"]),
+            )
 
         def f(*samples: Tensor) -> Tensor:
-            return _call(self.critic, critic, *samples)
+            times = len(samples[0]) // max(1, len(scene.fake[0]))  # twice where both sides are scored together
+            return _call(self.critic, critic, *samples, *(g.repeat(times) for g in scene.given))
 
-        real, fake = (gather(scores) for scores in self._scores(f, scene, self.reads_data(role)))
+        both = role == "critic" or self.objective.relative
+        real, fake = (gather(scores) for scores in self._scores(f, scene, both))
         if role == "generator":
             cost = estimate(self.objective.generator(real, fake), scene)
             return cost, (memory, {"generator_loss": cost.detach()})

@@ -24,18 +24,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import data as datas
 from . import record, tree, watch
 from .data import Data
 from .engine import Engine, Ranks, choose
 from .game import Game
 from .pictures import View
-from .plan import Plan, command, difference, planned
+from .plan import SOURCE, Plan, command, difference, loaded, planned, side_for
 from .run import Run, loudly
 from .tree import Tree
 
 Tell = Callable[[str, int, Mapping[str, Any]], None]  # what happened, at which step, its facts
-PICTURED = 2_500  # samples on a plane
 
 
 class Diverged(RuntimeError):
@@ -70,6 +68,11 @@ def train(
     engine: str = "auto",
     valid: str | None = None,
     test: str | None = None,
+    size: int | None = None,
+    crop: str | None = None,
+    background: str | None = None,
+    strict: bool = False,
+    labels: bool = False,
     log_every: int = 0,
     judge_every: int = 0,
     checkpoint_every: int = 0,
@@ -80,6 +83,7 @@ def train(
     """Train a paper, a crossing of one, or a `Game` of your own, and return the `Run`.
 
     steps: each ends with a turn of the generator. seed, seeds: the population plays with seed, seed + 1, ...
+    size, crop, background, strict: how pictures are read (`data.load`). labels: tell both players the classes.
     resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers are no longer finite
     is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log" | "judge" | "warn" |
     "note", step, facts).
@@ -87,15 +91,16 @@ def train(
     Raises ValueError for what cannot be trained, `Diverged` at the first number that is not finite, `Interrupted`
     after saving on SIGINT or SIGTERM.
     """
+    size = side_for([paper], data, network, size)
+    source: dict[str, Any] = {"valid": valid, "test": test, "size": size, "crop": crop, "background": background}
+    rows = data if isinstance(data, Data) else loaded(data, seed=seed, strict=strict, **source)
     plan = planned(
-        paper, data, seed=seed, seeds=seeds, steps=steps, batch_size=batch_size, objective=objective,
-        constraints=constraints, network=network, settings=settings, engine=engine, valid=valid, test=test,
-        log_every=log_every, judge_every=judge_every, checkpoint_every=checkpoint_every,
+        paper, data, rows.shape, rows.count, seed=seed, seeds=seeds, steps=steps, batch_size=batch_size,
+        objective=objective, constraints=constraints, network=network, settings=settings, engine=engine, labels=labels,
+        log_every=log_every, judge_every=judge_every, checkpoint_every=checkpoint_every, **source,
     )  # fmt: skip
-    rows = data if isinstance(data, Data) else datas.load(data, seed, valid, test)
     game = paper if isinstance(paper, Game) else plan.game(rows)
-    if game.shape != rows.shape:
-        raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
+    _check(game, rows)
     directory = Path(out) if out is not None else Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
     with Ranks() as ranks:
         told = tell if tell and ranks.rank == 0 else (lambda *_: None)
@@ -104,14 +109,30 @@ def train(
             return loop.play(resume)
 
 
-def describe(paper: str, data: str, rows: Data, **asked: Any) -> dict[str, Any]:
+def _check(game: Game, rows: Data) -> None:
+    """Whether the game can be played on the data. Raises ValueError where it cannot."""
+    if game.shape != rows.shape:
+        raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
+    if game.draw.labelled and not rows.count:
+        raise ValueError(f"{rows.name} has no labels: put its pictures into a folder for each class")
+    if rows.kind == "pictures" and game.batch_size > rows.rows:
+        raise ValueError(f"{rows.name} has {rows.rows} training pictures, fewer than a batch of {game.batch_size}")
+
+
+def describe(paper: str, data: str, **asked: Any) -> dict[str, Any]:
     """What `train` would play, resolved and checked, without playing it."""
-    plan = planned(paper, data, **asked)
+    strict = asked.pop("strict", False)
+    asked["size"] = side_for([paper], data, asked["network"], asked["size"])
+    rows = loaded(data, seed=asked["seed"], strict=strict, **{key: asked[key] for key in SOURCE})
+    plan = planned(paper, data, rows.shape, rows.count, **asked)
     game = plan.game(rows)
+    _check(game, rows)
     return {
         "paper": plan.paper,
         "citation": game.citation,
-        "data": f"{rows.name}: {len(rows.train)} train, {len(rows.valid)} validation, {len(rows.test)} test rows",
+        "data": f"{rows.name}: {len(rows.train)} train, {len(rows.valid)} validation, {len(rows.test)} test rows "
+        f"of shape {' x '.join(map(str, rows.shape))}",
+        **({"skipped": f"{len(rows.skipped)} files"} if rows.skipped else {}),
         "seeds": f"{plan.seed} to {plan.members[-1]}",
         "steps": plan.steps,
         "a step": ", ".join(game.schedule(plan.steps // 2)),
@@ -194,7 +215,7 @@ class Loop:
     def _identity(self) -> str:
         """A digest of all that decides the numbers of a run, but its length and how often it writes."""
         plan = dataclasses.asdict(self.plan)
-        for name in ("steps", "engine", "log_every", "judge_every", "checkpoint_every", "data", "valid", "test"):
+        for name in ("steps", "engine", "log_every", "judge_every", "checkpoint_every", "data", *SOURCE):
             plan.pop(name)
         plan["data"] = self.data.fingerprint
         plan["weights"] = {name: list(leaf.shape) for name, leaf in tree.flatten(self._template["params"]).items()}
@@ -237,6 +258,8 @@ class Loop:
                 "train": len(data.train), "valid": len(data.valid), "test": len(data.test),
                 "units": {"shift": data.units.shift.tolist(), "scale": data.units.scale.tolist()},
                 "view": dataclasses.asdict(View.of(data)),
+                "classes": list(data.labels.names) if data.labels else [],
+                "choices": dict(data.choices), "skipped": len(data.skipped),
             },
             "seed": self.plan.seed,
             "seeds": self.plan.seeds,
@@ -256,7 +279,7 @@ class Loop:
             "identity": self._identity,
             "ranks": self.ranks.world,
             "versions": {"ganzfeld": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "command": command(self.plan, self.directory),
+            "command": command(self.plan, self.directory, data.shape),
         }  # fmt: skip
 
     # --- events ---
@@ -336,7 +359,7 @@ class Loop:
     def _picture(self, step: int) -> None:
         self.run._states = self.engine.states()
         path = self.directory / "samples" / f"step-{step:08d}.png"
-        self.run.view.picture(self.run.sample(PICTURED)).save(path)
+        self.run.view.picture(self.run.sample(self.run.view.count)).save(path)
 
 
 def _mean(values: Sequence[float]) -> float:

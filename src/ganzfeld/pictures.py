@@ -16,6 +16,8 @@ from torch import Tensor
 from .data import Data
 
 SIDE = 400  # pixels of a plane
+MOST = 100  # pictures on a sheet
+POINTS = 2_500  # samples on a plane
 PAPER, INK = np.array([250, 249, 246]), np.array([[196, 214, 232], [62, 110, 168], [18, 32, 74]])
 
 
@@ -32,8 +34,8 @@ class View:
     @classmethod
     def of(cls, data: Data) -> View:
         """The view that shows the training rows with a margin; vectors by their two principal axes."""
-        if data.kind == "digits":
-            return cls("digits")
+        if data.kind in ("digits", "pictures"):
+            return cls(data.kind)
         x = data.restored("train", 20_000).double()
         axes = None
         if x.shape[1] > 2:
@@ -50,10 +52,17 @@ class View:
             None if axes is None else tuple(tuple(row) for row in axes.tolist()),
         )
 
+    @property
+    def count(self) -> int:
+        """How many samples make a picture of a run: enough for a density, or a sheet full."""
+        return POINTS if self.kind in ("plane", "vectors") else MOST
+
     def picture(self, samples: Tensor) -> Image.Image:
         """An image of samples [n, d] in the data's units."""
         if self.kind == "digits":
             return digits(samples)
+        if self.kind == "pictures":
+            return sheet(samples[:MOST])
         x = samples.double()
         if self.axes is not None:
             x = x @ torch.tensor(self.axes, dtype=torch.float64).T
@@ -81,7 +90,7 @@ def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
     return gaussian_filter(image, sigma)
 
 
-def digits(x: Tensor, scale: int = 5, most: int = 100) -> Image.Image:
+def digits(x: Tensor, scale: int = 5, most: int = MOST) -> Image.Image:
     """Rows [n, 64] in [-1, 1] as a square grid of digits, ink on paper."""
     x = x[:most]
     columns = math.ceil(math.sqrt(len(x)))
@@ -96,3 +105,22 @@ def digits(x: Tensor, scale: int = 5, most: int = 100) -> Image.Image:
     return Image.fromarray(image.astype(np.uint8)).resize(
         (columns * cell * scale, rows * cell * scale), Image.Resampling.NEAREST
     )
+
+
+def image(x: Tensor) -> Image.Image:
+    """A picture [C, H, W] in [-1, 1]: grey for one channel, colours for three; of any other number the first."""
+    levels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+    return Image.fromarray(levels.transpose(1, 2, 0)) if len(levels) == 3 else Image.fromarray(levels[0])
+
+
+def sheet(x: Tensor, columns: int | None = None, least: int = 32, gap: int = 2) -> Image.Image:
+    """Pictures [n, C, H, W] as a grid on paper, small ones enlarged without smoothing to at least ``least`` pixels."""
+    columns = columns or math.ceil(math.sqrt(len(x)))
+    scale = max(1, math.ceil(least / x.shape[2]))
+    width, height = (side * scale + gap for side in (x.shape[3], x.shape[2]))
+    page = Image.new("RGB", (columns * width + gap, math.ceil(len(x) / columns) * height + gap), tuple(PAPER.tolist()))
+    for i, picture in enumerate(x):
+        row, column = divmod(i, columns)
+        big = image(picture).resize((width - gap, height - gap), Image.Resampling.NEAREST)
+        page.paste(big, (gap + column * width, gap + row * height))
+    return page

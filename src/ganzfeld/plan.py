@@ -6,15 +6,15 @@ import dataclasses
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import data as datas
 from .data import Data
 from .game import Game
-from .papers import TABLE
-from .papers.build import build, find, resolve
+from .papers.build import build, resolve, wants_pictures
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Plan:
     engine: str = "auto"
     valid: str | None = None
     test: str | None = None
+    size: int | None = None
+    crop: str | None = None
+    background: str | None = None
     log_every: int = 0
     judge_every: int = 0
     checkpoint_every: int = 0
@@ -78,6 +81,10 @@ class Plan:
             batch_size=self.batch_size,
         )
 
+    def rows(self, name: str | None = None) -> Data:
+        """The data this plan names, or others read the same way."""
+        return loaded(name or self.data, **{key: getattr(self, key) for key in ("seed", *SOURCE)})
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -86,16 +93,41 @@ class Shape:
     shape: tuple[int, ...]
 
 
-def planned(paper: str | Game, data: str | Data, **asked: Any) -> Plan:
+SOURCE = ("valid", "test", "size", "crop", "background")  # how data are read
+
+
+def loaded(name: str, *, seed: int, size: int | None = None, strict: bool = False, **asked: Any) -> Data:
+    """The data set of a name or path. With a size, digits are pictures. Raises ValueError where nothing can be read."""
+    given = {key: value for key, value in asked.items() if value is not None}
+    if name == "digits":
+        rows = datas.load(name, seed, given.pop("valid", None), given.pop("test", None))
+        if size not in (None, 8):
+            raise ValueError(f"digits are pictures of 8 x 8: --size 8, not {size}")
+        return rows.as_pictures() if size else rows
+    given |= {key: value for key, value in {"size": size, "strict": strict or None}.items() if value is not None}
+    if name in datas.TABLE and (choices := sorted(given.keys() & {"size", "strict", "crop", "background"})):
+        raise ValueError(f"--{choices[0]} is for pictures in files; {name} is a world of its own")
+    return datas.load(name, seed, **given)
+
+
+def side_for(papers: Sequence[str | Game], data: str | Data, network: str | None, size: int | None) -> int | None:
+    """The size to read data at: digits are vectors, unless a paper or its networks are for pictures alone."""
+    wanted = any(isinstance(paper, str) and wants_pictures(paper, network) for paper in papers)
+    return 8 if data == "digits" and size is None and wanted else size
+
+
+def planned(paper: str | Game, data: str | Data, shape: tuple[int, ...], classes: int, **asked: Any) -> Plan:
     """The plan of what `train` was asked for, with every setting of the paper and its networks resolved.
 
-    Raises ValueError, in one line, for unknown names and keys and for values that do not fit.
+    shape, classes: of the data. Raises ValueError, in one line, for unknown names and keys and values that do not fit.
     """
     asked["constraints"] = None if asked["constraints"] is None else tuple(asked["constraints"])
     settings = dict(asked.pop("settings") or {})
+    if asked.pop("labels"):
+        settings["classes"] = classes
     if not isinstance(paper, Game):
-        settings = resolve(paper, settings, asked["network"], asked["constraints"])
-        paper = find("paper", paper, TABLE).__name__.replace("_", "-")
+        settings = resolve(paper, shape, settings, asked["network"], asked["constraints"])
+        paper = paper.replace("_", "-")
     return Plan(
         paper=None if isinstance(paper, Game) else paper,
         data=data.name if isinstance(data, Data) else data,
@@ -133,20 +165,20 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return "its networks differ"
 
 
-def command(plan: Plan, out: Path) -> str:
-    """The command that plays this run again."""
+def command(plan: Plan, out: Path, shape: tuple[int, ...]) -> str:
+    """The command that plays this run again, on data of a shape."""
     if plan.paper is None:
         return ""
     words = ["ganzfeld", "train", plan.paper, "--data", plan.data, "--out", str(out), "--steps", str(plan.steps)]
     words += ["--seed", str(plan.seed), "--seeds", str(plan.seeds)]
-    for name in ("batch_size", "objective", "network", "valid", "test"):
+    for name in ("batch_size", "objective", "network", *SOURCE):
         if (value := getattr(plan, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name in plan.constraints or ():
         words += ["--constraint", name]
     if plan.engine != "auto":
         words += ["--engine", plan.engine]
-    usual = written(resolve(plan.paper, {}, plan.network, plan.constraints))
+    usual = written(resolve(plan.paper, shape, {}, plan.network, plan.constraints))
     for key, value in plan.settings.items():
         if key not in usual or usual[key] != value:
             words += ["--set", f"{key}={value}"]

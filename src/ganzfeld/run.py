@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import data as datas
 from . import judges, networks, plan, record, watch
 from .data import Data, Units
 from .game import Game
-from .noise import ROWS, latents
+from .noise import ROWS, Need, latents
 from .pairings import Doubtful
 from .pictures import View
 from .tree import Tree
 
 CRITIC = "critic_w1"  # the one metric that asks the critic, not the samples
-STANDING = 16  # batches of ROWS latents from which batch norm's standing statistics are taken
+STANDING, STOOD = 16, 64  # batches, and latents of each, from which batch norm's standing statistics are taken
 
 
 class Run:
@@ -33,6 +32,7 @@ class Run:
     def __init__(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]):
         self.directory, self.facts, self.game = directory, facts, game
         self._states = list(states)
+        self._generators: dict[int, tuple[Tree, nn.Module]] = {}
 
     @property
     def members(self) -> int:
@@ -54,14 +54,29 @@ class Run:
             raise ValueError(f"there is no member {member}: this run has {self.members}, counted from 0")
         return self._states[member]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What its labels are called, where it was trained with them."""
+        return tuple(self.facts["data"].get("classes", ())) if self.game.draw.labelled else ()
+
     def generator(self, member: int = 0) -> nn.Module:
-        """An ordinary module in eval mode: latents [n, z] to samples [n, d] in the data's units, with averaged weights
-        and standing statistics, so that a sample does not depend on its neighbours."""
+        """An ordinary module in eval mode: latents [n, z] (and labels [n], where it was trained with them) to samples
+        [n, *shape] in the data's units, with averaged weights and standing statistics, so that a sample does not depend
+        on its neighbours."""
         weights = watch.averaged(self.game, self._state(member))["generator"]
         module = _with_weights(self.game.generators["generator"], weights)
-        need = self.game.needs("generator")["z"]
-        batches = (latents(need, -1 - i, ROWS * 4) for i in range(STANDING))
-        return nn.Sequential(networks.standing(module, batches), Restore(self.units)).eval()
+        return Restored(networks.standing(module, self._standing()), self.units).eval()
+
+    def _standing(self) -> Iterator[tuple[Tensor, ...]]:
+        """The batches whose statistics a generator keeps; with labels, all classes in turn."""
+        for i in range(STANDING):
+            z = latents(self.latent, -1 - i, STOOD)
+            yield (z, torch.arange(STOOD) % len(self.classes)) if self.classes else (z,)
+
+    @property
+    def latent(self) -> Need:
+        """The law and shape of z."""
+        return self.game.draw.needs("generator")["z"]
 
     def critic(self, member: int = 0) -> nn.Module:
         """An ordinary module: samples in network units to raw scores, with the weights it plays with."""
@@ -69,20 +84,41 @@ class Run:
         dressed, _ = self.game.dress(state["params"]["critic"], state["constraints"], advance=False)
         return _with_weights(self.game.critic, dressed).eval()
 
-    def sample(self, n: int, seed: int = 0, member: int = 0) -> Tensor:
-        """[n, d] in the data's units. Row i depends on (seed, i) alone: not on n, not on its neighbours."""
+    def sample(
+        self, n: int, seed: int = 0, member: int = 0, label: int | None = None, truncation: float | None = None
+    ) -> Tensor:
+        """[n, *shape] in the data's units. Row i depends on (seed, i) alone: not on n, not on its neighbours.
+
+        label: of a run trained with labels; its classes in turn unless given. truncation: the largest coordinate of z.
+        """
         if n < 1:
             raise ValueError(f"ask for at least one sample, not {n}")
         whole = -(-n // ROWS) * ROWS  # whole blocks: the arithmetic of a row never depends on how many were asked for
-        return self.decode(latents(self.game.needs("generator")["z"], seed, whole), member)[:n]
+        return self.decode(latents(self.latent, seed, whole), member, label, truncation)[:n]
 
     @torch.no_grad()
-    def decode(self, z: Tensor, member: int = 0) -> Tensor:
+    def decode(self, z: Tensor, member: int = 0, label: int | None = None, truncation: float | None = None) -> Tensor:
         """Samples of given latents [n, z], block by block."""
-        generator = self.generator(member)
+        if label is not None and not 0 <= label < len(self.classes):
+            known = f"0 to {len(self.classes) - 1}" if self.classes else "trained without labels"
+            raise ValueError(f"there is no class {label}: this run has {known}")
+        generator = self._whole(member)
+        z = truncated(z, truncation) if truncation is not None else z
+        labels = torch.arange(len(z)) % len(self.classes) if self.classes and label is None else None
+        if label is not None:
+            labels = torch.full((len(z),), label)
         pad = -len(z) % ROWS
-        blocks = torch.cat([z, z[:1].expand(pad, *z.shape[1:])]).split(ROWS)
-        return torch.cat([generator(block) for block in blocks])[: len(z)]
+        padded = [torch.cat([x, x[:1].expand(pad, *x.shape[1:])]) for x in (z, labels) if x is not None]
+        blocks = zip(*(x.split(ROWS) for x in padded), strict=True)
+        return torch.cat([generator(*block) for block in blocks])[: len(z)]
+
+    def _whole(self, member: int) -> nn.Module:
+        """The generator, kept while its state is the same: its standing statistics cost a thousand samples."""
+        state = self._state(member)
+        held = self._generators.get(member)
+        if held is None or held[0] is not state:
+            held = self._generators[member] = (state, self.generator(member))
+        return held[1]
 
     def judge(
         self, data: str | Data | None = None, metrics: Sequence[str] | None = None, seed: int = 0
@@ -94,11 +130,8 @@ class Run:
         self, data: str | Data | None = None, metrics: Sequence[str] | None = None, seed: int = 0
     ) -> dict[str, Any]:
         """The same with its provenance: ``{"metrics": ..., "provenance": ...}``."""
-        if data is None:
-            asked = self.facts["plan"]
-            data = datas.load(asked["data"], asked["seed"], asked.get("valid"), asked.get("test"))
-        elif isinstance(data, str):
-            data = datas.load(data, self.facts["plan"]["seed"])
+        if not isinstance(data, Data):
+            data = plan.read(self.facts["plan"]).rows(data)
         if data.shape != self.game.shape:
             raise ValueError(f"{data.name} has rows of shape {data.shape}, the run was trained on {self.game.shape}")
         samples = [self.sample(judges.COUNT, seed, member) for member in range(self.members)]
@@ -117,19 +150,30 @@ class Run:
         return judges.summary(rows) if rows[0] else {}
 
 
-class Restore(nn.Module):
-    """Network units to the data's."""
+class Restored(nn.Module):
+    """A generator whose samples come out in the data's units."""
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, units: Units):
+    def __init__(self, generator: nn.Module, units: Units):
         super().__init__()
+        self.generator = generator
         self.register_buffer("shift", units.shift.clone())
         self.register_buffer("scale", units.scale.clone())
 
-    def forward(self, u: Tensor) -> Tensor:
-        return self.shift + self.scale * u
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.shift + self.scale * self.generator(*inputs)
+
+
+def truncated(z: Tensor, most: float) -> Tensor:
+    """Normal numbers mapped monotonically to the normal law cut off at plus and minus ``most``: fewer odd samples, less
+    variety. Source: Brock et al. 2019 (BigGAN), section 3.1, who draw again instead."""
+    if not most > 0:
+        raise ValueError(f"a truncation must be positive, not {most}")
+    edge = torch.special.ndtr(torch.tensor(most, dtype=torch.float64))
+    inside = (1 - edge) + torch.special.ndtr(z.double()) * (2 * edge - 1)
+    return torch.special.ndtri(inside).clamp(-most, most).to(z.dtype)
 
 
 def _with_weights(module: nn.Module, weights: Tree) -> nn.Module:

@@ -27,12 +27,11 @@ def opened(path: Path) -> Run:
 def draw(run: Run, n: int, *, seed: int = 0, seeds: str | None = None, member: int = 0, interpolate: bool = False):
     """Samples [n, d]: of one seed, one of each of several, or on the great circle between a seed's first two."""
     if seeds is not None:
-        need = run.game.needs("generator")["z"]
-        return run.decode(torch.cat([latents(need, s, 1) for s in _span(seeds)]), member)
+        return run.decode(torch.cat([latents(run.latent, s, 1) for s in _span(seeds)]), member)
     if interpolate:
         if n < 2:
             raise ValueError("an interpolation has at least two samples: --n 2 or more")
-        first, last = latents(run.game.needs("generator")["z"], seed, 2)
+        first, last = latents(run.latent, seed, 2)
         return run.decode(_slerp(first, last, n), member)
     return run.sample(n, seed, member)
 
@@ -105,7 +104,7 @@ def table(judged: Mapping[str, Any]) -> None:
 
 
 LISTS: dict[str, Mapping[str, Any]] = {
-    "papers": papers.TABLE,
+    "papers": {**papers.PICTURES, **papers.TABLE},
     "data": data.TABLE,
     "objectives": objectives.TABLE,
     "constraints": constraints.TABLE,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,18 +22,23 @@ from .noise import latents
 from .tree import Tree
 
 LOOK = 256  # rows
+LOOK_PICTURES = 64
 
 
 def look(game: Game, state: Tree, data: Data) -> dict[str, float]:
     """The facts of one member, from ``LOOK`` held-out rows and as many fixed latents; nan where a number is not
     defined (a critic of features has no score)."""
-    real = data.part("valid", LOOK)
+    real = data.part("valid", LOOK if len(data.shape) == 1 else LOOK_PICTURES)
     n = len(real)
+    given = (data.labels.valid[:n],) if game.draw.labelled and data.labels else ()
     critic, _ = game.dress(state["params"]["critic"], state["constraints"], advance=False)
-    f = partial(functional_call, game.critic, critic)
-    z = latents(game.needs("generator")["z"], 0, n)
+    z = latents(game.draw.needs("generator")["z"], 0, n)
     with torch.no_grad():
-        fake = functional_call(game.generators["generator"], state["params"]["generator"], (z,))
+        fake = functional_call(game.generators["generator"], state["params"]["generator"], (z, *given))
+
+    def f(x: Tensor) -> Tensor:
+        return functional_call(game.critic, critic, (x, *given))
+
     norms = metrics.spectral_norms(critic)
     facts = {
         "spectral_product": math.prod(norms.values()),
@@ -50,11 +54,10 @@ def look(game: Game, state: Tree, data: Data) -> dict[str, float]:
 
 def _scores(f, real: Tensor, fake: Tensor) -> dict[str, float]:
     with torch.no_grad():
-        o_real, o_fake = f((real,)), f((fake,))
-    score = lambda x: f((x,))  # noqa: E731
+        o_real, o_fake = f(real), f(fake)
     between = (real + fake) / 2
-    slopes = metrics.gradient_quantiles(score, between, q=(0.05, 0.5, 0.95, 1.0))
-    payoff = metrics.saturation(score, fake)
+    slopes = metrics.gradient_quantiles(f, between, q=(0.05, 0.5, 0.95, 1.0))
+    payoff = metrics.saturation(f, fake)
     return {
         "score_real": float(o_real.mean()),
         "score_fake": float(o_fake.mean()),

@@ -104,9 +104,20 @@ class Data:
         """Of the training part, the only one a game is played on."""
         return len(self.train)
 
+    @property
+    def count(self) -> int:
+        """Of classes, 0 where there are no labels."""
+        return len(self.labels.names) if self.labels else 0
+
     def take(self, rows: Tensor) -> Tensor:
         """Training rows by index [...] -> [..., *shape] in network units."""
         return numbers(self.train.index_select(0, rows.flatten())).unflatten(0, rows.shape)
+
+    def classes(self, rows: Tensor) -> Tensor:
+        """The labels [...] of training rows by index. Raises ValueError where the data have none."""
+        if self.labels is None:
+            raise ValueError(f"{self.name} has no labels")
+        return self.labels.train[rows]
 
     def part(self, name: Part, most: int | None = None) -> Tensor:
         """The first rows of a part, all unless ``most`` is given, in network units."""

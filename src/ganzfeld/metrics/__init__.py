@@ -1,6 +1,6 @@
 """Metrics: pure functions of samples, scores and weights. None trains, prints or rolls dice of its own: where
-chance is needed, a seed says which. What a sampler is worth (`modes`, `transport`, `features`), what laws are
-apart by (`divergences`), and what a critic is like (`lipschitz`, `saturation`, `hyperplane`)."""
+chance is needed, a seed says which. What a sampler is worth (`modes`, `transport`, `features`, `manifold`),
+what laws are apart by (`divergences`), and what a critic is like (`lipschitz`, `saturation`, `hyperplane`)."""
 
 from .divergences import (
     crossings,
@@ -13,7 +13,7 @@ from .divergences import (
     optimal_discriminator_value,
     total_variation,
 )  # fmt: skip
-from .features import frechet_distance, gaussian_frechet
+from .features import frechet_distance, gaussian_frechet, kernel_distance
 from .hyperplane import Factors, hyperplane_distance, scale_factors, soft_margin
 from .lipschitz import (
     difference_quotient,
@@ -24,16 +24,24 @@ from .lipschitz import (
     share_at_bound,
     spectral_norms,
 )  # fmt: skip
+from .manifold import (
+    DensityCoverage,
+    Neighbours,
+    PrecisionRecall,
+    density_coverage,
+    nearest_neighbours,
+    precision_recall,
+)  # fmt: skip
 from .modes import HIGH_QUALITY_CEILING, OVER_CONCENTRATED, ModeCoverage, high_quality_radius, mode_coverage
 from .saturation import Saturation, payoff_factors, saturation
 from .transport import sliced_w1, w1, w1_gaussians_1d, w1_line
 
 __all__ = [
-    "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "Factors", "ModeCoverage", "Saturation", "crossings",
-    "difference_quotient", "f_divergence", "frechet_distance", "gaussian", "gaussian_frechet",
-    "gradient_norms", "gradient_quantiles", "high_quality_radius", "hyperplane_distance", "jensen_shannon",
-    "kullback_leibler", "mode_coverage", "nodes", "on_line", "optimal_discriminator_value", 
-    "payoff_factors", "product_bound", "sample_mixing", "saturation", "scale_factors", "share_at_bound",
-    "sliced_w1", "soft_margin", "spectral_norms", "total_variation", "w1",
-    "w1_gaussians_1d", "w1_line",
+    "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "DensityCoverage", "Factors", "ModeCoverage", "Neighbours",
+    "PrecisionRecall", "Saturation", "crossings", "density_coverage", "difference_quotient", "f_divergence",
+    "frechet_distance", "gaussian", "gaussian_frechet", "gradient_norms", "gradient_quantiles", "high_quality_radius",
+    "hyperplane_distance", "jensen_shannon", "kernel_distance", "kullback_leibler", "mode_coverage",
+    "nearest_neighbours", "nodes", "on_line", "optimal_discriminator_value", "payoff_factors", "precision_recall",
+    "product_bound", "sample_mixing", "saturation", "scale_factors", "share_at_bound", "sliced_w1", "soft_margin",
+    "spectral_norms", "total_variation", "w1", "w1_gaussians_1d", "w1_line",
 ]  # fmt: skip

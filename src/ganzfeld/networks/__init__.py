@@ -1,16 +1,36 @@
 """Networks: pairs of a generator and a critic, that return raw scores and know no game.
 
-A *maker* is a frozen record of sizes; ``maker.pair(shape, head)`` builds the two modules for samples of a shape. The
-head says what the critic returns: ``"score"`` [B], ``"features"`` [B, m] (the last hidden layer, for McGAN's dual),
-or ``"bilinear"`` [B] (McGAN's primal covariance form).
+A *maker* is a frozen record of sizes; ``maker.pair(shape, head, classes)`` builds the two modules for samples of a
+shape. The head says what the critic returns: ``"score"`` [B], ``"features"`` [B, m] (the last hidden layer, for McGAN's
+dual), or ``"bilinear"`` [B] (McGAN's primal covariance form). With classes both take a label beside their input.
 """
 
 from __future__ import annotations
 
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol
+
+from torch import nn
+
 from .critic import Critic, Head
 from .mlp import MLP
 from .norm import mixes_samples, standing, treats_samples_separately
+from .pictures import DCGAN, R3, SNDCGAN, ResNet
 
-TABLE: dict[str, type[MLP]] = {"mlp": MLP}
 
-__all__ = ["MLP", "TABLE", "Critic", "Head", "mixes_samples", "standing", "treats_samples_separately"]
+class Maker(Protocol):
+    """What a paper asks of its networks: a frozen record of sizes."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def latent_of(self, shape: tuple[int, ...]) -> int: ...
+
+    def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]: ...
+
+
+TABLE: dict[str, type[Maker]] = {"mlp": MLP, "dcgan": DCGAN, "sndcgan": SNDCGAN, "resnet": ResNet, "r3": R3}
+
+__all__ = [
+    "DCGAN", "MLP", "R3", "SNDCGAN", "TABLE", "Critic", "Head", "Maker", "ResNet", "mixes_samples", "standing",
+    "treats_samples_separately",
+]  # fmt: skip

@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .layers import Dense, Init
+
 Head = Literal["score", "features", "bilinear"]
 
 
@@ -32,19 +34,49 @@ class Bilinear(nn.Module):
         return ((features @ self.u) * (features @ self.v)).sum(-1, keepdim=True)
 
 
-class Critic(nn.Module):
-    """features then head; scores come out as [B], features as [B, m]."""
+class Projection(nn.Module):
+    r""":math:`\langle w + e_y, \phi\rangle + b`: a score that asks whether x is one of its class y.
+    Source: Miyato and Koyama 2018, eq. 3."""
 
-    def __init__(self, features: nn.Module, width: int, head: Head = "score", rank: int = 16):
+    def __init__(self, score: nn.Module, features: int, classes: int, init: Init):
         super().__init__()
+        self.score = score
+        self.classes = Dense(features, classes, init=init, bias=False)
+
+    def forward(self, features: Tensor, label: Tensor) -> Tensor:
+        return self.score(features) + (features * self.classes.weight[label]).sum(-1, keepdim=True)
+
+
+class Critic(nn.Module):
+    """features then head; scores come out as [B], features as [B, m].
+
+    score: the layer [B, width] -> [B, 1] of a head of scores, `nn.Linear` unless given. classes: with labels, a
+    projection on theirs, for a head of scores only.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        width: int,
+        head: Head = "score",
+        rank: int = 16,
+        score: nn.Module | None = None,
+        classes: int = 0,
+    ):
+        super().__init__()
+        if classes and head != "score":
+            raise ValueError("labels reach the critic by a projection of its score; this objective compares features")
         self.features = features
         self.scores = head != "features"
         self.head: nn.Module = nn.Identity()
         if head == "score":
-            self.head = nn.Linear(width, 1)
+            self.head = score or nn.Linear(width, 1)
+            if classes:
+                self.head = Projection(self.head, width, classes, nn.init.orthogonal_)
         elif head == "bilinear":
             self.head = Bilinear(width, min(rank, width))
 
-    def forward(self, *samples: Tensor) -> Tensor:
-        out = self.head(self.features(*samples))
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        features = self.features(x)
+        out = self.head(features) if label is None else self.head(features, label)
         return out.squeeze(-1) if self.scores else out

@@ -1,4 +1,5 @@
-"""Perceptrons for samples that are plain vectors."""
+"""Perceptrons, for samples that are plain vectors; a picture is read as one, as in the first GAN (Goodfellow et al.
+2014), whose generators end in tanh then."""
 
 from __future__ import annotations
 
@@ -53,17 +54,21 @@ class MLP:
         """The dimension of z: the samples' own, at most 32, unless it was given."""
         return self.latent or min(32, math.prod(shape))
 
-    def pair(self, shape: tuple[int, ...], head: Head = "score") -> tuple[nn.Module, Critic]:
-        """The two modules for samples of a shape [d]."""
-        (dimension,) = shape
+    def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
+        """The two modules for samples of a shape [d] or [C, H, W]."""
+        if classes:
+            raise ValueError("perceptrons have no labelled form here; use --network dcgan, sndcgan or resnet")
+        dimension, picture = math.prod(shape), len(shape) > 1
         hidden = [self.width] * self.depth
         generator = nn.Sequential(
             *_layers([self.latent_of(shape), *hidden], self.activation, self.norm),
             nn.Linear(hidden[-1], dimension),
+            *([nn.Unflatten(1, shape), nn.Tanh()] if picture else []),
         )
         top = self.features or self.width
         features = _layers([dimension, *hidden[:-1], top], self.activation, self.critic_norm)
-        return generator, Critic(nn.Sequential(*features), top, head, self.rank)
+        flat = [nn.Flatten()] if picture else []
+        return generator, Critic(nn.Sequential(*flat, *features), top, head, self.rank)
 
 
 def _layers(sizes: list[int], activation: str, norm: str) -> list[nn.Module]:

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from .critic import Bilinear, Critic
+from . import layers as own
+from .critic import Bilinear, Critic, Projection
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -26,18 +27,19 @@ def mixes_samples(module: nn.Module) -> bool:
 
 SEPARATE = (
     nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm, nn.GroupNorm, nn.Identity, nn.Flatten, nn.ReLU,
-    nn.LeakyReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.Sigmoid, nn.AvgPool2d, Bilinear,
+    nn.LeakyReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.Sigmoid, nn.AvgPool2d, nn.Unflatten, Bilinear,
+    own.Conv, own.Transposed, own.FirstTransposed, own.Dense, own.Leaky, own.Up, own.Widen, own.Blur, own.SumPool,
+    own.MeanPool, own.Flat, own.Shaped, own.ChannelsLast,
 )  # fmt: skip
+FRAMES = (nn.Sequential, own.Residual, Projection, Critic)  # as separate as what they hold
 
 
 def treats_samples_separately(module: nn.Module) -> bool:
     """Whether every layer inside is known to treat the samples of a batch one by one; an unknown layer is a no."""
-    return all(
-        isinstance(layer, SEPARATE) for layer in module.modules() if not isinstance(layer, (nn.Sequential, Critic))
-    )
+    return all(isinstance(layer, SEPARATE) for layer in module.modules() if not isinstance(layer, FRAMES))
 
 
-def standing(module: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+def standing(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> nn.Module:
     """A copy in eval mode whose batch norms hold the average statistics of their inputs over the batches."""
     module = copy.deepcopy(module)
     layers = [layer for layer in module.modules() if isinstance(layer, BATCH_NORMS)]
@@ -50,5 +52,5 @@ def standing(module: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
         module.train()
         with torch.no_grad():
             for batch in batches:
-                module(batch)
+                module(*batch)
     return module.eval()

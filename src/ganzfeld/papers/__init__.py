@@ -1,7 +1,8 @@
 """Papers: one file each, a function that returns a `Game`, every number with its source.
 
 A paper's numbers are for the paper's own task; each file says what was changed for the plane. The signature is the
-configuration: the command line's ``--set`` reads it.
+configuration: the command line's ``--set`` reads it. A paper that is set for both has two functions, and the shape of a
+sample decides: `TABLE` for vectors, `PICTURES` for pictures.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..game import Game
+from .dcgan import dcgan
 from .dragan import dragan
 from .fgan_gan import fgan_gan
 from .fgan_hellinger import fgan_hellinger
@@ -19,17 +21,17 @@ from .fgan_pearson import fgan_pearson
 from .fgan_rkl import fgan_rkl
 from .fgan_tv import fgan_tv
 from .gan import gan
-from .geometric import geometric
-from .lsgan import lsgan
+from .geometric import geometric, geometric_pictures
+from .lsgan import lsgan, lsgan_pictures
 from .mcgan import mcgan
-from .mcgan_cov import mcgan_cov
+from .mcgan_cov import mcgan_cov, mcgan_cov_pictures
 from .mcgan_mean import mcgan_mean
 from .ns_gan import ns_gan
 from .r1gan import r1gan
-from .r3gan import r3gan
-from .sngan import sngan
-from .wgan import wgan
-from .wgan_gp import wgan_gp
+from .r3gan import r3gan, r3gan_pictures
+from .sngan import sngan, sngan_pictures
+from .wgan import wgan, wgan_pictures
+from .wgan_gp import wgan_gp, wgan_gp_pictures
 
 TABLE: dict[str, Callable[..., Game]] = {
     paper.__name__.replace("_", "-"): paper
@@ -39,3 +41,16 @@ TABLE: dict[str, Callable[..., Game]] = {
         mcgan_mean, mcgan_cov, mcgan, geometric, r1gan, r3gan,
     )
 }  # fmt: skip
+
+PICTURES: dict[str, Callable[..., Game]] = {
+    "dcgan": dcgan,
+    "wgan": wgan_pictures,
+    "wgan-gp": wgan_gp_pictures,
+    "sngan": sngan_pictures,
+    "lsgan": lsgan_pictures,
+    "geometric": geometric_pictures,
+    "mcgan-cov": mcgan_cov_pictures,
+    "r3gan": r3gan_pictures,
+}
+
+NAMES: tuple[str, ...] = (*TABLE, *(name for name in PICTURES if name not in TABLE))

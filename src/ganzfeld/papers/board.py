@@ -1,14 +1,15 @@
-"""Setting the board: what all papers on plain vectors have in common."""
+"""Setting the board: what all papers have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
+from ..augment import Augment
 from ..constraints import Constraint
 from ..draws import Generate
 from ..game import PACES, Game, Turns
-from ..networks import MLP, Head
+from ..networks import Head, Maker
 from ..objectives import Objective
 from ..rules import Rule
 
@@ -24,7 +25,7 @@ class Shaped(Protocol):
 
 def play(
     data: Shaped,
-    networks: MLP,
+    networks: Maker,
     objective: Objective,
     *,
     critic: Rule,
@@ -35,16 +36,22 @@ def play(
     batch_size: int = 128,
     half_life: float = HALF_LIFE,
     head: Head | None = None,
+    classes: int = 0,
+    augment: str = "",
+    share: bool = False,
     citation: str,
 ) -> Game:
-    """A game of one generator and one critic; the generator's rule is the critic's unless one is given."""
+    """A game of one generator and one critic; the generator's rule is the critic's unless one is given.
+
+    classes: how many labels both are told of, 0 for none. augment: names of `Augment`'s policies, with commas.
+    """
     if pace not in PACES:
         raise ValueError(f"the pace is {' or '.join(PACES)}, not {pace!r}")
     head = head or ("features" if objective.features else "score")
-    pair = networks.pair(data.shape, head)
+    pair = networks.pair(data.shape, head, classes)
     return Game(
         objective=objective,
-        draw=Generate(networks.latent_of(data.shape)),
+        draw=Generate(networks.latent_of(data.shape), labelled=classes > 0),
         generators={"generator": pair[0]},
         critic=pair[1],
         rules={"critic": critic, "generator": generator or critic},
@@ -53,6 +60,8 @@ def play(
         pace=PACES[pace],
         batch_size=batch_size,
         half_life=half_life,
+        share=share,
+        augment=Augment(tuple(name.strip() for name in augment.split(","))) if augment else None,
         shape=data.shape,
         citation=citation,
     )

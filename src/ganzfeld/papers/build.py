@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import constraints, networks, objectives
 from ..game import Game
-from . import TABLE
+from . import NAMES, PICTURES, TABLE
 from .board import Shaped
 
 Settings = Mapping[str, Any]
@@ -39,6 +39,29 @@ def find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
     return table[key]
 
 
+def paper_for(name: str, shape: tuple[int, ...], network: str | None = None) -> Callable[..., Game]:
+    """The paper's function for samples of a shape. Raises ValueError where it has no settings for them."""
+    find("paper", name, dict.fromkeys(NAMES))
+    key = name.replace("_", "-")
+    if len(shape) == 1:
+        if key not in TABLE:
+            raise ValueError(f"{key} is a paper of pictures, and these samples are vectors of {shape[0]} numbers")
+        return TABLE[key]
+    if key in PICTURES:
+        return PICTURES[key]
+    if network is None:
+        raise ValueError(
+            f"{key} has no settings for pictures of its own: cross one that has (dcgan --objective ... --constraint "
+            "...), or say which networks are to play (--network dcgan)"
+        )
+    return TABLE[key]
+
+
+def wants_pictures(paper: str, network: str | None) -> bool:
+    """Whether the paper, or the networks asked for, are for pictures alone."""
+    return paper.replace("_", "-") not in TABLE or network not in (None, "mlp")
+
+
 def build(
     paper: str,
     data: Shaped,
@@ -54,11 +77,11 @@ def build(
     objective, bound: names that replace the paper's objective and its constraints (``["none"]`` for none of them).
     Raises ValueError, in one line, for unknown names and keys, values that do not fit, and impossible pairs.
     """
-    make = find("paper", paper, TABLE)
+    make = paper_for(paper, data.shape, network)
     given = dict(settings or {})
     if batch_size is not None:
         given["batch_size"] = batch_size
-    values = resolve(paper, given, network, bound)
+    values = resolve(paper, data.shape, given, network, bound)
     default, kind = _networks(make, network)
     sizes = {key: value for key, value in values.items() if key in signature(kind)}
     maker = dataclasses.replace(default, **sizes) if isinstance(default, kind) else kind(**sizes)
@@ -66,21 +89,29 @@ def build(
     game = make(data, networks=maker, **{key: value for key, value in values.items() if key in own})
     if bound is not None:
         binds = [_bind(name, values, game.batch_size) for name in _names(bound)]
-        game = cross(game, data, maker, constraints=tuple(binds))
+        game = dataclasses.replace(game, constraints=tuple(binds))
     if objective is not None:
-        game = cross(game, data, maker, objective=find("objective", objective, objectives.TABLE))
+        chosen = find("objective", objective, objectives.TABLE)
+        if chosen.features == game.objective.features:
+            return dataclasses.replace(game, objective=chosen)
+        generator, critic = maker.pair(data.shape, "features" if chosen.features else "score", values.get("classes", 0))
+        game = dataclasses.replace(game, objective=chosen, critic=critic, generators={"generator": generator})
     return game
 
 
 def resolve(
-    paper: str, settings: Settings, network: str | None = None, bound: Sequence[str] | None = None
+    paper: str,
+    shape: tuple[int, ...],
+    settings: Settings,
+    network: str | None = None,
+    bound: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Every setting of the paper and its networks, the given ones in place of the defaults, with the types their keys
     ask for, whether they came as values or as text; and what was given of the constraints.
 
     Raises ValueError, in one line, for an unknown key or a value that does not fit.
     """
-    make = find("paper", paper, TABLE)
+    make = paper_for(paper, shape, network)
     default, kind = _networks(make, network)
     known = {**signature(make), **signature(kind)}
     usual = {**defaults(make), **dataclasses.asdict(default if isinstance(default, kind) else kind())}
@@ -93,7 +124,7 @@ def resolve(
     return {**usual, **{key: fit(key, value, known[key]) for key, value in settings.items()}}
 
 
-def _networks(make: Callable[..., Game], network: str | None) -> tuple[networks.MLP, type[networks.MLP]]:
+def _networks(make: Callable[..., Game], network: str | None) -> tuple[networks.Maker, type[networks.Maker]]:
     """The networks a paper has of its own, and the kind that is asked for."""
     default = inspect.signature(make).parameters["networks"].default
     return default, find("network", network, networks.TABLE) if network else type(default)
@@ -102,24 +133,6 @@ def _networks(make: Callable[..., Game], network: str | None) -> tuple[networks.
 def _names(bound: Sequence[str] | None) -> list[str]:
     names = list(bound or [])
     return [] if names == ["none"] else names
-
-
-def cross(
-    game: Game,
-    data: Shaped,
-    maker: networks.MLP,
-    objective: objectives.Objective | None = None,
-    constraints: tuple[constraints.Constraint, ...] | None = None,
-) -> Game:
-    """The game with another objective or other constraints, its critic's head rebuilt where the objective asks."""
-    if constraints is not None:
-        game = dataclasses.replace(game, constraints=constraints)
-    if objective is None:
-        return game
-    if objective.features == game.objective.features:
-        return dataclasses.replace(game, objective=objective)
-    generator, critic = maker.pair(data.shape, "features" if objective.features else "score")
-    return dataclasses.replace(game, objective=objective, critic=critic, generators={"generator": generator})
 
 
 def _bind(name: str, values: Settings, batch_size: int) -> constraints.Constraint:

@@ -1,14 +1,17 @@
 """Least squares, Mao et al. 2017 (LSGAN), eq. 9: targets 0, 1, 1.
 
 The paper's pictures: Adam 1e-3 with beta1 = .5 (LSUN), batch 64. On the plane: Adam (0, .99), batch 128.
+On pictures: DCGAN's networks, with its rate and betas.
 """
 
 from __future__ import annotations
 
 from .. import objectives, rules
 from ..game import Game
-from ..networks import MLP
+from ..networks import DCGAN, MLP, Maker
 from .board import HALF_LIFE, Shaped, play
+
+CITATION = "Mao et al. 2017, Least squares generative adversarial networks"
 
 
 def lsgan(
@@ -30,5 +33,32 @@ def lsgan(
         pace=pace,
         batch_size=batch_size,
         half_life=half_life,
-        citation="Mao et al. 2017, Least squares generative adversarial networks",
+        citation=CITATION,
+    )
+
+
+def lsgan_pictures(
+    data: Shaped,
+    networks: Maker = DCGAN(),
+    *,
+    rate: float = 2e-4,
+    betas: tuple[float, float] = (0.5, 0.999),
+    classes: int = 0,
+    augment: str = "",
+    pace: str = "constant",
+    batch_size: int = 64,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The least-squares game on pictures."""
+    return play(
+        data,
+        networks,
+        objectives.least_squares,
+        critic=rules.adam(rate, betas),
+        classes=classes,
+        augment=augment,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation=CITATION,
     )

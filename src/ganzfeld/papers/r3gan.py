@@ -2,14 +2,17 @@
 
 The paper: Adam (0, .9 to .99), rate 2e-4 falling to 5e-5, gamma by data set (CIFAR-10 .05 falling to .005), averaged
 weights, no normalisation layer. Changed on the plane: gamma and the rate.
+On pictures: the paper's residual pair, small, its rate and betas and CIFAR-10's first gamma.
 """
 
 from __future__ import annotations
 
 from .. import constraints, objectives, rules
 from ..game import Game
-from ..networks import MLP
+from ..networks import MLP, R3, Maker
 from .board import HALF_LIFE, Shaped, play
+
+CITATION = "Huang et al. 2024, The GAN is dead; long live the GAN!"
 
 
 def r3gan(
@@ -33,5 +36,34 @@ def r3gan(
         pace=pace,
         batch_size=batch_size,
         half_life=half_life,
-        citation="Huang et al. 2024, The GAN is dead; long live the GAN!",
+        citation=CITATION,
+    )
+
+
+def r3gan_pictures(
+    data: Shaped,
+    networks: Maker = R3(),
+    *,
+    rate: float = 2e-4,
+    betas: tuple[float, float] = (0.0, 0.99),
+    gamma: float = 0.05,
+    classes: int = 0,
+    augment: str = "",
+    pace: str = "linear",
+    batch_size: int = 64,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The relativistic game on pictures."""
+    return play(
+        data,
+        networks,
+        objectives.relativistic,
+        critic=rules.adam(rate, betas),
+        constraints=(constraints.R1(gamma), constraints.R2(gamma)),
+        classes=classes,
+        augment=augment,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation=CITATION,
     )

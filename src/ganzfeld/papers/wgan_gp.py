@@ -2,14 +2,18 @@
 
 Algorithm 1: lambda 10, five critic turns, Adam 1e-4 (0, .9), batch 64. Their toy script takes lambda .1 at batch 256,
 3 x 512 ReLU, and we follow it in lambda. Changed on the plane: 3 x 128, batch 128, one critic turn, the rate, beta2.
+On pictures nothing is changed but the generator's batch, 64 as the critic's: the authors' CIFAR-10 script (residual
+networks of width 128, Adam 2e-4 (0, .9), weight 10, five critic turns, linear decay).
 """
 
 from __future__ import annotations
 
 from .. import constraints, objectives, rules
 from ..game import Game, Turns
-from ..networks import MLP
+from ..networks import MLP, Maker, ResNet
 from .board import HALF_LIFE, Shaped, play
+
+CITATION = "Gulrajani et al. 2017, Improved training of Wasserstein GANs"
 
 
 def wgan_gp(
@@ -35,5 +39,36 @@ def wgan_gp(
         pace=pace,
         batch_size=batch_size,
         half_life=half_life,
-        citation="Gulrajani et al. 2017, Improved training of Wasserstein GANs",
+        citation=CITATION,
+    )
+
+
+def wgan_gp_pictures(
+    data: Shaped,
+    networks: Maker = ResNet(width=128, pool="mean"),
+    *,
+    rate: float = 2e-4,
+    betas: tuple[float, float] = (0.0, 0.9),
+    weight: float = 10.0,
+    critic_turns: int = 5,
+    classes: int = 0,
+    augment: str = "",
+    pace: str = "linear",
+    batch_size: int = 64,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """The gradient-penalised Wasserstein game on pictures."""
+    return play(
+        data,
+        networks,
+        objectives.wasserstein,
+        critic=rules.adam(rate, betas),
+        constraints=(constraints.GradientPenalty(weight),),
+        schedule=Turns(critic_turns),
+        classes=classes,
+        augment=augment,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation=CITATION,
     )

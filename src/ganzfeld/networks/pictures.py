@@ -1,0 +1,271 @@
+"""Networks for square pictures [C, S, S], S = 8, 16, 32, 64 or 128, any number of channels.
+
+`DCGAN` and `SNDCGAN` are plain stacks of strided convolutions, `ResNet` and `R3` are residual. Generators end in tanh
+(`R3` is linear), so that pictures live in [-1, 1]. Every maker is a frozen record of sizes; what the papers fix
+(starts, slopes, where norms stand) is written here, what they vary is a field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from .critic import Critic, Head
+from .layers import (
+    BatchNorm,
+    Blur,
+    Chain,
+    ChannelsLast,
+    Conv,
+    Dense,
+    FirstTransposed,
+    Flat,
+    Leaky,
+    MeanPool,
+    PooledConv,
+    Residual,
+    Shaped,
+    SumPool,
+    Transposed,
+    Up,
+    UpConv,
+    Widen,
+    doublings,
+    glorot,
+    he,
+    norm,
+    normal,
+    zeros,
+)  # fmt: skip
+
+SIDES = (8, 16, 32, 64, 128)
+Norm = Literal["none", "batch", "layer"]
+
+
+def picture(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(channels, side) of a shape these networks are made for. Raises ValueError for any other."""
+    if len(shape) != 3 or shape[1] != shape[2] or shape[2] not in SIDES:
+        raise ValueError(
+            f"these networks are for square pictures of side {', '.join(map(str, SIDES))}, not for samples of shape "
+            f"{tuple(shape)}; use --network mlp, or another --size"
+        )
+    return shape[0], shape[2]
+
+
+def _norm(kind: Norm, channels: int, gain_std: float = 0.0) -> list[nn.Module]:
+    if kind == "batch":
+        return [BatchNorm(channels, gain_std)]
+    return [nn.GroupNorm(1, channels)] if kind == "layer" else []  # one group: layer norm over places and channels
+
+
+@dataclass(frozen=True)
+class DCGAN:
+    """Radford, Metz, Chintala 2016: strided convolutions for pooling, batch norm but for the two ends, ReLU up and
+    leaky ReLU down, no hidden layer fully connected, every weight from N(0, .02).
+
+    width: channels of the layer next to the picture; the side doubles (down: halves) as the channels halve (double).
+    kernel 4 is the public PyTorch variant (at width 64 and 64 pixels 3,576,704 and 2,765,568 weights), kernel 5 the
+    authors', whose first norm is over units; its overlaps are uneven. features: reduce the critic's last layer to as
+    many numbers (McGAN's m).
+    """
+
+    width: int = 64
+    latent: int = 100
+    kernel: int = 4
+    critic_norm: Norm = "batch"
+    features: int | None = None
+    rank: int = 16
+
+    def __post_init__(self) -> None:
+        if self.kernel not in (4, 5):
+            raise ValueError(f"the kernel of dcgan is 4 or 5, not {self.kernel}")
+
+    def latent_of(self, shape: tuple[int, ...]) -> int:
+        return self.latent
+
+    def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
+        channels, side = picture(shape)
+        widths = [self.width * 2**i for i in range(doublings(side))]  # from the picture inwards
+        return self._generator(channels, widths, classes), self._critic(channels, widths, head, classes)
+
+    def _generator(self, channels: int, widths: list[int], classes: int) -> nn.Module:
+        init, top = normal(0.02), widths[-1]
+        layers: list[nn.Module]
+        if self.kernel == 4:
+            layers = [FirstTransposed(self.latent, top, init=init), norm(top, classes, 0.02), nn.ReLU()]
+        else:
+            first = nn.BatchNorm1d(16 * top, track_running_stats=False)
+            layers = [Dense(self.latent, 16 * top, init=init, bias=False), first, nn.ReLU(), Shaped(4)]
+        for wide, narrow in zip(widths[:0:-1], widths[-2::-1], strict=True):
+            layers += [Transposed(wide, narrow, self.kernel, init=init), norm(narrow, classes, 0.02), nn.ReLU()]
+        return Chain(*layers, Transposed(widths[0], channels, self.kernel, init=init), nn.Tanh())
+
+    def _critic(self, channels: int, widths: list[int], head: Head, classes: int) -> Critic:
+        init, bias = normal(0.02), self.critic_norm != "batch"
+        padding = 1 if self.kernel == 4 else 2
+        layers: list[nn.Module] = [ChannelsLast()]
+        for i, (narrow, wide) in enumerate(zip([channels, *widths], widths, strict=False)):
+            layers.append(Conv(narrow, wide, self.kernel, 2, padding, init=init, bias=bias))
+            layers += [*(_norm(self.critic_norm, wide, 0.02) if i else []), Leaky(0.2)]
+        layers.append(Flat())
+        size = 16 * widths[-1]
+        if self.features:
+            layers.append(Dense(size, self.features, init=init))
+            size = self.features
+        return Critic(Chain(*layers), size, head, self.rank, Dense(size, 1, init=init, bias=bias), classes)
+
+
+@dataclass(frozen=True)
+class SNDCGAN:
+    """The standard CNN of Miyato et al. 2018, table 3: the critic alternates 3 x 3 and strided 4 x 4 convolutions,
+    leaky ReLU .1, no norm (it is made for spectral normalisation). width: the first layer's, 64 in the paper. Public
+    copies differ: 64, 128, 128, 256, 256, 512, 512. Weights start at N(0, .02)."""
+
+    width: int = 64
+    latent: int = 128
+    critic_norm: Norm = "none"
+    rank: int = 16
+
+    def latent_of(self, shape: tuple[int, ...]) -> int:
+        return self.latent
+
+    def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
+        channels, side = picture(shape)
+        init, w, base = normal(0.02), self.width, side // 8
+        up: list[nn.Module] = [Dense(self.latent, base * base * 8 * w, init=init, bias=False), Shaped(base)]
+        up += [norm(8 * w, classes), nn.ReLU()]
+        for wide in (8 * w, 4 * w, 2 * w):
+            up += [Transposed(wide, wide // 2, init=init), norm(wide // 2, classes), nn.ReLU()]
+        generator = Chain(*up, Conv(w, channels, init=init), nn.Tanh())
+        down: list[nn.Module] = [ChannelsLast()]
+        plan = [(channels, w, 3), (w, w, 4), (w, 2 * w, 3), (2 * w, 2 * w, 4), (2 * w, 4 * w, 3), (4 * w, 4 * w, 4)]
+        for narrow, wide, kernel in [*plan, (4 * w, 8 * w, 3)]:
+            bias = self.critic_norm != "batch"
+            down += [Conv(narrow, wide, kernel, kernel - 2, init=init, bias=bias), *_norm(self.critic_norm, wide)]
+            down.append(Leaky(0.1))
+        size = base * base * 8 * w
+        return generator, Critic(
+            Chain(*down, Flat()), size, head, self.rank, Dense(size, 1, init=init), classes
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """The residual pair of SNGAN (Miyato et al. 2018, table 4: width 256, pool sum) and of WGAN-GP (Gulrajani et al.
+    2017: width 128, pool mean), with Glorot starts, gain sqrt(2) inside blocks.
+
+    The generator doubles 4 x 4 up to the side; the critic halves it to 8 x 8 (at least once), then two plain blocks.
+    Resampling is folded into its convolutions, shortcuts run on the small side. No layer of the generator but the last
+    has a bias: all meet a batch norm at the end, which would take it away again.
+    """
+
+    width: int = 256
+    critic_width: int = 128
+    latent: int = 128
+    pool: Literal["sum", "mean"] = "sum"
+    critic_norm: Norm = "none"
+    rank: int = 16
+
+    def latent_of(self, shape: tuple[int, ...]) -> int:
+        return self.latent
+
+    def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
+        channels, side = picture(shape)
+        blocks = [self._up(classes) for _ in range(doublings(side))]
+        generator = Chain(
+            Dense(self.latent, 16 * self.width, init=glorot(), bias=False), Shaped(4), *blocks,
+            norm(self.width, classes), nn.ReLU(), Conv(self.width, channels, init=glorot()), nn.Tanh(),
+        )  # fmt: skip
+        halvings = max(1, doublings(side, 8))
+        down = [self._first(channels), *(self._down() for _ in range(halvings - 1)), self._plain(), self._plain()]
+        features = Chain(ChannelsLast(), *down, nn.ReLU(), SumPool() if self.pool == "sum" else MeanPool())
+        w = self.critic_width
+        return generator, Critic(features, w, head, self.rank, Dense(w, 1, init=glorot()), classes)
+
+    def _up(self, classes: int) -> Residual:
+        w, gain = self.width, glorot(2**0.5)
+        way = Chain(
+            norm(w, classes), nn.ReLU(), UpConv(w, w, init=gain, bias=False),
+            norm(w, classes), nn.ReLU(), Conv(w, w, init=gain, bias=False),
+        )  # fmt: skip
+        return Residual(Chain(Conv(w, w, 1, padding=0, init=glorot(), bias=False), Up()), way)
+
+    def _first(self, channels: int) -> Residual:
+        w, gain = self.critic_width, glorot(2**0.5)
+        way = Chain(Conv(channels, w, init=gain), nn.ReLU(), PooledConv(w, w, init=gain))
+        return Residual(Chain(nn.AvgPool2d(2), Conv(channels, w, 1, padding=0, init=glorot())), way)
+
+    def _down(self) -> Residual:
+        w, gain = self.critic_width, glorot(2**0.5)
+        way = Chain(*self._enter(), Conv(w, w, init=gain), *self._enter(), PooledConv(w, w, init=gain))
+        return Residual(Chain(nn.AvgPool2d(2), Conv(w, w, 1, padding=0, init=glorot())), way)
+
+    def _plain(self) -> Residual:
+        w, gain = self.critic_width, glorot(2**0.5)
+        way = Chain(*self._enter(), Conv(w, w, init=gain), *self._enter(), Conv(w, w, init=gain))
+        return Residual(nn.Identity(), way)
+
+    def _enter(self) -> list[nn.Module]:
+        return [*_norm(self.critic_norm, self.critic_width), nn.ReLU()]
+
+
+@dataclass(frozen=True)
+class R3:
+    """The modern residual pair of Huang et al. 2024 (R3GAN), small: no normalisation; blocks of a 1 x 1, a grouped
+    3 x 3 and a 1 x 1 convolution around leaky ReLU .2, the last started at 0; smooth resampling; He's start, divided by
+    the fourth root of the number of blocks so that depth does not blow the signal up (fix-up).
+
+    width: channels at the largest side, doubled at every halving up to ``most``; blocks: at every side; expand: of the
+    inner channels; groups: their number of channels.
+    """
+
+    width: int = 32
+    most: int = 128
+    blocks: int = 1
+    expand: int = 2
+    groups: int = 16
+    latent: int = 64
+    rank: int = 16
+
+    def latent_of(self, shape: tuple[int, ...]) -> int:
+        return self.latent
+
+    def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
+        channels, side = picture(shape)
+        widths = [min(self.most, self.width * 2**i) for i in range(doublings(side) + 1)]
+        top, first = widths[-1], widths[0]
+        if classes:
+            raise ValueError("r3 has no labelled form here; use dcgan, sndcgan or resnet")
+        up: list[nn.Module] = [FirstTransposed(self.latent, top, init=he()), *self._stage(top, widths)]
+        for wide, narrow in zip(widths[:0:-1], widths[-2::-1], strict=True):
+            up += [*_change(wide, narrow), Widen(), *self._stage(narrow, widths)]
+        down: list[nn.Module] = [ChannelsLast(), Conv(channels, first, 1, padding=0, init=he(), bias=False)]
+        for narrow, wide in zip(widths, widths[1:], strict=False):
+            down += [*self._stage(narrow, widths), Blur(), *_change(narrow, wide)]
+        # a depthwise 4 x 4 kernel reads the last side of every channel
+        last = [*self._stage(top, widths), Conv(top, top, 4, padding=0, init=he(), bias=False, groups=top), Flat()]
+        generator = Chain(*up, Conv(first, channels, 1, padding=0, init=he(), bias=False))
+        score = Dense(top, 1, init=he(), bias=False)
+        return generator, Critic(Chain(*down, *last), top, head, self.rank, score)
+
+    def _stage(self, width: int, widths: list[int]) -> list[nn.Module]:
+        start = he(2**0.5 * (len(widths) * self.blocks) ** -0.25)
+        inner = width * self.expand
+        groups = max(1, inner // self.groups)
+        return [
+            Residual(
+                nn.Identity(),
+                Chain(
+                    Conv(width, inner, 1, padding=0, init=start), Leaky(),
+                    Conv(inner, inner, init=start, groups=groups), Leaky(),
+                    Conv(inner, width, 1, padding=0, init=zeros, bias=False),
+                ),
+            )
+            for _ in range(self.blocks)
+        ]  # fmt: skip
+
+
+def _change(narrow: int, wide: int) -> list[nn.Module]:
+    return [] if narrow == wide else [Conv(narrow, wide, 1, padding=0, init=he(), bias=False)]
