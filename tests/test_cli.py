@@ -182,7 +182,7 @@ ERRORS = {
     "no step": (["train", "gan", "--data", "ring8", "--steps", "0"], "steps"),
     "no such file": (["train", "gan", "--data", "/no/such.npy"], "/no/such.npy"),
     "pixels of vectors": (["train", "gan", "--data", "ring8", "--size", "32"], "--size is for pictures in files"),
-    "an impossible pair": (["train", "mcgan-mean", "--data", "ring8", "--constraint", "r1"], "one score per sample"),
+    "an impossible pair": (["train", "mcgan", "--data", "ring8", "--constraint", "r1"], "one score per sample"),
     "unknown engine": (["train", "gan", "--data", "ring8", "--engine", "fast"], "auto, eager or compiled"),
     "unknown command": (["trian"], "trian"),
     "unknown option": (["train", "gan", "--data", "ring8", "--stepz", "5"], "stepz"),

@@ -146,3 +146,9 @@ def test_both_moments_together_are_the_sum():
     both = objectives.mean_and_covariance_matching(2.0, 3).critic(real, fake)
     parts = mean_matching(2).critic(real, fake) + covariance_matching(3).critic(real, fake)
     assert torch.allclose(both, parts)
+
+
+def test_ky_fan_norm_of_what_is_not_finite_is_nan_and_does_not_raise():
+    broken = torch.eye(4, dtype=torch.float64)
+    broken[1, 2] = broken[2, 1] = torch.inf
+    assert ky_fan(broken, 2).isnan()

@@ -47,14 +47,14 @@ def test_unbound_wasserstein_warns_and_bound_ones_do_not():
 @pytest.mark.parametrize("name", ["gradient-penalty", "dragan", "r1", "r2", "margin"])
 def test_features_have_no_score_to_penalise(name):
     with pytest.raises(ValueError, match="one score per sample"):
-        build("mcgan-mean", SHAPE, bound=[name])
+        build("mcgan-mean", SHAPE, bound=[name], settings={"form": "dual"})
 
 
 def test_a_critic_of_features_needs_an_objective_of_features():
     with pytest.raises(ValueError, match="head='features'"):
         dataclasses.replace(gz.papers.ns_gan(SHAPE, MLP(width=8)), objective=gz.objectives.mean_matching(2))
     with pytest.raises(ValueError, match="head='score'"):
-        dataclasses.replace(gz.papers.mcgan_mean(SHAPE, MLP(width=8)), objective=gz.objectives.hinge)
+        dataclasses.replace(gz.papers.mcgan_mean(SHAPE, MLP(width=8), form="dual"), objective=gz.objectives.hinge)
 
 
 def test_a_bound_layer_must_exist():
@@ -95,7 +95,7 @@ def test_settings_are_read_with_their_types():
     assert game.constraints == (gz.R1(2.0),)
     game = build("ns-gan", SHAPE, bound=["gradient-penalty"], settings={"gradient-penalty.weight": "3"})
     assert game.constraints == (gz.GradientPenalty(3.0),)
-    assert build("mcgan-mean", SHAPE, settings={"q": "inf"}).objective.features
+    assert build("mcgan-mean", SHAPE, settings={"q": "inf", "form": "dual"}).objective.features
 
 
 @pytest.mark.parametrize(

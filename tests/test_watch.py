@@ -97,7 +97,7 @@ def test_facts_are_those_of_the_critic_as_it_plays(data):
 
 
 def test_a_critic_of_features_has_no_scores(data):
-    game = gz.papers.mcgan_mean(data, MLP(width=16, depth=2, features=8))
+    game = gz.papers.mcgan_mean(data, MLP(width=16, depth=2, features=8), form="dual")
     facts = watch.look(game, game.init(0), data)
     assert "d_real" not in facts and facts["spectral_product"] > 0
     assert watch.critic_estimate(game, game.init(0), data) == {}

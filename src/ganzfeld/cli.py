@@ -226,7 +226,7 @@ def main(arguments: list[str] | None = None, call: Callable[..., Any] = app) -> 
     warnings.showwarning = _quietly
     try:
         code = call(args=arguments, standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        _leave(code if isinstance(code, int) else 0)
     except USAGE as error:
         _say(f"ganzfeld: {' '.join(error.format_message().split())}")
         sys.exit(2)
@@ -237,6 +237,15 @@ def main(arguments: list[str] | None = None, call: Callable[..., Any] = app) -> 
         sys.exit(0)
     except Exception as error:
         sys.exit(_failed(error))
+
+
+def _leave(code: int) -> None:
+    """Exit; a rank without taking the interpreter down, which races with the threads of its process group."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _failed(error: Exception) -> int:

@@ -69,8 +69,8 @@ def rmsprop(rate: float, decay: float = 0.99, eps: float = 1e-8) -> Rule:
 
     def step(g, state, tempo):
         (scale,) = tempo
-        square = torch.addcmul(decay * state["square"], g, g, value=1 - decay)
-        return scale * g / (square.sqrt() + eps), {"square": square}
+        square = torch.mul(state["square"], decay).addcmul_(g, g, value=1 - decay)
+        return torch.mul(g, scale).div_(square.sqrt().add_(eps)), {"square": square}
 
     return Rule(init, tempo, step, rate)
 
@@ -90,8 +90,9 @@ def adam(rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e
     def step(g, state, tempo):
         scale, least = tempo
         mean = torch.lerp(state["mean"], g, 1 - betas[0])
-        square = torch.addcmul(betas[1] * state["square"], g, g, value=1 - betas[1])
-        return scale * mean / (square.sqrt() + least), {"mean": mean, "square": square}
+        square = torch.mul(state["square"], betas[1]).addcmul_(g, g, value=1 - betas[1])
+        # in place on what was just made: a fresh vector costs as much as the arithmetic that fills it
+        return torch.mul(mean, scale).div_(square.sqrt().add_(least)), {"mean": mean, "square": square}
 
     return Rule(init, tempo, step, rate, betas[0])
 

@@ -15,7 +15,7 @@ def mcgan(
     data: Shaped,
     networks: MLP = MLP(features=32),
     *,
-    rate: float = 5e-4,
+    rate: float = 1e-3,
     q: float = 2.0,
     k: int = 16,
     bound: float = 0.1,

@@ -1,8 +1,8 @@
 """Covariance feature matching, Mroueh, Sercu, Goel 2017 (McGAN), IPM_Sigma with the truncated nuclear norm.
 
 ``form`` "dual" takes the k largest singular values of the difference of uncentred second moments; "primal" trains U and
-V, kept orthonormal by QR after every step. The paper: k = 16, clipping at .01, RMSprop 5e-5. Changed on the plane: m,
-k, the box and the rates.
+V, kept orthonormal by QR after every step. The paper: k = 16, clipping at .01, RMSprop 5e-5. Changed on the plane: the
+box, the rates and, as for `mcgan_mean`, the primal form.
 On pictures: DCGAN's networks without batch norm in the critic, whose last layer gives m = 64 features; the paper's
 numbers.
 """
@@ -21,9 +21,9 @@ def mcgan_cov(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 5e-4,
+    rate: float = 1e-3,
     k: int = 16,
-    form: str = "dual",
+    form: str = "primal",
     bound: float = 0.1,
     critic_turns: int = 5,
     warm: int = 100,
