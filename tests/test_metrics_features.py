@@ -110,3 +110,78 @@ def test_features_that_cannot_be_compared_are_refused_or_nan():
     broken = x.clone()
     broken[0, 0] = math.inf
     assert math.isnan(metrics.frechet_distance(x, broken))
+
+
+def kernel(x, y):
+    """The cubic kernel of two rows, by a loop."""
+    return (sum(float(a) * float(b) for a, b in zip(x, y, strict=True)) / len(x) + 1) ** 3
+
+
+def discrepancy(x, y, diagonal=False):
+    """The squared MMD by loops over pairs; with the diagonal it is the biased one."""
+
+    def within(rows):
+        pairs = [(i, j) for i in range(len(rows)) for j in range(len(rows)) if diagonal or i != j]
+        return sum(kernel(rows[i], rows[j]) for i, j in pairs) / len(pairs)
+
+    return within(x) + within(y) - 2 * sum(kernel(a, b) for a in x for b in y) / (len(x) * len(y))
+
+
+def test_kernel_distance_equals_the_loop_over_pairs_and_not_the_biased_one():
+    x, y = rows(12, 4), rows(9, 4, 1)
+    found = metrics.kernel_distance(x, y)
+    assert found == pytest.approx(discrepancy(x, y), rel=1e-12)
+    assert found != pytest.approx(discrepancy(x, y, diagonal=True), rel=0.01)
+
+
+def test_kernel_distance_does_not_depend_on_how_much_is_held_at_once(monkeypatch):
+    x, y = rows(50, 3), rows(40, 3, 1)
+    whole = metrics.kernel_distance(x, y)
+    monkeypatch.setattr("ganzfeld.metrics.features.CHUNK", 120)
+    assert metrics.kernel_distance(x, y) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`:UserWarning")
+def test_kernel_distance_equals_torchmetrics():
+    kid = pytest.importorskip("torchmetrics.image.kid", exc_type=ImportError)
+    x, y = rows(80, 8), rows(80, 8, 1)
+    theirs = kid.KernelInceptionDistance(feature=torch.nn.Identity(), subsets=1, subset_size=80)
+    theirs.update(x, real=False)
+    theirs.update(y, real=True)
+    assert metrics.kernel_distance(x, y) == pytest.approx(float(theirs.compute()[0]), rel=1e-10)
+
+
+@pytest.mark.parametrize("n", [4, 40])
+def test_kernel_distance_of_one_law_is_zero_in_the_mean_at_every_count(n):
+    pairs = torch.randn(400, 2, n, 3, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+    found = torch.tensor([metrics.kernel_distance(x, y) for x, y in pairs], dtype=torch.float64)
+    assert abs(found.mean()) < 3 * found.std() / math.sqrt(400)
+    assert found.min() < 0
+
+
+def test_kernel_distance_of_subsets_is_dealt_by_the_seed_and_has_the_mean_of_the_whole():
+    x, y = rows(60, 3), 1.2 * rows(60, 3, 1)
+    whole, few = metrics.kernel_distance(x, y), metrics.kernel_distance(x, y, size=20, subsets=400)
+    assert metrics.kernel_distance(x, y, size=20, subsets=400) == few
+    assert metrics.kernel_distance(x, y, size=20, subsets=400, seed=1) != few
+    assert few == pytest.approx(whole, rel=0.15)
+    assert metrics.kernel_distance(x, y, size=60, subsets=1) == pytest.approx(whole, rel=1e-10)
+
+
+def test_the_kernel_sees_a_skew_that_two_moments_do_not():
+    dice = torch.Generator().manual_seed(0)
+    x = torch.empty(4_000, 1, dtype=torch.float64).exponential_(generator=dice)
+    x = (x - x.mean()) / x.std()
+    assert metrics.frechet_distance(x, -x) == pytest.approx(0, abs=1e-12)
+    exact = 2 * 4 * x.pow(3).mean() ** 2  # of (xy + 1)^3, the third moments alone differ: (m3 + m3)^2
+    assert metrics.kernel_distance(x, -x) == pytest.approx(float(exact) / 2, rel=0.05)
+
+
+def test_subsets_that_cannot_be_drawn_are_refused_and_what_is_not_finite_is_nan():
+    x = rows(10, 3)
+    for size in (1, 11):
+        with pytest.raises(ValueError, match=f"subsets of {size} rows cannot be drawn from 20 and 10"):
+            metrics.kernel_distance(rows(20, 3), x, size=size)
+    with pytest.raises(ValueError, match="two or more rows"):
+        metrics.kernel_distance(x, x[:1])
+    assert math.isnan(metrics.kernel_distance(x, x * math.nan))

@@ -1,7 +1,8 @@
 """Data: what a game is played on, with its splits, its units and, where it is known, its truth.
 
-A data set is rows in *network units* (centred, of unit spread) and the affine map back to its own; a game never sees
-another scale, and a user never sees the networks'. ``load`` turns a name or a path into one.
+A data set is rows in *network units* (centred, of unit spread; pictures in [-1, 1]) and the affine map back to its own;
+a game never sees another scale, and a user never sees the networks'. ``load`` turns a name or a path into one, by what
+lies there.
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from . import idx as idxs
+from .arrays import arrays, holds_pictures
 from .digits import digits
+from .hub import hub
+from .idx import idx
+from .images import images
 from .mixtures import grid25, mixture1200, ring8, swissroll
 from .rows import PICTURE, Data, Labels, Units, numbers, split
+from .stacked import stacked, stacked_digits
 from .vectors import vectors
 
 TABLE: dict[str, Callable[..., Data]] = {
@@ -21,40 +29,61 @@ TABLE: dict[str, Callable[..., Data]] = {
     "swissroll": swissroll,
     "mixture1200": mixture1200,
     "digits": digits,
+    "stacked-digits": stacked_digits,
 }
 
 
-def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = None) -> Data:
-    """The data set of a name, or of a path to ``.npy`` or ``.npz``.
+def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any) -> Data:
+    """The data set of a name; of a ``.npy`` or ``.npz``; of a folder or zip of pictures; of a folder of idx files; or
+    of ``hf:NAME``, a data set of the Hugging Face Hub.
 
     seed: cuts the validation and test parts of data that has none of its own. valid, test: data whose rows replace
-    those parts. Raises ValueError, in one line, where nothing can be loaded.
+    those parts. choices: how pictures are read: size, crop (centre, pad, stretch), background, channels, strict (see
+    `images`). Raises ValueError, in one line, where nothing can be loaded.
     """
-    data = _load(name, seed)
+    data = _load(name, seed, dict(choices))
     parts = {}
     for part, other in (("valid", valid), ("test", test)):
         if other is not None:
-            rows = _load(other, seed).restored("train")
+            given = {"size": data.shape[-1], **choices} if data.kind == "pictures" else choices
+            rows = _load(other, seed, {} if other in TABLE else dict(given)).restored("train")
             if rows.shape[1:] != data.shape:
                 raise ValueError(f"--{part} {other} has rows of shape {tuple(rows.shape[1:])}, not {data.shape}")
             parts[part] = data.units.strip(rows)
     return data.replaced(**parts) if parts else data
 
 
-def _load(name: str, seed: int) -> Data:
+def _load(name: str, seed: int, choices: dict[str, Any]) -> Data:
     if name in TABLE:
         return TABLE[name](seed=seed)
+    if name.startswith("hf:"):
+        return hub(name[3:], seed, **choices)
     path = Path(name)
     if path.suffix in (".npy", ".npz"):
+        if path.is_file() and holds_pictures(path):
+            return arrays(path, seed, **choices)
+        _none(choices, name)
         return vectors(path, seed=seed)
+    if path.is_dir() and idxs.found(path):
+        size = choices.pop("size", None)
+        _none(choices, name)
+        return idx(path, seed, size=size)
+    if path.is_dir() or path.suffix == ".zip" and path.is_file():
+        return images(path, seed, **choices)
     near = difflib.get_close_matches(name, TABLE, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     if path.exists():
-        raise ValueError(f"{name} is not a data set this version reads: give a .npy or .npz file")
-    raise ValueError(f"no data named {name!r}{hint} There are {', '.join(TABLE)}, and .npy or .npz files")
+        raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy or .npz")
+    raise ValueError(f"no data named {name!r}{hint} There are {', '.join(TABLE)}, and files and folders")
+
+
+def _none(choices: dict[str, Any], name: str) -> None:
+    """Refuse choices that have nothing to choose."""
+    if given := [key for key, value in choices.items() if value not in (None, False)]:
+        raise ValueError(f"--{given[0]} is for pictures in files of their own; {name} has none")
 
 
 __all__ = [
-    "PICTURE", "TABLE", "Data", "Labels", "Units", "digits", "grid25", "load", "mixture1200", "numbers", "ring8",
-    "split", "swissroll", "vectors",
+    "PICTURE", "TABLE", "Data", "Labels", "Units", "arrays", "digits", "grid25", "hub", "idx", "images", "load",
+    "mixture1200", "numbers", "ring8", "split", "stacked", "stacked_digits", "swissroll", "vectors",
 ]  # fmt: skip

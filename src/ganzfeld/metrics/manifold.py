@@ -27,6 +27,7 @@ from torch import Tensor
 from .features import CHUNK, finite, paired
 
 ROUNDING = 1e-12  # of a squared distance, against the squared lengths it is the difference of
+TIE = 1e-9  # a row on the rim of a ball stays there, on whichever side its rounding falls
 
 
 class PrecisionRecall(NamedTuple):
@@ -62,7 +63,7 @@ def precision_recall(x: Tensor, y: Tensor, k: int = 3) -> PrecisionRecall:
     x, y = paired(x, y)
     if not finite(x, y):
         return PrecisionRecall(math.nan, math.nan)
-    reach_x, reach_y = _reach(x, k), _reach(y, k)
+    reach_x, reach_y = _reach(x, k) * (1 + TIE), _reach(y, k) * (1 + TIE)
     real = torch.cat([(d <= reach_y).any(1) for d in _squared(x, y)])
     kept = torch.cat([(d <= reach_x).any(1) for d in _squared(y, x)])
     return PrecisionRecall(_share(real), _share(kept))
@@ -77,13 +78,13 @@ def density_coverage(x: Tensor, y: Tensor, k: int = 5) -> DensityCoverage:
     with open balls, as the authors' code has them: then a sample that equals the data has density 1. A density above
     1 says that samples crowd where the data are dense. nan where a feature is not finite. Raises ValueError on features
     of different widths, and where the data have no more than k rows.
-    Source: Naeem et al. 2020, eq. 3 and 4; their k.
+    Source: Naeem et al. 2020, sections 3.1 and 3.2; their k.
     """
     x, y = paired(x, y)
     if not finite(x, y):
         return DensityCoverage(math.nan, math.nan)
     inside = torch.zeros(len(y), dtype=torch.float64)  # samples in each of the data's balls
-    reach = _reach(y, k)
+    reach = _reach(y, k) * (1 - TIE)
     for d in _squared(x, y):
         inside += (d < reach).sum(0)
     return DensityCoverage(float(inside.sum()) / (k * len(x)), _share(inside > 0))

@@ -1,0 +1,86 @@
+"""Pictures in a numpy file: bytes [n, H, W], [n, H, W, C] or [n, C, H, W] with one or three channels.
+
+A ``.npz`` may hold labels beside them, whole numbers [n] named ``labels`` or ``y``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .decode import RESIZER, Choices, resized
+from .images import usual_size
+from .rows import PICTURE, Data, Labels, split
+
+PICTURES = ("images", "data", "x")
+LABELS = ("labels", "y")
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether the file holds bytes of three or four dimensions. A file that cannot be read is no picture's business."""
+    try:
+        return _pictures(path)[0] is not None
+    except Exception:  # what is wrong with it is said by who reads it
+        return False
+
+
+def arrays(
+    path: Path | str,
+    seed: int = 0,
+    *,
+    size: int | None = None,
+    crop: str = "centre",
+    background: str = "white",
+    channels: int | None = None,
+    strict: bool = False,
+) -> Data:
+    """The pictures of a numpy file. Raises ValueError, in one line, for other numbers of channels or rows."""
+    path = Path(path)
+    x, y = _pictures(path)
+    assert x is not None
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"{path} has shape {x.shape}: pictures have one or three channels, first or last")
+    if len(x) < 3 or 0 in x.shape:
+        raise ValueError(f"{path} has shape {x.shape}: give at least 3 pictures")
+    chosen = Choices(
+        size or usual_size(min(x.shape[2:])), crop, background, channels or x.shape[1]  # type: ignore[arg-type]
+    )  # fmt: skip
+    rows = torch.from_numpy(resized(x, chosen))
+    digest = hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=16).hexdigest()
+    return Data(
+        path.name, *split(rows, seed), PICTURE, "pictures", labels=_labels(path, y, len(x), seed),
+        choices={"size": chosen.size, "channels": chosen.channels, "crop": crop, "resizer": RESIZER},
+        digest=f"{digest} seed {seed}",
+    )  # fmt: skip
+
+
+def _pictures(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """(pictures, labels) of a file; None for what it does not hold."""
+    with open(path, "rb") as file:
+        held = np.load(file, allow_pickle=False)
+        if not isinstance(held, np.lib.npyio.NpzFile):
+            return _bytes(held), None
+        names = [n for n in (*PICTURES, *held.files) if n in held.files and n not in LABELS]
+        x = _bytes(held[names[0]]) if names else None
+        labels = next((held[n] for n in LABELS if n in held.files), None)
+    return x, labels
+
+
+def _bytes(x: np.ndarray) -> np.ndarray | None:
+    return x if x.dtype == np.uint8 and x.ndim in (3, 4) else None
+
+
+def _labels(path: Path, y: np.ndarray | None, n: int, seed: int) -> Labels | None:
+    if y is None:
+        return None
+    if y.shape != (n,) or y.dtype.kind not in "iu":
+        raise ValueError(f"{path} has labels of shape {y.shape} and type {y.dtype}, not {n} whole numbers")
+    values, code = np.unique(y, return_inverse=True)
+    return Labels(*split(torch.from_numpy(code.astype(np.int64)), seed), names=tuple(map(str, values)))

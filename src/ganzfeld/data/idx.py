@@ -1,0 +1,99 @@
+"""Folders of MNIST-style idx files, plain or gzipped: ``train-images-idx3-ubyte``, its labels, and the same for t10k.
+
+The format: two zero bytes, a type (8: bytes), the number of dimensions, each dimension as a big-endian 32-bit number,
+then the bytes. The t10k part is the test part; a tenth of the other, cut by the seed, is for validation. Pictures of
+28 x 28 become 32 x 32 by a border of two dark pixels, as is usual; any other size is resized.
+Source: LeCun, Cortes, Burges, The MNIST database of handwritten digits, the description of its file format.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..noise import generator
+from .decode import RESIZER, SIDES, Choices
+from .rows import PICTURE, Data, Labels
+
+PARTS = {"train": "train", "test": "t10k"}
+
+
+def found(folder: Path) -> bool:
+    """Whether a folder holds idx files of training pictures."""
+    return _file(folder, "train-images-idx3-ubyte", missing_is_fine=True) is not None
+
+
+def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
+    """Grey pictures and their labels. Raises ValueError, in one line that names the file, for a wrong magic number or
+    count and for a missing partner."""
+    folder, digest = Path(path), hashlib.blake2b(digest_size=16)
+    parts: dict[str, tuple[np.ndarray, Tensor]] = {}
+    for part, prefix in PARTS.items():
+        x = _read(_file(folder, f"{prefix}-images-idx3-ubyte"), 3, digest)
+        y = _read(_file(folder, f"{prefix}-labels-idx1-ubyte"), 1, digest)
+        if len(x) != len(y):
+            raise ValueError(f"{folder} has {len(x)} {prefix} pictures and {len(y)} labels")
+        parts[part] = x, torch.from_numpy(y.astype(np.int64))
+    (pictures, labels), (tested, tested_labels) = parts["train"], parts["test"]
+    if len(pictures) < 3 or len(tested) < 1:
+        raise ValueError(f"{folder} has {len(pictures)} training pictures: at least 3 are needed, and one to test")
+    side = size or min(SIDES, key=lambda s: (abs(math.log2(s / pictures.shape[1])), -s))
+    how = _how(pictures.shape[1:], Choices(side, channels=1).size)
+    order = torch.randperm(len(pictures), generator=generator(seed, "split"))
+    held = max(1, len(pictures) // 10)
+    valid, train = order[:held], order[held:]
+    names = tuple(str(i) for i in range(int(torch.cat([labels, tested_labels]).max()) + 1))
+    return Data(
+        folder.name, _sized(pictures[train], side, how), _sized(pictures[valid], side, how), _sized(tested, side, how),
+        PICTURE, "pictures", labels=Labels(labels[train], labels[valid], tested_labels, names),
+        choices={"size": side, "channels": 1, "resizer": how}, digest=f"{digest.hexdigest()} seed {seed}",
+    )  # fmt: skip
+
+
+def _file(folder: Path, name: str, missing_is_fine: bool = False) -> Path | None:
+    for candidate in (name, f"{name}.gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz"):
+        if (folder / candidate).is_file():
+            return folder / candidate
+    if missing_is_fine:
+        return None
+    raise ValueError(f"{folder} has no {name} beside its other idx files")
+
+
+def _read(path: Path | None, dimensions: int, digest) -> np.ndarray:
+    assert path is not None
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    digest.update(data)
+    head = 4 + 4 * dimensions
+    if len(data) < head or data[:4] != bytes([0, 0, 8, dimensions]):
+        raise ValueError(f"{path} is no idx file of bytes with {dimensions} dimensions (magic {data[:4].hex()})")
+    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions)]
+    if len(data) - head != math.prod(shape):
+        raise ValueError(f"{path} says {' x '.join(map(str, shape))} bytes and holds {len(data) - head}")
+    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+
+
+def _how(shape: tuple[int, ...], side: int) -> str:
+    if shape == (side, side):
+        return "none"
+    return "a border of two dark pixels" if shape == (28, 28) and side == 32 else RESIZER
+
+
+def _sized(pictures: np.ndarray, side: int, how: str) -> Tensor:
+    """[n, h, w] -> [n, 1, side, side]."""
+    if how.startswith("a border"):
+        pictures = np.pad(pictures, ((0, 0), (2, 2), (2, 2)))
+    elif how != "none":
+        resize = [Image.fromarray(p).resize((side, side), Image.Resampling.LANCZOS) for p in pictures]
+        pictures = np.stack([np.asarray(image) for image in resize])
+    return torch.from_numpy(np.array(pictures)).unsqueeze(1)
