@@ -86,8 +86,9 @@ def cutout(x: Tensor, dice: Tensor, share: float = 0.5) -> Tensor:
     _, _, height, width = x.shape
     holes = []
     for d, size in zip(dice.unbind(1), (height, width), strict=True):
-        centre = (d * size).floor().unsqueeze(1)
+        side = round(size * share)
+        first = (d * size).floor().unsqueeze(1) - side // 2
         place = torch.arange(size, device=x.device)
-        holes.append((place - centre + (round(size * share) - 1) / 2).abs() * 2 < round(size * share))
+        holes.append((place >= first) & (place < first + side))
     hole = holes[0].unsqueeze(2) & holes[1].unsqueeze(1)
     return x * ~hole.unsqueeze(1)
