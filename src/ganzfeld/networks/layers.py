@@ -174,8 +174,8 @@ class Widen(nn.Module):
 
 
 class Blur(nn.Module):
-    """Downsampling by 2 with the kernel (1, 3, 3, 1)/8 along each side, the transpose of `Widen` but for the edges: three
-    averages of two, the last in steps of two."""
+    """Downsampling by 2 with the kernel (1, 3, 3, 1)/8 along each side, the transpose of `Widen` but for the edges:
+    three averages of two, the last in steps of two."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 2, 1), 2, 1), 2)
