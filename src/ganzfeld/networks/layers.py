@@ -4,6 +4,7 @@ Each computes what its plain counterpart computes, to rounding, with fewer or la
 
 * a transposed convolution of a 1 x 1 input, and a k x k convolution of a k x k input, are matrix products
   (`FirstTransposed`; `Flat` and a linear head);
+* to and from the few channels of a picture, a strided convolution is a product of patches (`Conv`, `Transposed`);
 * a 3 x 3 convolution followed by 2 x 2 average pooling is one 4 x 4 convolution of stride 2, whose kernel is the mean
   of the four shifts of the padded 3 x 3 kernel: 2.25 times fewer products (`PooledConv`);
 * a 3 x 3 convolution of a nearest upsampling is the transpose of that, with as much saved (`UpConv`);
@@ -21,6 +22,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+THIN = 4  # channels of a picture: convolutions to and from so few are slow
 
 Init = Callable[[Tensor], object]
 
@@ -69,7 +72,17 @@ class Conv(_Weighted):
         self.stride, self.padding, self.groups = stride, padding, groups
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 2 and self.weight.shape[1] <= THIN and self.groups == 1:
+            return self._product(x)
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+
+    def _product(self, x: Tensor) -> Tensor:
+        """Patches times kernels: as fast forward, and its gradient by a thin input three times faster."""
+        outputs, _, kernel, _ = self.weight.shape
+        patches = F.unfold(x, kernel, padding=self.padding, stride=2).transpose(1, 2)
+        out = F.linear(patches, self.weight.flatten(1), self.bias)
+        side = (x.shape[2] + 2 * self.padding - kernel) // 2 + 1
+        return out.view(len(x), side, -1, outputs).permute(0, 3, 1, 2)
 
 
 class Transposed(_Weighted):
@@ -81,7 +94,12 @@ class Transposed(_Weighted):
         self.padding, self.extra = (1, 0) if kernel == 4 else (2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.weight, self.bias, 2, self.padding, self.extra)
+        inputs, outputs, kernel, _ = self.weight.shape
+        if outputs > THIN or self.bias is not None:
+            return F.conv_transpose2d(x, self.weight, self.bias, 2, self.padding, self.extra)
+        # a thin output: the product of every place with the kernels, summed where they overlap
+        patches = (x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)).transpose(1, 2)
+        return F.fold(patches, (2 * x.shape[2], 2 * x.shape[3]), kernel, padding=self.padding, stride=2)
 
 
 class FirstTransposed(_Weighted):
