@@ -83,22 +83,68 @@ def train(
 @app.command()
 def sample(
     run: RunPath,
-    out: Annotated[Path, typer.Option("--out", help=".npy, .png (a picture), or a folder of pictures")],
+    out: Annotated[
+        Path, typer.Option("--out", help="FILE.npy, FILE.png, FILE.gif (with --interpolate), or a folder: see above")
+    ],
     n: Annotated[int, typer.Option("--n", help="how many")] = 100,
     seed: Seed = 0,
     seeds: Annotated[str | None, typer.Option(help="one sample of each seed, as 0-15")] = None,
     member: Annotated[int, typer.Option(help="which of the population, from 0")] = 0,
+    class_: Annotated[
+        str | None, typer.Option("--class", help="a class by name or number; all in turn unless given")
+    ] = None,
+    truncation: Annotated[
+        float | None, typer.Option(help="the largest coordinate of z, as 0.7: fewer odd samples, less variety")
+    ] = None,
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="n samples from seed's first to its second")
     ] = False,
 ) -> None:
-    """Draw samples from a run."""
+    """Draw samples from a run: one seed gives one sample, whatever else is drawn with it.
+
+    \b
+    The ending of --out says what is written:
+      .npy      an array [n, ...] in the data's units (pictures [n, C, H, W] in [-1, 1])
+      .png      one picture of all: a grid; with --interpolate a strip of one row
+      .gif      with --interpolate: there and back, for ever
+      a folder  00000.png, 00001.png, ...: pictures at their own resolution
+    """
     from . import use
 
+    use.form(out, interpolate)  # a name that cannot be written is refused before the work
     opened = use.opened(run)
-    drawn = use.draw(opened, n, seed=seed, seeds=seeds, member=member, interpolate=interpolate)
-    use.write(opened, drawn, out)
+    drawn = use.draw(
+        opened, n, seed=seed, seeds=seeds, member=member, interpolate=interpolate, label=use.class_of(opened, class_),
+        truncation=truncation,
+    )  # fmt: skip
+    use.write(opened, drawn, out, interpolate)
     _say(f"{len(drawn)} samples in {out}")
+
+
+@app.command()
+def export(
+    run: RunPath,
+    out: Annotated[Path, typer.Option("--out", help="FILE.onnx, FILE.safetensors, or a folder: see above")],
+    member: Annotated[int, typer.Option(help="which of the population, from 0")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="write over what is there")] = False,
+) -> None:
+    """Hand on a trained generator, checked against the one it was written from.
+
+    \b
+    The ending of --out says what is written:
+      .onnx         z [n, latent] (and label [n]) to samples in the data's units, compared in onnxruntime
+      .safetensors  the weights, and a .json beside them that says which network they are for
+      a folder      for the Hugging Face Hub: weights, config.json, a model card and samples; nothing is sent
+    """
+    from . import export as exports
+    from . import use
+
+    exports.form(out, force)
+    try:
+        _say(exports.export(use.opened(run), out, member, force))
+    except exports.Disparity as error:
+        _say(f"ganzfeld: {error}")
+        raise typer.Exit(1) from None
 
 
 @app.command()

@@ -31,7 +31,8 @@ PARTS = (
     Part("ring8", "ring8", ("ns-gan", "sngan", "wgan-gp", "r3gan"), 2, 1_600),
     Part("grid25", "grid25", ("sngan", "r3gan"), 2, 2_400),
 )
-DIGITS_STEPS = 4_000
+DIGITS_STEPS = 3_000  # of vectors of 64 numbers, by perceptrons
+PICTURES_STEPS = 2_400  # of the same digits as pictures, by convolutions
 JOBS = 2
 
 
@@ -47,11 +48,15 @@ def play(out: Path, say: Say) -> Path:
     digits = out / "digits"
     with shown(DIGITS_STEPS, "digits") as tell:
         train("ns-gan", "digits", out=digits, steps=DIGITS_STEPS, resume=True, tell=tell)
-    page = report.write([*(out / part.folder for part in PARTS), digits], out / "report.html", "Ganzfeld: the demo")
+    pictures = out / "dcgan"
+    with shown(PICTURES_STEPS, "dcgan") as tell:
+        train("dcgan", "digits", out=pictures, steps=PICTURES_STEPS, log_every=80, resume=True, tell=tell)
+    runs = [*(out / part.folder for part in PARTS), digits, pictures]
+    page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
     say(f"""
 the report: {page.resolve()}
 three commands to try:
-  ganzfeld sample {digits} --n 64 --out digits.png
+  ganzfeld sample {pictures} --interpolate --out walk.gif
   ganzfeld judge {out / "ring8" / "r3gan"}
   ganzfeld train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
     return page

@@ -20,7 +20,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -46,6 +46,20 @@ class Source(Protocol):
     def rows(self) -> int: ...
 
     def take(self, rows: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A data set that may want to know early which rows come next."""
+
+    @property
+    def lazy(self) -> bool: ...
+
+    def ahead(self, rows: Tensor) -> None: ...
+
+
+class Labelled(Source, Protocol):
+    """A data set with the classes of its rows."""
 
     def classes(self, rows: Tensor) -> Tensor: ...
 
@@ -295,7 +309,9 @@ class Engine:
                 if self.game.reads_data(role):
                     batches[role]["x"] = self.data.take(rows)
                 if self.game.reads_labels(role):
-                    batches[role]["y"] = self.data.classes(rows)
+                    batches[role]["y"] = cast(Labelled, self.data).classes(rows)
+                if isinstance(self.data, Slow) and self.data.lazy:
+                    self.data.ahead(single(dealer.order(role, first[role] + turns, turns)))
             noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], turns).items()}
         return batches, noises
 

@@ -24,16 +24,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import record, tree, watch
+from . import judges, record, tree, watch
 from .data import Data
 from .engine import Engine, Ranks, choose
 from .game import Game
-from .pictures import View
+from .noise import latents
+from .pictures import View, sheet
 from .plan import SOURCE, Plan, command, difference, loaded, planned, side_for
 from .run import Run, loudly
 from .tree import Tree
 
 Tell = Callable[[str, int, Mapping[str, Any]], None]  # what happened, at which step, its facts
+
+STRIPS, ACROSS = 4, 16  # interpolations at the end of a run of pictures, and the pictures of each
+COPIED, NEAREST = 8, 3  # samples that are looked for in the training part, and the rows shown of each
 
 
 class Diverged(RuntimeError):
@@ -115,6 +119,8 @@ def _check(game: Game, rows: Data) -> None:
         raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
     if game.draw.labelled and not rows.count:
         raise ValueError(f"{rows.name} has no labels: put its pictures into a folder for each class")
+    if game.draw.labelled and rows.labels and len(rows.labels.valid) != len(rows.valid):
+        raise ValueError(f"the validation rows have no labels of the classes of {rows.name}: play without --labels")
     if rows.kind == "pictures" and game.batch_size > rows.rows:
         raise ValueError(f"{rows.name} has {rows.rows} training pictures, fewer than a batch of {game.batch_size}")
 
@@ -354,12 +360,61 @@ class Loop:
         line["warnings"] = said
         record.append(self.directory / "metrics.jsonl", line)
         self._picture(step)
+        if step == self.plan.steps and self.data.kind == "pictures":
+            self._interpolations(step)
+            self._neighbours(step)
         self.tell("judge", step, line)
 
     def _picture(self, step: int) -> None:
         self.run._states = self.engine.states()
         path = self.directory / "samples" / f"step-{step:08d}.png"
         self.run.view.picture(self.run.sample(self.run.view.count)).save(path)
+
+    def _interpolations(self, step: int) -> None:
+        """Strips from one latent of seed 0 to another; with labels, each within a class."""
+        ends = latents(self.run.latent, 0, 2 * STRIPS).view(STRIPS, 2, *self.run.latent.shape)
+        names = self.run.classes
+        classes = [i % len(names) if names else None for i in range(STRIPS)]
+        ways = [great_circle(first, last, ACROSS) for first, last in ends]
+        strips = [self.run.decode(z, label=label) for z, label in zip(ways, classes, strict=True)]
+        said = {"rows": STRIPS, "columns": ACROSS, "classes": [names[i] for i in classes if i is not None]}
+        self._beside("interpolation", step, torch.cat(strips), said)
+
+    def _neighbours(self, step: int) -> None:
+        """Samples of seed 0, and below each the training pictures nearest to it by each eye, if there are enough
+        held-out pictures to say how near is usual."""
+        if not set(judges.FEATURES) & set(judges.fitting(self.data)):
+            return
+        samples = self.run.sample(COPIED)
+        found = judges.memorised(samples, self.data, n=COPIED, k=NEAREST)
+        below = [copies.pictures.transpose(0, 1).flatten(0, 1) for copies in found.values()]
+        spaces = {
+            space: {
+                "distances": copies.distances.tolist(),
+                "indices": copies.indices.tolist(),
+                "usual": copies.usual,
+            }
+            for space, copies in found.items()
+        }
+        shape = {"rows": 1 + NEAREST * len(found), "columns": COPIED, "nearest": NEAREST}
+        among = {"train": len(self.data.train), "held_out": min(judges.USUAL, len(self.data.test))}
+        self._beside("neighbours", step, torch.cat([samples, *below]), {**shape, **among, "spaces": spaces})
+
+    def _beside(self, name: str, step: int, pictures: Tensor, said: Mapping[str, Any]) -> None:
+        """A sheet beside the samples, with its facts."""
+        place = self.directory / "samples" / name
+        sheet(pictures, said["columns"]).save(place.with_suffix(".png"))
+        record.write_json(place.with_suffix(".json"), {"step": step, "member": 0, "latents": "of seed 0", **said})
+
+
+def great_circle(a: Tensor, b: Tensor, n: int) -> Tensor:
+    """n points [n, *shape] on the great circle from a to b: a straight line would pass through latents too short to be
+    normal. One number has no circle, and latents that are parallel have none between them: a straight line."""
+    t = torch.linspace(0, 1, n).view(-1, *[1] * a.dim())
+    angle = torch.arccos(((a * b).sum() / (a.norm() * b.norm())).clamp(-1, 1))
+    if torch.sin(angle) < 1e-4:
+        return torch.lerp(a, b, t)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
 def _mean(values: Sequence[float]) -> float:

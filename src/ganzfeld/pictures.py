@@ -6,7 +6,9 @@ Raster images by Pillow, so that a run needs no plotting library.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,12 +59,17 @@ class View:
         """How many samples make a picture of a run: enough for a density, or a sheet full."""
         return POINTS if self.kind in ("plane", "vectors") else MOST
 
-    def picture(self, samples: Tensor) -> Image.Image:
-        """An image of samples [n, d] in the data's units."""
+    def one(self, sample: Tensor) -> Image.Image:
+        """An image of one sample; a picture at its own resolution, without a frame."""
+        return image(sample) if self.kind == "pictures" else self.picture(sample[None])
+
+    def picture(self, samples: Tensor, most: int = MOST, columns: int | None = None) -> Image.Image:
+        """An image of samples [n, *shape] in the data's units: of pictures a grid of the first ``most``, square unless
+        its columns are given."""
         if self.kind == "digits":
-            return digits(samples)
+            return digits(samples, most=most, columns=columns)
         if self.kind == "pictures":
-            return sheet(samples[:MOST])
+            return sheet(samples[:most], columns)
         x = samples.double()
         if self.axes is not None:
             x = x @ torch.tensor(self.axes, dtype=torch.float64).T
@@ -90,10 +97,10 @@ def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
     return gaussian_filter(image, sigma)
 
 
-def digits(x: Tensor, scale: int = 5, most: int = MOST) -> Image.Image:
-    """Rows [n, 64] in [-1, 1] as a square grid of digits, ink on paper."""
+def digits(x: Tensor, scale: int = 5, most: int = MOST, columns: int | None = None) -> Image.Image:
+    """Rows [n, 64] in [-1, 1] as a grid of digits, square unless its columns are given, ink on paper."""
     x = x[:most]
-    columns = math.ceil(math.sqrt(len(x)))
+    columns = columns or math.ceil(math.sqrt(len(x)))
     rows = math.ceil(len(x) / columns)
     cell = 8 + 2
     sheet = np.full((rows * cell, columns * cell), -1.0)
@@ -124,3 +131,15 @@ def sheet(x: Tensor, columns: int | None = None, least: int = 32, gap: int = 2) 
         big = image(picture).resize((width - gap, height - gap), Image.Resampling.NEAREST)
         page.paste(big, (gap + column * width, gap + row * height))
     return page
+
+
+def there_and_back(frames: Sequence[Image.Image], path: Path, least: int = 128) -> None:
+    """Frames as an endless GIF that turns at its last and its first: small ones enlarged without smoothing to at least
+    ``least`` pixels, and the nearer to a turn the longer shown, so that it comes to rest there."""
+    scale = max(1, math.ceil(least / frames[0].height))
+    big = [frame.resize((frame.width * scale, frame.height * scale), Image.Resampling.NEAREST) for frame in frames]
+    last = len(big) - 1
+    order = [*range(len(big)), *range(last - 1, 0, -1)]
+    times = [10 * round(4 + 12 * (1 - math.sin(math.pi * i / last)) ** 2) for i in order]  # a GIF counts in 10 ms
+    first, *rest = (big[i] for i in order)
+    first.save(path, save_all=True, append_images=rest, duration=times, loop=0)

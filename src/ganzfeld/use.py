@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from . import constraints, data, judges, networks, objectives, papers
 from .data.vectors import read
 from .noise import latents
 from .papers.build import nearest
+from .pictures import there_and_back
 from .run import CRITIC, Run, load
 
 
@@ -24,16 +25,51 @@ def opened(path: Path) -> Run:
     return load(path)
 
 
-def draw(run: Run, n: int, *, seed: int = 0, seeds: str | None = None, member: int = 0, interpolate: bool = False):
-    """Samples [n, d]: of one seed, one of each of several, or on the great circle between a seed's first two."""
+def draw(
+    run: Run,
+    n: int,
+    *,
+    seed: int = 0,
+    seeds: str | None = None,
+    member: int = 0,
+    interpolate: bool = False,
+    label: int | None = None,
+    truncation: float | None = None,
+) -> Tensor:
+    """Samples [n, *shape]: of one seed, the first of several, or on the great circle between the first two of one.
+
+    A sample depends on its seed and its row alone, bit for bit. label: where a run has classes and none is given, row
+    i of a seed is of class i in turn; the first sample of seed s, and a whole interpolation, of class s in turn.
+    """
     if seeds is not None:
-        return run.decode(torch.cat([latents(run.latent, s, 1) for s in _span(seeds)]), member)
+        if interpolate:
+            raise ValueError("--interpolate runs between two samples of one --seed: leave out --seeds")
+        own = [run.sample(1, s, member, _turn(run, s, label), truncation) for s in _span(seeds)]
+        return torch.cat(own)
     if interpolate:
         if n < 2:
             raise ValueError("an interpolation has at least two samples: --n 2 or more")
         first, last = latents(run.latent, seed, 2)
-        return run.decode(_slerp(first, last, n), member)
-    return run.sample(n, seed, member)
+        return run.decode(_slerp(first, last, n), member, _turn(run, seed, label), truncation)
+    return run.sample(n, seed, member, label, truncation)
+
+
+def class_of(run: Run, text: str | None) -> int | None:
+    """The number of a class that is given by its name or, where none has that name, its number. Raises ValueError with
+    the nearest valid name for any other."""
+    if text is None:
+        return None
+    if not run.classes:
+        raise ValueError("--class is for runs trained with --labels; this one was trained without")
+    if text in run.classes:
+        return run.classes.index(text)
+    if text.isdecimal() and int(text) < len(run.classes):
+        return int(text)
+    raise nearest("class", text, run.classes)
+
+
+def _turn(run: Run, seed: int, label: int | None) -> int | None:
+    return seed % len(run.classes) if label is None and run.classes else label
 
 
 def _span(text: str) -> list[int]:
@@ -48,26 +84,44 @@ def _span(text: str) -> list[int]:
 
 
 def _slerp(a: Tensor, b: Tensor, n: int) -> Tensor:
-    """n points on the great circle from a to b: a straight line would pass through latents too short to be normal."""
+    """n points on the great circle from a to b: a straight line would pass through latents too short to be normal. One
+    number has no circle, and latents that are parallel have none between them: a straight line."""
     t = torch.linspace(0, 1, n).view(-1, *[1] * a.dim())
-    angle = torch.arccos((a * b).sum() / (a.norm() * b.norm()))
+    angle = torch.arccos(((a * b).sum() / (a.norm() * b.norm())).clamp(-1, 1))
+    if torch.sin(angle) < 1e-4:
+        return torch.lerp(a, b, t)
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-def write(run: Run, samples: Tensor, out: Path) -> None:
-    """To ``.npy``, a picture ``.png``, or a folder with a picture each."""
-    if out.suffix == ".npy":
-        out.parent.mkdir(parents=True, exist_ok=True)
+Form = Literal["npy", "png", "gif", "folder"]
+
+
+def form(out: Path, interpolate: bool = False) -> Form:
+    """What a name's ending asks for. Raises ValueError for an ending that has none."""
+    ending = out.suffix.lower()
+    if out.is_dir() or not ending:
+        return "folder"
+    if ending == ".gif" and not interpolate:
+        raise ValueError(f"--out {out}: a .gif moves: add --interpolate, or write .npy, .png or a folder")
+    if ending not in (".npy", ".png", ".gif"):
+        raise ValueError(f"--out {out} must end in .npy or .png (.gif with --interpolate), or be a folder")
+    return cast(Form, ending[1:])
+
+
+def write(run: Run, samples: Tensor, out: Path, interpolate: bool = False) -> None:
+    """To ``.npy``; a ``.png`` of all, an interpolation of pictures in one row; a ``.gif`` of an interpolation; or a
+    folder with a picture each."""
+    what = form(out, interpolate)
+    (out if what == "folder" else out.parent).mkdir(parents=True, exist_ok=True)
+    if what == "npy":
         np.save(out, samples.numpy(), allow_pickle=False)
-    elif out.suffix == ".png":
-        out.parent.mkdir(parents=True, exist_ok=True)
-        run.view.picture(samples).save(out)
-    elif out.suffix:
-        raise ValueError(f"--out {out} must end in .npy or .png, or be a folder")
+    elif what == "png":
+        run.view.picture(samples, most=len(samples), columns=len(samples) if interpolate else None).save(out)
+    elif what == "gif":
+        there_and_back([run.view.one(row) for row in samples], out)
     else:
-        out.mkdir(parents=True, exist_ok=True)
         for i, row in enumerate(samples):
-            run.view.picture(row[None]).save(out / f"{i:05d}.png")
+            run.view.one(row).save(out / f"{i:05d}.png")
 
 
 def judge(what: Path, name: str | None, metrics: Sequence[str] | None, member: int | None, seed: int) -> dict[str, Any]:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from . import idx as idxs
 from .arrays import arrays, holds_pictures
@@ -33,6 +37,9 @@ TABLE: dict[str, Callable[..., Data]] = {
 }
 
 
+CHOICES = ("size", "crop", "background", "channels", "strict")  # how pictures are read
+
+
 def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any) -> Data:
     """The data set of a name; of a ``.npy`` or ``.npz``; of a folder or zip of pictures; of a folder of idx files; or
     of ``hf:NAME``, a data set of the Hugging Face Hub.
@@ -41,20 +48,46 @@ def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = 
     those parts. choices: how pictures are read: size, crop (centre, pad, stretch), background, channels, strict (see
     `images`). Raises ValueError, in one line, where nothing can be loaded.
     """
+    for key in choices.keys() - set(CHOICES):
+        near = difflib.get_close_matches(key, CHOICES, 1)
+        raise ValueError(f"unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     data = _load(name, seed, dict(choices))
-    parts = {}
     for part, other in (("valid", valid), ("test", test)):
         if other is not None:
-            given = {"size": data.shape[-1], **choices} if data.kind == "pictures" else choices
-            rows = _load(other, seed, {} if other in TABLE else dict(given)).restored("train")
-            if rows.shape[1:] != data.shape:
-                raise ValueError(f"--{part} {other} has rows of shape {tuple(rows.shape[1:])}, not {data.shape}")
-            parts[part] = data.units.strip(rows)
-    return data.replaced(**parts) if parts else data
+            data = _replaced(data, part, other, _load(other, seed, _alike(data, other, choices)))
+    return data
+
+
+def _alike(data: Data, other: str, choices: dict[str, Any]) -> dict[str, Any]:
+    """The choices by which other pictures become like the data's."""
+    if other in TABLE or data.kind != "pictures":
+        return {}
+    size = {"size": data.shape[-1]}
+    return size if idxs.found(Path(other)) else {**choices, **size, "channels": data.shape[0]}
+
+
+def _replaced(data: Data, part: str, name: str, other: Data) -> Data:
+    """The data with another's rows for a part, and their labels: none [0] where their classes are not the data's."""
+    if other.shape != data.shape:
+        raise ValueError(f"--{part} {name} has rows of shape {other.shape}, not {data.shape}")
+    rows = other.train if data.kind == other.kind == "pictures" else data.units.strip(other.restored("train"))
+    if data.labels:
+        coded = {part: _coded(data.labels, other.labels)}
+        data = replace(data, labels=replace(data.labels, **coded))  # type: ignore[arg-type]
+    digest = data.digest and f"{data.digest} {part} {other.fingerprint}"
+    return replace(data.replaced(**{part: rows}), digest=digest)
+
+
+def _coded(labels: Labels, other: Labels | None) -> Tensor:
+    """The other's training labels in the code of these, by the names of the classes."""
+    if other is None or not set(other.names) <= set(labels.names):
+        return torch.empty(0, dtype=torch.long)
+    return torch.tensor([labels.names.index(name) for name in other.names])[other.train]
 
 
 def _load(name: str, seed: int, choices: dict[str, Any]) -> Data:
     if name in TABLE:
+        _none(choices, name)
         return TABLE[name](seed=seed)
     if name.startswith("hf:"):
         return hub(name[3:], seed, **choices)
@@ -66,12 +99,12 @@ def _load(name: str, seed: int, choices: dict[str, Any]) -> Data:
         return vectors(path, seed=seed)
     if path.is_dir() and idxs.found(path):
         size = choices.pop("size", None)
-        _none(choices, name)
+        _none({**choices, "strict": None}, name)  # idx files are read strictly anyway
         return idx(path, seed, size=size)
-    if path.is_dir() or path.suffix == ".zip" and path.is_file():
+    if path.is_dir() or path.suffix.lower() == ".zip" and path.is_file():
         return images(path, seed, **choices)
     near = difflib.get_close_matches(name, TABLE, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = f"; did you mean {near[0]}?" if near else "."
     if path.exists():
         raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy or .npz")
     raise ValueError(f"no data named {name!r}{hint} There are {', '.join(TABLE)}, and files and folders")
@@ -79,7 +112,7 @@ def _load(name: str, seed: int, choices: dict[str, Any]) -> Data:
 
 def _none(choices: dict[str, Any], name: str) -> None:
     """Refuse choices that have nothing to choose."""
-    if given := [key for key, value in choices.items() if value not in (None, False)]:
+    if given := [key for key, value in choices.items() if value is not None and value is not False]:
         raise ValueError(f"--{given[0]} is for pictures in files of their own; {name} has none")
 
 

@@ -1,20 +1,22 @@
 """Files by name, from a folder or a zip, read in memory and never written.
 
-A zip is looked through before anything is read: names that leave it, links, encryption and members that expand a
-thousandfold are refused, and no more bytes are read from a member than its entry promises.
+A zip is looked through before anything is read: names that leave it, links, encryption, rare compressions and what
+expands a thousandfold are refused, and no more bytes are read from a member than its entry promises.
 """
 
 from __future__ import annotations
 
 import stat
+import threading
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-EXPANSION = 1_000  # a member that grows so many times is a bomb
-TOTAL = 16 * 2**30
+from .decode import ENDINGS
+
+EXPANSION = 1_000  # what grows so many times is a bomb
+LARGEST = 2**28  # bytes of one file that are read: the largest picture that is decoded, uncompressed
 
 
 class Files(Protocol):
@@ -23,39 +25,58 @@ class Files(Protocol):
     names: list[str]
     skipped: list[tuple[str, str]]
 
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str) -> bytes:
+        """Raises OSError for what cannot be read. May be called from many threads."""
+        ...
 
     def close(self) -> None: ...
 
 
 class Folder:
-    """The files below a directory, in order of their relative paths. Links that lead outside are skipped."""
+    """The files below a directory, in order of their relative paths. Links that lead outside, links to directories and
+    directories that may not be opened are skipped."""
 
     def __init__(self, root: Path):
-        self.root = root
+        self.root, self.inside = root, root.resolve()
         self.names: list[str] = []
         self.skipped: list[tuple[str, str]] = []
-        inside = root.resolve()
-        for path in sorted(self._walk(root)):
-            name = path.relative_to(root).as_posix()
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
-                self.skipped.append((name, "a link that leads outside"))
+        for path in self._walk(root):
+            if not path.is_dir() and path.suffix.lower() not in ENDINGS:
+                continue
+            if reason := self._astray(path):
+                self.skipped.append((path.relative_to(root).as_posix(), reason))
             elif path.is_file():
-                self.names.append(name)
-            elif path.is_symlink():
-                self.skipped.append((name, "a link to nothing"))
+                self.names.append(path.relative_to(root).as_posix())
+        self.names.sort()  # as text, as a zip's are
 
     def _walk(self, folder: Path) -> Iterator[Path]:
-        for path in folder.iterdir():
-            if path.name.startswith(".") or path.name == "__MACOSX":
-                continue
-            if path.is_dir() and not path.is_symlink():
+        try:
+            inside = list(folder.iterdir())
+        except OSError as error:
+            if folder == self.root:
+                raise ValueError(f"{folder} cannot be read: {error.strerror}") from None
+            self.skipped.append((folder.relative_to(self.root).as_posix(), f"cannot be read: {error.strerror}"))
+            return
+        for path in inside:
+            if path.is_dir() and not path.is_symlink() and not _hidden(path.name):
                 yield from self._walk(path)
-            else:
+            elif not _hidden(path.name):
                 yield path
 
+    def _astray(self, path: Path) -> str | None:
+        if not path.is_symlink() or _hidden(path.name):
+            return None
+        try:
+            end = path.resolve()
+        except (OSError, RuntimeError):  # a link to itself
+            return "a link to nothing"
+        if not end.is_relative_to(self.inside):
+            return "a link that leads outside"
+        return None if end.is_file() else "a link to a directory" if end.is_dir() else "a link to nothing"
+
     def read(self, name: str) -> bytes:
-        return (self.root / name).read_bytes()
+        with open(self.root / name, "rb") as file:
+            return _whole(file.read(LARGEST + 1))
 
     def close(self) -> None:
         pass
@@ -65,47 +86,54 @@ class Zip:
     """The members of a zip, in order of their names. Raises ValueError for an archive that is damaged or unsafe."""
 
     def __init__(self, path: Path):
-        self.path = path
         self.skipped: list[tuple[str, str]] = []
+        self.lock = threading.Lock()
         try:
             self.archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except Exception as error:  # a damaged directory raises many types
             raise ValueError(f"{path} is not a whole zip archive: {error}") from None
         infos = [info for info in self.archive.infolist() if not info.is_dir()]
-        for info in infos:
-            if reason := _unsafe(info):
-                raise ValueError(f"{path} holds {info.filename!r}, {reason}")
-        if sum(info.file_size for info in infos) > TOTAL:
-            raise ValueError(f"{path} expands to more than {TOTAL >> 30} GiB")
-        self.names = sorted(info.filename for info in infos if not _hidden(info.filename))
+        reason = next((f"holds {i.filename!r}, {why}" for i in infos if (why := _unsafe(i))), None)
+        if sum(info.file_size for info in infos) > EXPANSION * path.stat().st_size:
+            reason = reason or f"expands more than {EXPANSION} times"  # members that share their bytes
+        if reason:
+            self.close()
+            raise ValueError(f"{path} {reason}")
+        self.names = sorted({info.filename for info in infos if not any(map(_hidden, info.filename.split("/")))})
 
     def read(self, name: str) -> bytes:
-        size = self.archive.getinfo(name).file_size
+        size = min(LARGEST, self.archive.getinfo(name).file_size)
         try:
-            with self.archive.open(name) as file:
+            with self.lock, self.archive.open(name) as file:
                 data = file.read(size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise OSError(f"damaged in the archive: {error}") from None
-        if len(data) > size:
-            raise OSError("larger than its entry in the archive says")
-        return data
+        except Exception as error:  # a damaged member raises many types
+            raise OSError(f"damaged in the archive: {str(error) or type(error).__name__}") from None
+        return _whole(data)
 
     def close(self) -> None:
         self.archive.close()
 
 
+def _whole(data: bytes) -> bytes:
+    if len(data) > LARGEST:
+        raise OSError(f"a file of more than {LARGEST >> 20} MiB")
+    return data
+
+
 def _unsafe(info: zipfile.ZipInfo) -> str | None:
-    parts = info.filename.replace("\\", "/").split("/")
-    if ".." in parts or info.filename.startswith(("/", "\\")) or ":" in parts[0]:
+    name = info.filename.replace("\\", "/")
+    if ".." in name.split("/") or name.startswith("/") or name[1:3] == ":/":
         return "a name that leads outside"
     if stat.S_ISLNK(info.external_attr >> 16):
         return "a link"
     if info.flag_bits & 1:
         return "which is encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "which is compressed in a way that is not read: use deflate"  # others expand without bound in one read
     if info.file_size > 2**20 and info.file_size > EXPANSION * max(1, info.compress_size):
         return f"which expands {info.file_size // max(1, info.compress_size)} times"
     return None
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return (name.startswith(".") and name != ".") or name == "__MACOSX"

@@ -6,13 +6,13 @@ A ``.npz`` may hold labels beside them, whole numbers [n] named ``labels`` or ``
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from .decode import RESIZER, Choices, resized
-from .images import usual_size
+from .decode import RESIZER, resized, settled
 from .rows import PICTURE, Data, Labels, split
 
 PICTURES = ("images", "data", "x")
@@ -37,7 +37,10 @@ def arrays(
     channels: int | None = None,
     strict: bool = False,
 ) -> Data:
-    """The pictures of a numpy file. Raises ValueError, in one line, for other numbers of channels or rows."""
+    """The pictures of a numpy file, which are all of one size; strict changes nothing.
+
+    Raises ValueError, in one line, for other numbers of channels or rows.
+    """
     path = Path(path)
     x, y = _pictures(path)
     assert x is not None
@@ -49,15 +52,13 @@ def arrays(
         raise ValueError(f"{path} has shape {x.shape}: pictures have one or three channels, first or last")
     if len(x) < 3 or 0 in x.shape:
         raise ValueError(f"{path} has shape {x.shape}: give at least 3 pictures")
-    chosen = Choices(
-        size or usual_size(min(x.shape[2:])), crop, background, channels or x.shape[1]  # type: ignore[arg-type]
-    )  # fmt: skip
+    chosen = settled(size, crop, background, channels, min(x.shape[2:]), x.shape[1] == 1)
     rows = torch.from_numpy(resized(x, chosen))
-    digest = hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(repr(x.shape).encode() + x.tobytes(), digest_size=16)
+    digest.update(b"" if y is None else y.tobytes())
     return Data(
         path.name, *split(rows, seed), PICTURE, "pictures", labels=_labels(path, y, len(x), seed),
-        choices={"size": chosen.size, "channels": chosen.channels, "crop": crop, "resizer": RESIZER},
-        digest=f"{digest} seed {seed}",
+        choices={**asdict(chosen), "resizer": RESIZER}, digest=f"{digest.hexdigest()} seed {seed}",
     )  # fmt: skip
 
 

@@ -3,22 +3,25 @@
 A picture is turned upright by its EXIF tag, the first frame stands for an animation, transparency shows the background,
 16-bit greys are scaled (not cut) to 8 bits, and the largest centred square is resized with antialiasing. What cannot be
 read says why, in a few words: the loader counts it, or stops.
+
+The format is read off the bytes, whatever the file is called, and must be one of `FORMATS`: others are not given to
+their decoders, some of which start programs.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 SIDES = (8, 16, 32, 64, 128)
+USUAL = 64  # the largest side unless asked
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 PIXELS = 64 * 2**20  # a larger picture is not decoded: a few kilobytes can expand to gigabytes
-Crop = Literal["centre", "pad", "stretch"]
+CROPS = ("centre", "pad", "stretch")
 RESIZER = "Pillow Lanczos, antialiased"
 
 
@@ -32,19 +35,34 @@ class Choices:
     colour's name, behind transparency and padding. channels: 1 or 3."""
 
     size: int
-    crop: Crop = "centre"
+    crop: str = "centre"
     background: str = "white"
     channels: int = 3
 
     def __post_init__(self) -> None:
         if self.size not in SIDES:
             raise ValueError(f"pictures have a side of {', '.join(map(str, SIDES))} pixels, not {self.size}")
-        if self.crop not in get_args(Crop):
-            raise ValueError(f"the crop is {' or '.join(get_args(Crop))}, not {self.crop!r}")
+        if self.crop not in CROPS:
+            raise ValueError(f"the crop is {', '.join(CROPS[:-1])} or {CROPS[-1]}, not {self.crop!r}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"pictures have 1 or 3 channels, not {self.channels}")
         try:
             ImageColor.getrgb(self.background)
         except ValueError:
             raise ValueError(f"{self.background!r} is no colour; say white, black or #rrggbb") from None
+
+
+def settled(
+    size: int | None, crop: str, background: str, channels: int | None, short: float = USUAL, grey: bool = False
+) -> Choices:
+    """What was asked for, and what was not by the pictures' median shorter side and whether they are all grey."""
+    side = usual_size(short) if size is None else size
+    return Choices(side, crop, background, (1 if grey else 3) if channels is None else channels)
+
+
+def usual_size(short: float) -> int:
+    """The largest side that is above neither 64 nor a length, at least 8."""
+    return max(side for side in SIDES if side <= max(SIDES[0], min(USUAL, short)))
 
 
 @dataclass(frozen=True)
@@ -67,32 +85,26 @@ def decode(data: bytes, choices: Choices) -> np.ndarray:
     try:
         with _opened(data) as image:
             image.load()
-            upright = ImageOps.exif_transpose(image) or image
-            flat = _flat(upright, choices)
+            return _array(ImageOps.exif_transpose(image), choices)
     except Unreadable:
         raise
     except Exception as error:  # decoders raise many types; each is a damaged file
         raise Unreadable(_reason(error)) from None
-    pixels = np.asarray(_square(flat, choices))
-    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
 def resized(x: np.ndarray, choices: Choices) -> np.ndarray:
     """Pictures [n, C, H, W] of bytes as [n, C', S, S] by the same choices."""
     if x.shape[1:] == (choices.channels, choices.size, choices.size):
         return np.ascontiguousarray(x)
-    images = (Image.fromarray(p[0] if len(p) == 1 else p.transpose(1, 2, 0)) for p in x)
-    rows = [np.asarray(_square(_flat(image, choices), choices)) for image in images]
-    return np.stack([row[None] if row.ndim == 2 else row.transpose(2, 0, 1) for row in rows])
+    images = (Image.fromarray(p[0] if len(p) == 1 else np.ascontiguousarray(p.transpose(1, 2, 0))) for p in x)
+    return np.stack([_array(image, choices) for image in images])
 
 
 def _opened(data: bytes) -> Image.Image:
     if not data:
         raise Unreadable("empty file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the size is checked below
-            image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:
         raise Unreadable(_reason(error)) from None
     if image.width * image.height > PIXELS:
@@ -100,19 +112,34 @@ def _opened(data: bytes) -> Image.Image:
     return image
 
 
+def _array(image: Image.Image, choices: Choices) -> np.ndarray:
+    """[C, S, S]."""
+    pixels = np.asarray(_square(_flat(image, choices), choices))
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+
+
 def _flat(image: Image.Image, choices: Choices) -> Image.Image:
     """Without transparency, in the colours that are kept."""
     mode = "L" if choices.channels == 1 else "RGB"
-    if image.mode.startswith("I;16") or image.mode == "I":
-        deep = np.asarray(image).astype(np.float64)
-        return Image.fromarray((deep * (255 / 65535)).round().clip(0, 255).astype(np.uint8)).convert(mode)
-    if image.mode == "F":
-        return Image.fromarray((np.asarray(image) * 255).round().clip(0, 255).astype(np.uint8)).convert(mode)
+    image = _shallow(image)
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         above = image.convert("RGBA")
         ground = Image.new("RGBA", above.size, (*ImageColor.getrgb(choices.background)[:3], 255))
         return Image.alpha_composite(ground, above).convert(mode)
     return image.convert(mode)
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """In eight bits a channel: whole numbers are of 65,535, floats of 1."""
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    deep = np.nan_to_num(np.asarray(image).astype(np.float64))
+    shallow = Image.fromarray(
+        (deep * (255 if image.mode == "F" else 255 / 65535)).round().clip(0, 255).astype(np.uint8)
+    )
+    if "transparency" in image.info:  # the one shade that is
+        shallow.putalpha(Image.fromarray(np.where(deep == image.info["transparency"], 0, 255).astype(np.uint8)))
+    return shallow
 
 
 def _square(image: Image.Image, choices: Choices) -> Image.Image:
@@ -121,9 +148,22 @@ def _square(image: Image.Image, choices: Choices) -> Image.Image:
     if choices.crop == "stretch":
         return image.resize(side, filter)
     if choices.crop == "pad":
-        ground = ImageColor.getcolor(choices.background, image.mode)
-        return ImageOps.pad(image, side, filter, color=ground)
-    return ImageOps.fit(image, side, filter)
+        return _padded(image.resize(_within(image.size, choices.size), filter), choices)
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    return image.crop((left, top, left + short, top + short)).resize(side, filter)
+
+
+def _within(sides: tuple[int, int], size: int) -> tuple[int, int]:
+    """Sides in proportion, the longer one the size; a hair's breadth is a pixel."""
+    width, height = (max(1, round(side * size / max(sides))) for side in sides)
+    return width, height
+
+
+def _padded(image: Image.Image, choices: Choices) -> Image.Image:
+    ground = Image.new(image.mode, (choices.size,) * 2, ImageColor.getcolor(choices.background, image.mode))
+    ground.paste(image, ((choices.size - image.width) // 2, (choices.size - image.height) // 2))
+    return ground
 
 
 def _reason(error: Exception) -> str:

@@ -1,21 +1,19 @@
 """Data sets of the Hugging Face Hub, by the library ``datasets``: ``hf:NAME``, or a local parquet or image folder.
 
-Its pictures go through the same decoding as those of a folder; a column of class labels becomes the labels.
+Its pictures go the way of those of a folder (`images.gathered`); a column of class labels becomes the labels.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from .decode import RESIZER, Choices, Unreadable, decode, look
-from .images import usual_size
-from .rows import PICTURE, Data, Labels, split
+from .archive import Files
+from .decode import settled
+from .images import Named, gathered
+from .rows import Data
 
 
 def hub(
@@ -29,36 +27,50 @@ def hub(
     strict: bool = False,
 ) -> Data:
     """The training split's pictures. Raises ValueError where the library is missing or the data have none."""
+    choose = partial(settled, size, crop, background, channels)
+    choose()  # refused before anything is read
     try:
         import datasets
     except ImportError:
-        raise ValueError("hf: needs the library datasets: pip install 'ganzfeld[data]'") from None
+        raise ValueError(f"hf:{name} needs the library datasets: pip install 'ganzfeld[data]'") from None
     table = _opened(datasets, name)
     column = next((k for k, kind in table.features.items() if isinstance(kind, datasets.Image)), None)
     if column is None:
         raise ValueError(f"hf:{name} has no column of pictures, only {', '.join(table.features)}")
-    raw = table.cast_column(column, datasets.Image(decode=False))
-    files = [(cell["path"] or str(i), _bytes(cell)) for i, cell in enumerate(raw[column])]
-    seen, skipped, digest = {}, [], hashlib.blake2b(digest_size=16)
-    for i, (label, data) in enumerate(files):
-        try:
-            digest.update(hashlib.blake2b(data, digest_size=16).digest())
-            seen[i] = look(data)
-        except Unreadable as error:
-            if strict:
-                raise ValueError(f"hf:{name}: {label} is no picture: {error}") from None
-            skipped.append((label, str(error)))
-    if len(seen) < 3:
-        raise ValueError(f"hf:{name} holds {len(seen)} readable pictures, at least 3 are needed")
-    grey = all(s.grey for s in seen.values())
-    side = size or usual_size(float(np.median([min(s.width, s.height) for s in seen.values()])))
-    chosen = Choices(side, crop, background, channels or (1 if grey else 3))  # type: ignore[arg-type]
-    rows = torch.from_numpy(np.stack([decode(files[i][1], chosen) for i in seen]))
-    return Data(
-        Path(name).name, *split(rows, seed), PICTURE, "pictures", labels=_labels(datasets, table, list(seen), seed),
-        choices={"size": side, "channels": chosen.channels, "crop": crop, "resizer": RESIZER},
-        skipped=tuple(skipped), digest=f"{digest.hexdigest()} seed {seed}",
-    )  # fmt: skip
+    label = next((k for k, kind in table.features.items() if isinstance(kind, datasets.ClassLabel)), None)
+    files: Files = Cells(table.cast_column(column, datasets.Image(decode=False)).select_columns([column]), column)
+
+    def classes(kept: Sequence[str]) -> Named:
+        """None where there is one class, or a row has none (-1)."""
+        if label is None or len(names := tuple(table.features[label].names)) < 2:
+            return None
+        known = list(table[label])
+        codes = [known[_row(cell)] for cell in kept]
+        return None if any(code is None or code < 0 for code in codes) else (codes, names)
+
+    return gathered(Path(name).name, f"hf:{name}", files, classes, choose, seed, strict=strict)
+
+
+class Cells:
+    """The rows of a table with one column of undecoded pictures, as files."""
+
+    def __init__(self, table: Any, column: str):
+        self.table, self.column = table, column
+        self.names = [f"row {i}" for i in range(len(table))]
+        self.skipped: list[tuple[str, str]] = []
+
+    def read(self, name: str) -> bytes:
+        cell = self.table[_row(name)][self.column]
+        if cell is None:
+            raise OSError("no picture")
+        return Path(cell["path"]).read_bytes() if cell["bytes"] is None else cell["bytes"]
+
+    def close(self) -> None:
+        pass
+
+
+def _row(name: str) -> int:
+    return int(name.removeprefix("row "))
 
 
 def _opened(datasets: Any, name: str) -> Any:
@@ -70,18 +82,5 @@ def _opened(datasets: Any, name: str) -> Any:
             return datasets.load_dataset("imagefolder", data_dir=str(path), split="train")
         return datasets.load_dataset(name, split="train")
     except Exception as error:
-        raise ValueError(f"hf:{name} cannot be loaded: {str(error).splitlines()[0]}") from None
-
-
-def _bytes(cell: dict[str, Any]) -> bytes:
-    if cell["bytes"] is not None:
-        return bytes(io.BytesIO(cell["bytes"]).getbuffer())
-    return Path(cell["path"]).read_bytes()
-
-
-def _labels(datasets: Any, table: Any, kept: list[int], seed: int) -> Labels | None:
-    for column, kind in table.features.items():
-        if isinstance(kind, datasets.ClassLabel):
-            code = torch.tensor(table[column])[kept]
-            return Labels(*split(code, seed), names=tuple(kind.names))
-    return None
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"hf:{name} cannot be loaded: {why}") from None

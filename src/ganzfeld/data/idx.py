@@ -2,7 +2,8 @@
 
 The format: two zero bytes, a type (8: bytes), the number of dimensions, each dimension as a big-endian 32-bit number,
 then the bytes. The t10k part is the test part; a tenth of the other, cut by the seed, is for validation. Pictures of
-28 x 28 become 32 x 32 by a border of two dark pixels, as is usual; any other size is resized.
+28 x 28 become 32 x 32 by a border of two dark pixels, as is usual; of any other size the largest centred square is
+resized. The usual side is the nearest one, at most 64.
 Source: LeCun, Cortes, Burges, The MNIST database of handwritten digits, the description of its file format.
 """
 
@@ -16,19 +17,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..noise import generator
-from .decode import RESIZER, SIDES, Choices
+from .archive import EXPANSION
+from .decode import RESIZER, SIDES, USUAL, Choices, resized
 from .rows import PICTURE, Data, Labels
 
 PARTS = {"train": "train", "test": "t10k"}
+KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
 
 def found(folder: Path) -> bool:
-    """Whether a folder holds idx files of training pictures."""
-    return _file(folder, "train-images-idx3-ubyte", missing_is_fine=True) is not None
+    """Whether a folder holds any of the four idx files."""
+    names = (f"{prefix}-{kind}" for prefix in PARTS.values() for kind in KINDS)
+    return any(_file(folder, name, missing_is_fine=True) for name in names)
 
 
 def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
@@ -45,15 +48,21 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
     (pictures, labels), (tested, tested_labels) = parts["train"], parts["test"]
     if len(pictures) < 3 or len(tested) < 1:
         raise ValueError(f"{folder} has {len(pictures)} training pictures: at least 3 are needed, and one to test")
-    side = size or min(SIDES, key=lambda s: (abs(math.log2(s / pictures.shape[1])), -s))
+    if pictures.shape[1:] != tested.shape[1:] or 0 in pictures.shape:
+        raise ValueError(f"{folder} has pictures of {pictures.shape[1:]} to train and of {tested.shape[1:]} to test")
+    side = size
+    if side is None:
+        usual = (s for s in SIDES if s <= USUAL)
+        side = min(usual, key=lambda s: (abs(math.log2(s / min(pictures.shape[1:]))), -s))
     how = _how(pictures.shape[1:], Choices(side, channels=1).size)
     order = torch.randperm(len(pictures), generator=generator(seed, "split"))
     held = max(1, len(pictures) // 10)
     valid, train = order[:held], order[held:]
     names = tuple(str(i) for i in range(int(torch.cat([labels, tested_labels]).max()) + 1))
+    a, b, c = (_sized(x, side, how) for x in (pictures[train], pictures[valid], tested))
     return Data(
-        folder.name, _sized(pictures[train], side, how), _sized(pictures[valid], side, how), _sized(tested, side, how),
-        PICTURE, "pictures", labels=Labels(labels[train], labels[valid], tested_labels, names),
+        folder.absolute().name, a, b, c, PICTURE, "pictures",
+        labels=Labels(labels[train], labels[valid], tested_labels, names),
         choices={"size": side, "channels": 1, "resizer": how}, digest=f"{digest.hexdigest()} seed {seed}",
     )  # fmt: skip
 
@@ -70,17 +79,26 @@ def _file(folder: Path, name: str, missing_is_fine: bool = False) -> Path | None
 def _read(path: Path | None, dimensions: int, digest) -> np.ndarray:
     assert path is not None
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            head = file.read(4 + 4 * dimensions)
+            shape = _shape(path, head, dimensions)
+            size = math.prod(shape)
+            if size > EXPANSION * path.stat().st_size:
+                raise ValueError(f"{path} says {' x '.join(map(str, shape))} bytes, more than it can hold")
+            data = file.read(size + 1)  # one more than promised: a longer file is noticed, a bomb not expanded
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
-    digest.update(data)
-    head = 4 + 4 * dimensions
-    if len(data) < head or data[:4] != bytes([0, 0, 8, dimensions]):
-        raise ValueError(f"{path} is no idx file of bytes with {dimensions} dimensions (magic {data[:4].hex()})")
-    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions)]
-    if len(data) - head != math.prod(shape):
-        raise ValueError(f"{path} says {' x '.join(map(str, shape))} bytes and holds {len(data) - head}")
-    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+    if len(data) != size:
+        held = f"{len(data)}{' or more' * (len(data) > size)}"
+        raise ValueError(f"{path} says {' x '.join(map(str, shape))} bytes and holds {held}")
+    digest.update(head + data)
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _shape(path: Path, head: bytes, dimensions: int) -> list[int]:
+    if len(head) < 4 + 4 * dimensions or head[:4] != bytes([0, 0, 8, dimensions]):
+        raise ValueError(f"{path} is no idx file of bytes with {dimensions} dimensions (magic {head[:4].hex()})")
+    return [int.from_bytes(head[i : i + 4], "big") for i in range(4, len(head), 4)]
 
 
 def _how(shape: tuple[int, ...], side: int) -> str:
@@ -94,6 +112,5 @@ def _sized(pictures: np.ndarray, side: int, how: str) -> Tensor:
     if how.startswith("a border"):
         pictures = np.pad(pictures, ((0, 0), (2, 2), (2, 2)))
     elif how != "none":
-        resize = [Image.fromarray(p).resize((side, side), Image.Resampling.LANCZOS) for p in pictures]
-        pictures = np.stack([np.asarray(image) for image in resize])
+        return torch.from_numpy(resized(pictures[:, None], Choices(side, channels=1)))
     return torch.from_numpy(np.array(pictures)).unsqueeze(1)

@@ -1,9 +1,13 @@
 """Folders and zips of pictures: recursive, messy, large.
 
-Pictures are taken in the order of their relative paths, so that equal trees are equal data. Where they lie in folders,
-the first folder is their class. A file that is no picture is skipped with its reason, or stops the loading (strict).
-What fits in `MEMORY` is decoded once; more is decoded when it is asked for (`Streamed`), by processes that are told
-early what comes next.
+Pictures are taken in the order of their relative paths, so that equal trees are equal data: the fingerprint is of all
+bytes in that order, the classes and the choices, not of what a file is called. Where pictures lie in folders, the first
+folder in which their paths differ is their class. A file that is no picture is skipped with its reason, or
+stops the loading (strict).
+
+Every picture is decoded once at the start, by threads (a decoder works outside of Python's lock), so that what is
+broken is known before a game begins. What fits in `MEMORY` is kept; more is decoded again when it is asked for
+(`Streamed`). The rows are the same either way.
 
 The size, where none is asked for, is the largest of the sides that pictures can have which is not above 64 pixels nor
 above the median of the pictures' shorter sides (at least 8). Channels: one where every picture is grey, else three.
@@ -14,26 +18,26 @@ from __future__ import annotations
 import hashlib
 import os
 import statistics
-from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..noise import generator
 from .archive import Files, Folder, Zip
-from .decode import ENDINGS, RESIZER, SIDES, Choices, Unreadable, decode, look
-from .rows import PICTURE, Data, Labels
+from .decode import ENDINGS, RESIZER, Choices, Seen, Unreadable, decode, look, settled
+from .rows import PICTURE, Data, Labels, Lazy, split
 
 MEMORY = 2**30  # bytes of decoded pictures
-USUAL = 64  # the largest side unless asked
-AHEAD = 64  # pictures of one task, and batches of them that are kept
-POOLED = 8_000  # files from which on a pool of processes is worth its start
+TASK = 16  # pictures a thread decodes at a time
+AHEAD = 64  # announcements that are kept
+
+Named = tuple[list[int], tuple[str, ...]] | None  # the class of every picture, and what the classes are called
 
 
 def images(
@@ -50,149 +54,168 @@ def images(
 ) -> Data:
     """The pictures of a folder or zip; a tenth each for validation and test, cut by the seed.
 
-    Raises ValueError, in one line, where there are fewer than three pictures, and in strict mode at the first file
-    that is none.
+    memory: bytes of decoded pictures above which they are streamed. workers: threads that decode, one a core unless
+    given; with 0 it is done where they are asked for. Raises ValueError, in one line, where there are fewer than three
+    pictures, and in strict mode at the first file that is none.
     """
     path = Path(path)
+    choose = partial(settled, size, crop, background, channels)
+    choose()  # refused before anything is read
     files: Files = Folder(path) if path.is_dir() else Zip(path)
-    names = [name for name in files.names if Path(name).suffix.lower() in ENDINGS]
-    if not names:
+    files.names = [name for name in files.names if Path(name).suffix.lower() in ENDINGS]
+    if not files.names:
         raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS[:4])}, ...)")
-    Choices(size or USUAL, crop, background, channels or 3)  # type: ignore[arg-type]  # refused before anything is read
-    seen, skipped, digest = _survey(files, names, strict, path)
-    files.close()
+    name = path.absolute().name
+    return gathered(name, str(path), files, folders, choose, seed, strict=strict, memory=memory, workers=workers)
+
+
+def gathered(
+    name: str,
+    where: str,
+    files: Files,
+    classes: Callable[[Sequence[str]], Named],
+    choose: Callable[[float, bool], Choices],
+    seed: int,
+    *,
+    strict: bool = False,
+    memory: int = MEMORY,
+    workers: int | None = None,
+) -> Data:
+    """Pictures of any source of files. where: what errors call it. classes: of the names of the pictures that are kept.
+    choose: by the median shorter side, and whether all pictures are grey."""
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged metadata: a picture that can be decoded is good enough
+        seen, skipped, digest = _survey(files, strict, where)
+        choices = None
+        while choices != (choices := _told(seen, choose, where, skipped)):  # what is broken decides nothing
+            source = Source(where, files, choices)
+            streams = len(seen) * source.blank.nbytes > memory
+            rows, broken = _decoded(source, list(seen), workers, strict, keep=not streams)
+            skipped += broken.items()
+            seen = {name: header for name, header in seen.items() if name not in broken}
     kept = list(seen)
-    if len(kept) < 3:
-        why = f": {skipped[0][0]} {skipped[0][1]}" if skipped else ""
-        raise ValueError(f"{path} holds {len(kept)} readable pictures of {len(names)}, at least 3 are needed{why}")
-    short = [min(s.width, s.height) for s in seen.values()]
-    chosen = Choices(
-        size or usual_size(statistics.median(short)),
-        crop,  # type: ignore[arg-type]
-        background,
-        channels or (1 if all(s.grey for s in seen.values()) else 3),
-    )
-    source, streams = Source(path, chosen), len(kept) * chosen.channels * chosen.size**2 > memory
+    named, cut = classes(kept), split(torch.arange(len(kept)), seed)
+    digest.update(repr(named).encode())
     if not streams:
-        rows, broken = _decoded(source, kept, strict)
-        skipped += broken
-        gone = {name for name, _ in broken}
-        kept = [name for name in kept if name not in gone]
-        if len(kept) < 3:
-            raise ValueError(f"{path}: {broken[0][0]} and {len(broken) - 1} more cannot be decoded: {broken[0][1]}")
-    cut = _cut(len(kept), seed)
-    count = (os.cpu_count() or 1) if workers is None else workers
+        files.close()
     train, valid, test = (
-        Streamed(source, [kept[i] for i in index.tolist()], count) if streams else rows[index] for index in cut
+        Streamed(source, [kept[i] for i in index.tolist()], workers) if streams else rows[index] for index in cut
     )
     return Data(
-        path.name, train, valid, test, PICTURE, "pictures", labels=_labels(kept, cut),
-        choices={**asdict(chosen), "resizer": RESIZER}, skipped=tuple(sorted([*files.skipped, *skipped])),
-        digest=f"{digest} seed {seed}",
+        name, train, valid, test, PICTURE, "pictures", choices={**asdict(source.choices), "resizer": RESIZER},
+        labels=_labels(named, cut), skipped=tuple(sorted(skipped)), digest=f"{digest.hexdigest()} seed {seed}",
     )  # fmt: skip
 
 
-def _survey(files: Files, names: Sequence[str], strict: bool, path: Path):
+def _survey(files: Files, strict: bool, where: str):
     """Every header, what has none, and a digest of all bytes."""
-    seen, skipped, digest = {}, [], hashlib.blake2b(digest_size=16)
-    for name in names:
+    seen, skipped, digest = {}, list(files.skipped), hashlib.blake2b(digest_size=16)
+    if strict and skipped:
+        raise ValueError(f"{where}: {skipped[0][0]} is no picture: {skipped[0][1]}")
+    for name in files.names:
         try:
             data = files.read(name)
-            digest.update(name.encode() + b"\0" + hashlib.blake2b(data, digest_size=16).digest())
+            digest.update(hashlib.blake2b(data, digest_size=16).digest())
             seen[name] = look(data)
         except (Unreadable, OSError) as error:
             if strict:
-                raise ValueError(f"{path}: {name} is no picture: {error}") from None
+                raise ValueError(f"{where}: {name} is no picture: {error}") from None
             skipped.append((name, str(error)))
-    return seen, skipped, digest.hexdigest()
+    return seen, skipped, digest
 
 
-def usual_size(median: float) -> int:
-    """The side of pictures whose shorter sides have a median."""
-    return max(side for side in SIDES if side <= max(SIDES[0], min(USUAL, median)))
+def _told(
+    seen: Mapping[str, Seen], choose: Callable[[float, bool], Choices], where: str, skipped: Sequence[tuple[str, str]]
+) -> Choices:
+    """The choices by the headers. Raises ValueError where there are too few."""
+    if len(seen) < 3:
+        why = f"; {len(skipped)} are skipped, the first: {skipped[0][0]}, {skipped[0][1]}" if skipped else ""
+        raise ValueError(f"{where} holds {len(seen)} readable pictures, at least 3 are needed{why}")
+    short = statistics.median(min(header.width, header.height) for header in seen.values())
+    return choose(short, all(header.grey for header in seen.values()))
 
 
-def _cut(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices of train, validation and test rows, as `rows.split` cuts them."""
-    held = max(1, round(0.1 * n))
-    order = torch.randperm(n, generator=generator(seed, "split"))
-    return order[2 * held :], order[:held], order[held : 2 * held]
-
-
-def _labels(names: Sequence[str], cut: Sequence[Tensor]) -> Labels | None:
-    """The first folder of every name; None where all pictures share it, or some have none."""
-    folders = [name.split("/")[0] if "/" in name else "" for name in names]
-    classes = sorted(set(folders))
-    if len(classes) < 2 or "" in classes:
+def folders(names: Sequence[str]) -> Named:
+    """The first folder in which the paths differ, coded, and what the codes stand for; None where a picture lies
+    beside the folders, or all lie in one."""
+    paths = [name.split("/")[:-1] for name in names]
+    shared = len(os.path.commonprefix(paths))
+    if any(len(path) == shared for path in paths):
         return None
-    code = torch.tensor([classes.index(folder) for folder in folders])
-    train, valid, test = (code[index] for index in cut)
-    return Labels(train, valid, test, tuple(classes))
+    found = sorted({path[shared] for path in paths})
+    code = {folder: i for i, folder in enumerate(found)}
+    return [code[path[shared]] for path in paths], tuple(found)
+
+
+def _labels(named: Named, cut: Sequence[Tensor]) -> Labels | None:
+    if named is None:
+        return None
+    train, valid, test = (torch.tensor(named[0])[index] for index in cut)
+    return Labels(train, valid, test, named[1])
+
+
+Outcome = tuple[np.ndarray, dict[str, str]]
 
 
 class Source:
-    """Pictures by name, decoded by the choices. Opened again in every process."""
+    """Pictures by name, decoded by the choices."""
 
-    def __init__(self, path: Path, choices: Choices):
-        self.path, self.choices = path, choices
-        self.files: Files | None = None
+    def __init__(self, where: str, files: Files, choices: Choices):
+        self.where, self.files, self.choices = where, files, choices
+        self.blank = np.zeros((choices.channels, choices.size, choices.size), np.uint8)
 
-    def __getstate__(self) -> dict:
-        return {"path": self.path, "choices": self.choices, "files": None}
-
-    def picture(self, name: str) -> np.ndarray:
-        self.files = self.files or (Folder(self.path) if self.path.is_dir() else Zip(self.path))
-        return decode(self.files.read(name), self.choices)
-
-    @property
-    def blank(self) -> np.ndarray:
-        return np.zeros((self.choices.channels, self.choices.size, self.choices.size), np.uint8)
-
-
-Outcome = tuple[np.ndarray, list[tuple[int, str]]]
+    def batch(self, names: Sequence[str]) -> Outcome:
+        """The pictures [n, C, S, S], and why those that cannot be decoded, cannot: they are blank."""
+        # of damaged metadata; for all threads alike, since filters are the process's
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        rows, broken = np.zeros((len(names), *self.blank.shape), np.uint8), {}
+        for i, name in enumerate(names):
+            try:
+                rows[i] = decode(self.files.read(name), self.choices)
+            except (Unreadable, OSError) as error:
+                broken[name] = str(error)
+        return rows, broken
 
 
-def _batch(source: Source, names: Sequence[str]) -> Outcome:
-    """The pictures [n, C, S, S], and the places of those that cannot be decoded, with the reason."""
-    rows, broken = [], []
-    for i, name in enumerate(names):
-        try:
-            rows.append(source.picture(name))
-        except (Unreadable, OSError) as error:
-            rows.append(source.blank)
-            broken.append((i, str(error)))
-    return np.stack(rows), broken
+def _decoded(source: Source, names: list[str], workers: int, strict: bool, keep: bool) -> tuple[Tensor, dict[str, str]]:
+    """All pictures that can be decoded (none of them, unless they are kept), and why the others cannot."""
+    rows = np.empty((len(names) if keep else 0, *source.blank.shape), np.uint8)
+    good, broken = np.ones(len(rows), bool), {}
+    for at, (piece, bad) in zip(range(0, len(names), TASK), _pieces(source, names, workers), strict=True):
+        for name, why in bad.items():
+            if strict:
+                raise ValueError(f"{source.where}: {name} cannot be decoded: {why}")
+            broken[name] = why
+        if keep:
+            rows[at : at + len(piece)] = piece
+            good[at : at + len(piece)] = [name not in bad for name in names[at : at + len(piece)]]
+    return torch.from_numpy(rows if good.all() else rows[good]), broken
 
 
-def _decoded(source: Source, names: list[str], strict: bool) -> tuple[Tensor, list[tuple[str, str]]]:
-    """All pictures in memory, and what could not be decoded."""
-    pieces = [names[i : i + 256] for i in range(0, len(names), 256)]
-    if len(names) < POOLED or (os.cpu_count() or 1) == 1:
-        outcomes = [_batch(source, piece) for piece in pieces]
-    else:
-        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-            outcomes = list(pool.map(_batch, [source] * len(pieces), pieces))
-    broken = [(piece[i], why) for piece, (_, bad) in zip(pieces, outcomes, strict=True) for i, why in bad]
-    if broken and strict:
-        raise ValueError(f"{source.path}: {broken[0][0]} cannot be decoded: {broken[0][1]}")
-    whole = torch.from_numpy(np.concatenate([rows for rows, _ in outcomes]))
-    if broken:
-        gone = {name for name, _ in broken}
-        whole = whole[torch.tensor([name not in gone for name in names])]
-    return whole, broken
+def _pieces(source: Source, names: list[str], workers: int) -> Iterator[Outcome]:
+    pieces = [names[i : i + TASK] for i in range(0, len(names), TASK)]
+    if not workers:
+        yield from map(source.batch, pieces)
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield from pool.map(source.batch, pieces)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-class Streamed:
-    """Rows that are decoded when they are asked for. workers: processes that decode what is announced by ``ahead``;
-    with none, and for what was not announced, it is done here. The rows are the same whatever their number.
+class Streamed(Lazy):
+    """Rows that are decoded when they are asked for. workers: threads that decode what is asked for, and before that
+    what is announced by ``ahead``; with none it is done here. The rows are the same whatever their number.
 
-    A picture that turns out damaged raises ValueError with its name: it was whole when the set was looked through.
+    A picture that was damaged or removed since the set was looked through raises ValueError with its name.
     """
 
     def __init__(self, source: Source, names: list[str], workers: int = 0):
         self.source, self.names, self.workers = source, names, workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._coming: OrderedDict[tuple[int, ...], Future[Outcome]] = OrderedDict()
+        self._pool: ThreadPoolExecutor | None = None
+        self._coming: dict[tuple[int, ...], list[Future[Outcome]]] = {}
 
     @property
     def shape(self) -> torch.Size:
@@ -205,28 +228,34 @@ class Streamed:
         return self.index_select(0, torch.arange(len(self))[rows])
 
     def ahead(self, index: Tensor) -> None:
-        """Rows that will be asked for soon, in just this order."""
-        key = tuple(index.tolist())
-        if not self.workers or key in self._coming or len(self._coming) >= AHEAD:
+        """Rows that will be asked for soon, in just this order. The oldest of too many announcements is forgotten."""
+        key = tuple(index.flatten().tolist())
+        if not self.workers or key in self._coming:
             return
-        self._pool = self._pool or ProcessPoolExecutor(self.workers, get_context("spawn"))
-        self._coming[key] = self._pool.submit(_batch, self.source, [self.names[i] for i in key])
+        if len(self._coming) >= AHEAD:
+            for task in self._coming.pop(next(iter(self._coming))):
+                task.cancel()
+        self._coming[key] = self._started(key)
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         key = tuple(index.tolist())
-        coming = self._coming.pop(key, None)
-        names = [self.names[i] for i in key]
-        rows, broken = coming.result() if coming else _batch(self.source, names) if names else (self._none(), [])
-        if broken:
-            place, why = broken[0]
-            raise ValueError(f"{self.source.path}: {names[place]} cannot be decoded: {why}")
-        return torch.from_numpy(rows)
+        if self.workers and key:
+            tasks = self._coming.pop(key, None) or self._started(key)
+            outcomes = [task.result() for task in tasks]
+        else:
+            outcomes = [self.source.batch([self.names[i] for i in key])]
+        for _, broken in outcomes:
+            for name, why in broken.items():
+                raise ValueError(f"{self.source.where}: {name} cannot be decoded any more: {why}")
+        return torch.from_numpy(np.concatenate([rows for rows, _ in outcomes]))
 
-    def _none(self) -> np.ndarray:
-        return np.zeros((0, *self.source.blank.shape), np.uint8)
+    def _started(self, key: tuple[int, ...]) -> list[Future[Outcome]]:
+        self._pool = self._pool or ThreadPoolExecutor(self.workers)
+        names = [self.names[i] for i in key]
+        return [self._pool.submit(self.source.batch, names[i : i + TASK]) for i in range(0, len(names), TASK)]
 
     def close(self) -> None:
-        """End the workers."""
+        """End the threads; they start again when rows are asked for."""
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None

@@ -53,6 +53,14 @@ class Units:
         return self.shift + self.scale * u
 
 
+class Lazy:
+    """Rows that are read when they are asked for, and sooner where they are announced."""
+
+    def ahead(self, index: Tensor) -> None:
+        """These rows will be asked for next, in this order."""
+        raise NotImplementedError
+
+
 PICTURE = Units(torch.zeros(1), torch.ones(1))  # a picture's own units are the network's
 
 
@@ -112,6 +120,16 @@ class Data:
     def take(self, rows: Tensor) -> Tensor:
         """Training rows by index [...] -> [..., *shape] in network units."""
         return numbers(self.train.index_select(0, rows.flatten())).unflatten(0, rows.shape)
+
+    @property
+    def lazy(self) -> bool:
+        """Whether it is worth announcing what will be taken."""
+        return isinstance(self.train, Lazy)
+
+    def ahead(self, rows: Tensor) -> None:
+        """Announce what will be taken next."""
+        if isinstance(self.train, Lazy):
+            self.train.ahead(rows.flatten())
 
     def classes(self, rows: Tensor) -> Tensor:
         """The labels [...] of training rows by index. Raises ValueError where the data have none."""

@@ -228,7 +228,7 @@ class Shaped(nn.Module):
         self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.view(len(x), self.side, self.side, -1).permute(0, 3, 1, 2)
+        return x.unflatten(1, (self.side, self.side, -1)).permute(0, 3, 1, 2)
 
 
 class ChannelsLast(nn.Module):

@@ -17,13 +17,14 @@ from markupsafe import Markup
 
 from . import draw, words
 from .draw import Axis, Series
-from .measures import SIGNALS, Measure, Signal, measure, ordered, references, standing
-from .read import Comparison, Facts, Picture, Row, Run, Spread, labels, number, side_by_side
+from .measures import COPY, SIGNALS, Measure, Signal, measure, ordered, references, standing
+from .read import Comparison, Facts, Near, Picture, Row, Run, Spread, labels, nearness, number, side_by_side, whole
 
 Content = Mapping[str, Any]
 
 # pictures of one run that the page carries: evenly thinned, the first and the last always among them
 FRAMES = 16
+FILM, HALF, WIDE = 416, 560, 1120  # pixels that the samples, a figure beside its numbers and a whole row may take
 MEMBERS = 10  # more thin lines than this hide each other
 
 
@@ -226,8 +227,63 @@ def metrics(run: Run) -> Content | None:
     thin = " Thin lines: each seed." if 1 < several <= MEMBERS else ""
     return {
         "panels": [_metric_panel(name, [_judged_line(run, name)], run) for name in names],
-        "caption": f"{words.seeds(run)} {lines}{thin} {words.judged_at([run])}{words.judged_with(run)}",
+        "caption": f"{words.seeds(run)} {lines}{thin} {words.judged_at([run])}",
     }
+
+
+def judges(run: Run) -> Content | None:
+    """Sample counts, extractors and whatever else the last judgement says of how it was made."""
+    told = words.judges(run.judged[-1].provenance) if run.judged else []
+    return {"judges": told, "eyes": any(judge.metrics for judge in told)} if told else None
+
+
+def interpolations(run: Run) -> Content | None:
+    """From one latent to another."""
+    sheet = run.interpolation
+    if sheet is None:
+        return None
+    classes = sheet.facts.get("classes")
+    within = (
+        f", within the classes {words.listed(list(map(str, classes)))}" if isinstance(classes, list) and classes else ""
+    )
+    caption = (
+        f"{words.counted(sheet.rows, 'way')} between latents {words.drawn(sheet)}{within}, each in {sheet.columns} "
+        f"pictures along a great circle. {words.taken(run, sheet)} Steady change along a row, with no picture that "
+        "jumps or falls apart, is what a generator that has learned more than its training pictures would show."
+    )
+    return {"image": _image(sheet.path, WIDE), "name": run.name, "caption": caption}
+
+
+def neighbours(run: Run) -> Content | None:
+    """Samples above the training pictures nearest to them, and how near is usual."""
+    sheet = run.neighbours
+    spaces = nearness(sheet) if sheet else []
+    if sheet is None or not spaces:
+        return None
+    nearest, train = (whole(sheet.facts.get(key)) for key in ("nearest", "train"))
+    bands = [
+        ("samples", 1),
+        *((f"nearest in {near.space}", max(1, (sheet.rows - 1) // len(spaces))) for near in spaces),
+    ]
+    among = f"of {train:,} training pictures" if train else "training pictures"
+    caption = (
+        f"{words.counted(sheet.columns, 'sample')} {words.drawn(sheet)}, and below each the {nearest or bands[1][1]} "
+        f"nearest {among}, by each measure of distance. {words.taken(run, sheet)}"
+    )
+    return {
+        "image": _image(sheet.path, HALF),
+        "name": run.name,
+        "bands": bands,
+        "verdict": words.copies(spaces),
+        "spaces": [_near(one, whole(sheet.facts.get("held_out"))) for one in spaces],
+        "caption": caption,
+    }
+
+
+def _near(one: Near, held_out: int | None) -> Content:
+    said = words.near(one, held_out)
+    drawing = draw.nearness(one.distances, one.usual, COPY * one.usual, f"Distances in {one.space}. {said}")
+    return {"title": f"Distance in {one.space}", "said": said, "drawing": drawing}
 
 
 def signals(run: Run) -> Content | None:
@@ -261,7 +317,9 @@ def setup(run: Run) -> Content | None:
 
 
 COMPARISON: Sequence[Callable[[Comparison], Content | None]] = (standings, race, gallery)
-RUN: Sequence[Callable[[Run], Content | None]] = (opening, warned, metrics, signals, setup)
+RUN: Sequence[Callable[[Run], Content | None]] = (
+    opening, warned, interpolations, neighbours, metrics, judges, signals, setup,
+)  # fmt: skip
 
 
 def _metric_panel(
@@ -366,8 +424,14 @@ def _evenly(pictures: Sequence[Picture], limit: int) -> Sequence[Picture]:
 
 
 def _frame(picture: Picture) -> Content:
-    return {"step": picture.step, "uri": _uri(picture.path)}
+    return {"step": picture.step, **_image(picture.path, FILM)}
 
 
-def _uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+def _image(path: Path, room: int) -> Content:
+    """A picture as the page carries it. room: the pixels that it may take; one that takes less is enlarged without
+    smoothing, to a whole multiple of its size where that fits."""
+    content = path.read_bytes()
+    width, height = (int.from_bytes(content[i : i + 4]) for i in (16, 20))  # where a PNG states its size
+    times = max(1, room // max(1, width))
+    uri = "data:image/png;base64," + base64.b64encode(content).decode()
+    return {"uri": uri, "width": times * width, "height": times * height, "crisp": width <= room}

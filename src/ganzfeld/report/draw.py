@@ -162,6 +162,30 @@ def strip(spread: Iterable[float], mean: float | None, axis: Axis, colour: str, 
     return _svg((110, 18), f"strip {colour}", describe, parts)
 
 
+def nearness(distances: Sequence[float], usual: float, copy: float, describe: str) -> Markup:
+    """A dot for each distance, on an axis from zero; a stroke at the usual one, and the ground below ``copy``."""
+    width, base = 400, 62
+    marks = ticks(0, max(*distances, usual) or 1, 6)
+    axis = Axis(0, marks[-1], 4, width - 10)
+    parts = [
+        tag("rect", {"class": "copied", "x": axis.start, "y": 22, "width": _n(axis(copy) - 4), "height": base - 22})
+    ]
+    if axis(copy) > 60:
+        parts.append(tag("text", {"class": "beyond", "x": axis.start + 6, "y": 36}, "copies"))
+    parts += [tag("line", {"class": "base", "x1": axis.start, "x2": axis.end, "y1": base, "y2": base})]
+    for mark in marks:
+        place = {"x": _n(axis(mark)), "y": base + 16, "text-anchor": "start" if mark == 0 else "middle"}
+        parts.append(tag("text", place, short(mark, marks[1])))
+    at = _n(axis(usual))
+    parts.append(tag("line", {"class": "reference", "x1": at, "x2": at, "y1": 16, "y2": base}))
+    place = {"class": "reference", "x": at, "y": 11, "text-anchor": "end" if axis(usual) > width / 2 else "start"}
+    parts.append(tag("text", place, "usual for held-out pictures"))
+    for i, distance in enumerate(distances):
+        dot = {"class": "dot", "cx": _n(axis(distance)), "cy": _n(46 + 16 * ((i * 0.618) % 1 - 0.5)), "r": 4}
+        parts.append(tag("circle", dot, tag("title", {}, f"sample {i + 1}: {distance:.3g}")))
+    return _svg((width, 80), "chart nearness", describe, parts)
+
+
 def field(size: tuple[int, int] = (1120, 84), dots: int = 900) -> Markup:
     """Noise on the left that settles into modes on the right: what a generator does, as an ornament."""
     dice = random.Random(0)

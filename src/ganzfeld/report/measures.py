@@ -13,6 +13,9 @@ from .read import Spread, number
 PERFECT = 1 - math.exp(-4.5)
 """The share of a plane Gaussian within three standard deviations: .98889, and not the .9973 of the line."""
 
+COPY = 0.5
+"""A sample nearer to a training row than this share of what is usual for held-out rows is called a copy."""
+
 
 class Measure(NamedTuple):
     """better: 1 where more is better, -1 where less is, 0 where neither. low, high: natural ends."""
@@ -30,13 +33,15 @@ MEASURES = {
     "reverse_kl": Measure("Reverse KL", -1, 0, None, "from the share of each mode to the truth"),
     "w1": Measure("W₁", -1, 0, None, "exact, by optimal assignment"),
     "sliced_w1": Measure("Sliced W₁", -1, 0, None, "mean over projections on lines"),
+    "fd": Measure("Fréchet distance", -1, 0, None, "between features, as if they were Gaussian"),
+    "kd": Measure("Kernel distance", -1, None, None, "between features; unbiased, so that 0 is perfect"),
+    "fid": Measure("FID", -1, 0, None, "Fréchet distance between Inception’s features"),
+    "kid": Measure("KID", -1, None, None, "kernel distance between Inception’s features"),
+    "precision": Measure("Precision", 1, 0, 1, "share of samples that lie among real ones"),
+    "recall": Measure("Recall", 1, 0, 1, "share of real ones that lie among samples"),
+    "density": Measure("Density", 1, 0, None, "real neighbourhoods around a sample; real ones have 1"),
+    "coverage": Measure("Coverage", 1, 0, 1, "share of real neighbourhoods that hold a sample"),
     "critic_w1": Measure("W₁ by the critic", 0, None, None, "the critic’s own estimate"),
-    "fd": Measure("Fréchet distance", -1, 0, None, "between features"),
-    "kd": Measure("Kernel distance", -1, None, None, "between features"),
-    "precision": Measure("Precision", 1, 0, 1),
-    "recall": Measure("Recall", 1, 0, 1),
-    "density": Measure("Density", 1, 0),
-    "coverage": Measure("Coverage", 1, 0, 1),
     "p": Measure("Precision", 1, 0),
     "ndcg": Measure("NDCG", 1, 0),
     "map": Measure("MAP", 1, 0),

@@ -50,6 +50,27 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """Pictures in rows and columns, that a run of pictures draws at its end, with the facts beside them."""
+
+    path: Path
+    facts: Facts
+    step: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Near:
+    """How far samples lie from the nearest training row in one space, and how far held-out rows do: usual, their
+    median."""
+
+    space: str
+    distances: tuple[float, ...]
+    usual: float
+
+
+@dataclass(frozen=True)
 class Run:
     """A run directory. facts: run.json; log, judged: an entry per step, in order; warnings: (step, text)."""
 
@@ -60,6 +81,8 @@ class Run:
     pictures: tuple[Picture, ...] = ()
     warnings: tuple[tuple[int, str], ...] = ()
     absent: tuple[str, ...] = ()
+    interpolation: Sheet | None = None
+    neighbours: Sheet | None = None
 
     @property
     def name(self) -> str:
@@ -127,8 +150,15 @@ def run(path: Path) -> Run:
     absent = [*lost, *lost_too]
     if not pictures:
         absent.append("No pictures of samples yet: samples/ holds none.")
+    beside = {name: _sheet(path / "samples" / name) for name in ("interpolation", "neighbours")}
+    missing = [f"samples/{name}.png" for name, sheet in beside.items() if sheet is None]
+    data = facts.get("data")
+    if missing and isinstance(data, Mapping) and data.get("kind") == "pictures":
+        absent.append(
+            f"Without {' and '.join(missing)}, which a run of pictures draws at its end, each with its facts."
+        )
     judged = tuple(_judged(row) for row in metrics)
-    return Run(path, facts, log, judged, pictures, tuple(_warnings([*log, *metrics])), tuple(absent))
+    return Run(path, facts, log, judged, pictures, tuple(_warnings([*log, *metrics])), tuple(absent), **beside)
 
 
 def comparison(path: Path) -> Comparison:
@@ -268,6 +298,32 @@ def _spread(fact: Any) -> Spread:
     members = fact.get("per_member")
     values = tuple(number(value) for value in members) if isinstance(members, list) else ()
     return Spread(number(fact.get("mean")), number(fact.get("std")), values)
+
+
+def _sheet(stem: Path) -> Sheet | None:
+    """The sheet of a name without its ending; None where the picture, its facts or their sense is missing."""
+    path = stem.with_suffix(".png")
+    try:
+        facts = _document(stem.with_suffix(".json"))
+    except (OSError, ValueError):
+        return None
+    step, rows, columns = (whole(facts.get(key)) for key in ("step", "rows", "columns"))
+    if step is None or not rows or not columns or not path.is_file() or not path.stat().st_size:
+        return None
+    return Sheet(path, facts, step, rows, columns)
+
+
+def nearness(sheet: Sheet) -> list[Near]:
+    """What the facts beside a sheet of neighbours say, space by space."""
+    spaces = sheet.facts.get("spaces")
+    found = []
+    for space, said in spaces.items() if isinstance(spaces, Mapping) else ():
+        usual, rows = (number(said.get("usual")), said.get("distances")) if isinstance(said, Mapping) else (None, None)
+        first = [number(row[0]) for row in rows if isinstance(row, list) and row] if isinstance(rows, list) else []
+        distances = tuple(distance for distance in first if distance is not None)
+        if usual is not None and distances:
+            found.append(Near(str(space), distances, usual))
+    return found
 
 
 def _pictures(folder: Path) -> tuple[Picture, ...]:

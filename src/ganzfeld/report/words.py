@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
-from .measures import measure, ordered, standing
-from .read import Comparison, Facts, Run, Spread, number
+from .measures import COPY, measure, ordered, standing
+from .read import Comparison, Facts, Near, Run, Sheet, Spread, number, whole
 
 PICTURED = "A picture has no error bar: the spread over seeds is in the numbers and curves."
 
@@ -116,15 +117,101 @@ def judged_at(runs: Sequence[Run]) -> str:
 
 ELSEWHERE = {
     "data", "fingerprint", "modes_total", "perfect", "perfect_is", "high_quality_ceiling", "reverse_kl_floor",
+    "reverse_kl_from",
 }  # fmt: skip
 """What the page shows of a judgement's provenance at another place."""
 
+EYE = ("extractor", "digest")  # what tells one eye from another
+CALLED = {
+    "digest": "weights", "held_out": "held-out rows", "task": "taught", "by": "found by",
+    "perfect_samples": "validation rows in their place",
+}  # fmt: skip
 
-def judged_with(run: Run) -> str:
-    """Sample counts, extractors and whatever else the last judgement says of how it was made."""
-    facts = {key: value for key, value in run.judged[-1].provenance.items() if key not in ELSEWHERE}
-    proof = "; ".join(f"{key.replace('.', ' ')} {value}" for key, value in flat(facts))
-    return f" Judged with {proof}." if proof else ""
+
+class Judge(NamedTuple):
+    """Whoever gave the metrics, with the facts of how: (name, value)."""
+
+    name: str
+    metrics: str
+    facts: list[tuple[str, str]]
+
+
+def judges(provenance: Facts) -> list[Judge]:
+    """How a judgement was made, each fact once: what holds for all metrics, then for those that see by the same eye,
+    then for the few that add to it."""
+    told = {key: value for key, value in provenance.items() if key not in ELSEWHERE}
+    common = {key: value for key, value in told.items() if not isinstance(value, Mapping)}
+    eyes: dict[Any, dict[str, Facts]] = {}
+    for name in ordered({name for name in told if name not in common}):
+        facts = {key: value for key, value in told[name].items() if common.get(key) != value}
+        eyes.setdefault(tuple(str(facts.get(key)) for key in EYE) if "extractor" in facts else name, {})[name] = facts
+    said = [Judge("every metric", "", [_fact(key, value) for key, value in common.items()]), *map(_eye, eyes.values())]
+    return [judge for judge in said if judge.facts]
+
+
+def _eye(metrics: Mapping[str, Facts]) -> Judge:
+    """What metrics share, and what is the own of some."""
+    labels = {name: measure(name).label for name in metrics}
+    first, *others = metrics.values()
+    shared = {key: value for key, value in first.items() if all(facts.get(key) == value for facts in others)}
+    own: dict[str, list[str]] = {}
+    for name, facts in metrics.items():
+        rest = "; ".join(" ".join(_fact(key, value)) for key, value in facts.items() if key not in shared)
+        if rest:
+            own.setdefault(rest, []).append(labels[name])
+    told = [_fact(key, value) for key, value in shared.items() if key != "extractor"]
+    told += [(listed(those), rest) for rest, those in own.items()]
+    names = listed([*labels.values()])
+    return Judge(exact(shared["extractor"]), names, told) if "extractor" in shared else Judge(names, "", told)
+
+
+def _fact(key: str, value: Any) -> tuple[str, str]:
+    name = CALLED.get(key, key.replace("_", " "))
+    if key == "digest":
+        return name, exact(value)[:8]
+    if key == "accuracy" and (share := number(value)) is not None:
+        return name, f"{100 * share:.3g} %"
+    return name, exact(value)
+
+
+def drawn(sheet: Sheet) -> str:
+    """Which latents the pictures of a sheet come from, as their facts have it."""
+    return exact(sheet.facts.get("latents") or "of unknown seed")
+
+
+def taken(run: Run, sheet: Sheet) -> str:
+    """Whose pictures a sheet shows, and when."""
+    member = whole(sheet.facts.get("member"))
+    several = run.seeds if run.seeds and run.seeds > 1 and member is not None else 0
+    which = f"Member {member} of {counted(several, 'seed')}" if several else ""
+    return f"{which or seeds(run)[:-1]}, after step {sheet.step:,}."
+
+
+def copies(spaces: Sequence[Near]) -> str:
+    """Whether samples lie nearer to training pictures than unseen pictures do."""
+    count = max(len(near.distances) for near in spaces)
+    found = [(near.space, sum(distance < COPY * near.usual for distance in near.distances)) for near in spaces]
+    guilty = [f"{n} of {count} in {space}" for space, n in found if n]
+    if guilty:
+        return (
+            f"Memorised: {listed(guilty)} lie nearer to a training picture than half the distance that is usual for "
+            "held-out pictures, as copies would."
+        )
+    return (
+        f"No sign of memorisation: in {listed([near.space for near in spaces])}, none of these {count} samples lies "
+        "nearer to a training picture than half the distance that is usual for held-out pictures, as copies would."
+    )
+
+
+def near(one: Near, held_out: int | None) -> str:
+    """How far samples lie, and how far is usual."""
+    of = f" (median of {held_out})" if held_out else ""
+    middle = median(one.distances)
+    times = f", {human(middle / one.usual)} times as far" if one.usual else ""
+    return (
+        f"Held-out pictures lie {human(one.usual)} from the nearest training picture{of}, these samples "
+        f"{human(middle)} (median){times}; the nearest of them {human(min(one.distances))}."
+    )
 
 
 def seeds(run: Run) -> str:

@@ -1,0 +1,200 @@
+"""Using a run of pictures: one seed is one picture, a label holds, and an ending says what is written."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ganzfeld as gz
+from ganzfeld import cli, use
+from ganzfeld.noise import latents
+from ganzfeld.run import truncated
+
+SMALL = {"width": 8, "latent": 12, "batch_size": 16}
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "1"]  # the last is named as a number
+
+
+@pytest.fixture
+def ganzfeld(capsys):
+    """Runs a command: (exit code, standard error)."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(word) for word in words])
+        return end.value.code, capsys.readouterr().err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of pictures, and one with classes whose names are words."""
+    folder = tmp_path_factory.mktemp("pictures")
+    gz.train("dcgan", "digits", out=folder / "plain", steps=24, settings=SMALL, judge_every=24)
+    more = {**SMALL, "critic_norm": "none", "rate": 0.01, "half_life": 50}  # so that the classes come apart
+    gz.train(
+        "sngan", "digits", out=folder / "labelled", steps=24, network="dcgan", settings=more, labels=True,
+        judge_every=24,
+    )  # fmt: skip
+    facts = json.loads((folder / "labelled/run.json").read_text())
+    facts["data"]["classes"] = NAMES
+    (folder / "labelled/run.json").write_text(json.dumps(facts))
+    return {name: gz.load(folder / name) for name in ("plain", "labelled")}
+
+
+@pytest.mark.parametrize(("name", "label"), [("plain", None), ("labelled", 4)])
+def test_one_seed_gives_one_picture_whatever_the_batch(runs, name, label):
+    run = runs[name]
+    whole = use.draw(run, 100, seed=3, label=label)
+    for n in (1, 5):
+        assert torch.equal(use.draw(run, n, seed=3, label=label), whole[:n])
+    among = use.draw(run, 1, seeds="9,0-4,70", label=label)
+    assert torch.equal(among[4], whole[0])
+    assert not torch.equal(among[3], whole[0])
+
+
+def test_with_seeds_a_class_follows_from_the_seed_alone(runs):
+    run = runs["labelled"]
+    alone = use.draw(run, 1, seeds="13")
+    assert torch.equal(use.draw(run, 1, seeds="2,13,4")[1:2], alone)
+    assert torch.equal(alone, run.sample(1, seed=13, label=13 % 10))
+    assert not torch.equal(alone, run.sample(1, seed=13, label=0))
+
+
+def test_a_class_by_position_would_bite(runs):
+    run = runs["labelled"]
+    by_position = [run.decode(torch.cat([latents(run.latent, s, 1) for s in seeds])) for seeds in ((13,), (2, 13))]
+    assert not torch.allclose(by_position[0][0], by_position[1][1], atol=1e-3)
+
+
+def test_rows_of_a_seed_take_the_classes_in_turn_unless_one_is_given(runs):
+    run = runs["labelled"]
+    mixed = use.draw(run, 12, seed=1)
+    for i in (0, 3, 11):
+        assert torch.equal(mixed[i], use.draw(run, 12, seed=1, label=i % 10)[i])
+    assert not torch.equal(mixed[3], use.draw(run, 12, seed=1, label=4)[3])
+
+
+def test_a_class_is_a_name_and_only_else_a_number(runs):
+    run = runs["labelled"]
+    assert [use.class_of(run, text) for text in ("two", "2", "0", "1", None)] == [2, 2, 0, 9, None]
+
+
+def test_a_wrong_class_is_one_line_with_the_nearest_name(runs, ganzfeld, tmp_path):
+    out = tmp_path / "x.npy"
+    for name, text, match in (
+        ("labelled", "thre", "did you mean 'three'?"),
+        ("labelled", "10", "did you mean '1'?"),
+        ("labelled", "-1", "did you mean '1'?"),
+        ("plain", "3", "trained without"),
+    ):
+        code, said = ganzfeld("sample", runs[name].directory, "--class", text, "--out", out)
+        assert code == 2 and match in said and len(said.strip().splitlines()) == 1, said
+    assert not out.exists()
+    assert ganzfeld("sample", runs["labelled"].directory, "--class", "three", "--n", 4, "--out", out)[0] == 0
+    assert np.array_equal(np.load(out), runs["labelled"].sample(4, label=3).numpy())
+
+
+def test_truncation_holds_every_coordinate_and_takes_variety(runs, ganzfeld, tmp_path):
+    run, out = runs["plain"], tmp_path / "x.npy"
+    assert ganzfeld("sample", run.directory, "--n", 50, "--truncation", 0.3, "--out", out)[0] == 0
+    tight, free = torch.from_numpy(np.load(out)), run.sample(50)
+    z = truncated(latents(run.latent, 0, 64), 0.3)
+    assert z.abs().max() <= 0.3 and torch.equal(tight, run.decode(z)[:50])
+    assert tight.std(0).mean() < 0.5 * free.std(0).mean()
+    for most in (0, "nan"):
+        code, said = ganzfeld("sample", run.directory, "--truncation", most, "--out", out)
+        assert code == 2 and "truncation must be positive" in said
+
+
+def bytes_of(pictures):
+    return ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+
+
+def test_a_folder_holds_every_picture_at_its_own_resolution(runs, ganzfeld, tmp_path):
+    run = runs["plain"]
+    assert ganzfeld("sample", run.directory, "--n", 3, "--seed", 5, "--out", tmp_path / "many")[0] == 0
+    paths = sorted((tmp_path / "many").iterdir())
+    assert [path.name for path in paths] == ["00000.png", "00001.png", "00002.png"]
+    for path, levels in zip(paths, bytes_of(run.sample(3, seed=5)), strict=True):
+        with Image.open(path) as picture:
+            assert picture.mode == "L" and np.array_equal(np.asarray(picture), levels[0])
+
+
+def cells(page, columns, rows):
+    """The pictures of a sheet of enlarged 8 x 8 pictures: 4 pixels each, gaps of 2."""
+    levels = np.asarray(page.convert("L"))
+    assert levels.shape == (rows * 34 + 2, columns * 34 + 2)
+    return [levels[2 + r * 34 :][:32:4, 2 + c * 34 :][:, :32:4] for r in range(rows) for c in range(columns)]
+
+
+def test_a_png_is_a_grid_of_all_and_an_interpolation_a_strip(runs, ganzfeld, tmp_path):
+    run = runs["plain"]
+    out = tmp_path / "grid.png"
+    assert ganzfeld("sample", run.directory, "--n", 101, "--out", out)[0] == 0  # more than a run's own sheets show
+    with Image.open(out) as page:
+        shown = cells(page, 11, 10)
+    assert np.array_equal(np.stack(shown[:101]), bytes_of(run.sample(101))[:, 0])
+    assert ganzfeld("sample", run.directory, "--interpolate", "--n", 7, "--out", tmp_path / "strip.PNG")[0] == 0
+    with Image.open(tmp_path / "strip.PNG") as page:
+        shown = cells(page, 7, 1)
+    assert np.array_equal(np.stack(shown), bytes_of(use.draw(run, 7, interpolate=True))[:, 0])
+
+
+def test_an_array_holds_pictures_as_they_came(runs, ganzfeld, tmp_path):
+    run, out = runs["plain"], tmp_path / "x.npy"
+    assert ganzfeld("sample", run.directory, "--seeds", "0-3", "--out", out)[0] == 0
+    assert np.array_equal(np.load(out), torch.cat([run.sample(1, seed=s) for s in range(4)]).numpy())
+
+
+def test_a_gif_goes_there_and_back_and_rests_where_it_turns(runs, ganzfeld, tmp_path):
+    run, out = runs["plain"], tmp_path / "x.gif"
+    assert ganzfeld("sample", run.directory, "--interpolate", "--n", 6, "--out", out)[0] == 0
+    frames, times = [], []
+    with Image.open(out) as film:
+        assert film.info["loop"] == 0
+        for i in range(film.n_frames):
+            film.seek(i)
+            times.append(film.info["duration"])
+            frames.append(np.asarray(film.convert("L")))
+    assert len(frames) == 2 * 6 - 2
+    there = bytes_of(use.draw(run, 6, interpolate=True))[:, 0]
+    for i, levels in enumerate(there):
+        assert frames[i].shape == (128, 128) and np.array_equal(frames[i][::16, ::16], levels)
+        assert np.array_equal(frames[i], frames[-i])
+    assert times[0] == times[5] == max(times) and times[1] == times[4] > times[2]
+
+
+def test_a_gif_that_would_not_move_is_refused_before_the_work(ganzfeld, tmp_path):
+    code, said = ganzfeld("sample", tmp_path / "no run", "--out", tmp_path / "x.gif")
+    assert code == 2 and "add --interpolate" in said and len(said.strip().splitlines()) == 1
+
+
+def test_an_interpolation_keeps_its_class_and_ends_at_two_samples(runs):
+    for name, label in (("plain", None), ("labelled", 7), ("labelled", None)):
+        run = runs[name]
+        way = use.draw(run, 9, seed=14, interpolate=True, label=label)
+        held = {"plain": None}.get(name, 4 if label is None else label)
+        ends = run.sample(2, seed=14, label=held)
+        torch.testing.assert_close(way[[0, -1]], ends, rtol=1e-4, atol=1e-5)
+        steps = (way[1:] - way[:-1]).flatten(1).norm(dim=1)
+        assert steps.max() < 0.7 * (ends[1] - ends[0]).norm()  # no jump, as between classes
+    with pytest.raises(ValueError, match="leave out --seeds"):
+        use.draw(run, 9, seeds="0-3", interpolate=True)
+
+
+def test_the_way_between_latents_keeps_their_length_and_is_straight_where_there_is_no_circle():
+    a, b = latents(gz.Generate(200).needs("generator")["z"], 0, 2).double()
+    way = use._slerp(a, 2 * b / b.norm() * a.norm() / 2, 11)
+    torch.testing.assert_close(way.norm(dim=1), a.norm().expand(11))
+    one = use._slerp(torch.tensor([0.5]), torch.tensor([2.0]), 4)
+    torch.testing.assert_close(one[:, 0], torch.tensor([0.5, 1.0, 1.5, 2.0]))
+
+
+def test_help_explains_the_endings(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sample", "--help"])
+    said = capsys.readouterr().out
+    assert all(word in said for word in (".npy", ".png", ".gif", "a folder", "--class", "--truncation"))
