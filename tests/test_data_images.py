@@ -385,13 +385,16 @@ def test_the_fingerprint_knows_every_byte_and_every_choice(tmp_path):
     prints.add(images(folder, size=8).fingerprint)
     (folder / "b/new.png").unlink()
     assert images(folder, size=8).fingerprint == first
+    (folder / "b").rename(folder / "c")
+    prints.add(images(folder, size=8).fingerprint)  # a class is called otherwise
+    (folder / "c").rename(folder / "b")
     path = folder / "a/00000.png"
     whole = path.read_bytes()
     path.write_bytes(whole + b"\0")  # no pixel changes
     prints.add(images(folder, size=8).fingerprint)
     path.unlink()
     prints.add(images(folder, size=8).fingerprint)
-    assert len(prints) == 1 + len(asked) + 1 + 4
+    assert len(prints) == 1 + len(asked) + 1 + 5
 
 
 @pytest.mark.skipif(not FREEDOOM.exists(), reason="the freedoom pictures are not here")

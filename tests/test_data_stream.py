@@ -4,10 +4,12 @@ import gc
 import sys
 import threading
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import ganzfeld as gz
 from ganzfeld import data as datas
 from ganzfeld.data import digits, hub, images, stacked, stacked_digits
 from ganzfeld.data.images import AHEAD, TASK, Streamed
@@ -264,3 +266,26 @@ def test_tables_without_pictures_and_unknown_names_are_refused_in_one_line(libra
         with pytest.raises(ValueError, match=why) as caught:
             datas.load(f"hf:{name}")
         assert "\n" not in str(caught.value)
+
+
+def test_a_game_on_a_stream_is_the_game_on_memory(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    dice = np.random.default_rng(0)
+    for i in range(40):
+        Image.fromarray(dice.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{i:02d}.png")
+    ends = []
+    for memory, workers in ((2**30, 0), (0, 0), (0, 2)):
+        data = gz.data.images(folder, size=8, memory=memory, workers=workers)
+        game = gz.papers.dcgan(data, gz.networks.DCGAN(width=4, latent=8), batch_size=8)
+        engine = gz.Engine(game, data, [0], 6)
+        engine.start()
+        step = 0
+        while step < 6:
+            step, _ = engine.advance(step, 6)
+        assert data.lazy == (memory == 0)
+        if data.lazy:
+            assert bool(data.train._coming) == (workers > 0)  # what comes next was announced
+            data.train.close()
+        ends.append(engine.states()[0]["params"]["critic"]["head.weight"])
+    assert torch.equal(ends[0], ends[1]) and torch.equal(ends[0], ends[2])

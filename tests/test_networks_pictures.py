@@ -140,12 +140,9 @@ def test_last_convolution_as_a_product_is_exact():
 
 
 @pytest.mark.parametrize(("kernel", "padding", "extra"), [(4, 1, 0), (5, 2, 1)])
-def test_strided_convolutions_of_thin_pictures_as_products_are_exact(kernel, padding, extra):
-    down = layers.Conv(3, 6, kernel, 2, padding, init=layers.normal(1.0)).double()
+def test_transposed_convolution_to_a_thin_picture_as_a_product_is_exact(kernel, padding, extra):
     up = layers.Transposed(6, 3, kernel, init=layers.normal(1.0)).double()
-    nn.init.normal_(down.bias)
-    x, h = torch.randn(2, 3, 8, 8, dtype=F64), torch.randn(2, 6, 4, 4, dtype=F64)
-    assert torch.allclose(down(x), F.conv2d(x, down.weight, down.bias, 2, padding), atol=1e-12, rtol=0)
+    h = torch.randn(2, 6, 4, 4, dtype=F64)
     assert torch.allclose(up(h), F.conv_transpose2d(h, up.weight, None, 2, padding, extra), atol=1e-12, rtol=0)
 
 

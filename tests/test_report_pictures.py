@@ -12,7 +12,7 @@ from PIL import Image
 
 import ganzfeld as gz
 from ganzfeld import judges, loop
-from ganzfeld.noise import latents
+from ganzfeld.noise import great_circle, latents
 from ganzfeld.pictures import image
 from ganzfeld.report import chapters, measures, read, words
 from ganzfeld.report.read import Near
@@ -55,13 +55,13 @@ def sheets(path: Path, distances: list[float], usual: float, space: str = "pixel
 
 def test_great_circle_keeps_the_length_and_a_straight_line_does_not():
     a, b = torch.eye(2) * 3
-    way = loop.great_circle(a, b, 7)
+    way = great_circle(a, b, 7)
     assert torch.equal(way[0], a) and torch.allclose(way[-1], b)
     assert torch.allclose(way.norm(dim=1), torch.full((7,), 3.0))
     angles = torch.arccos((way[1:] * way[:-1]).sum(1) / 9)
     assert torch.allclose(angles, angles[:1].expand(6))
     assert torch.lerp(a, b, 0.5).norm() < 2.2
-    assert torch.equal(loop.great_circle(a, 2 * a, 3)[1], 1.5 * a)  # parallel: there is no circle, and no division by 0
+    assert torch.equal(great_circle(a, 2 * a, 3)[1], 1.5 * a)  # parallel: there is no circle, and no division by 0
 
 
 def test_a_run_of_pictures_ends_with_its_interpolations_and_neighbours(played):

@@ -9,7 +9,7 @@ from PIL import Image
 
 import ganzfeld as gz
 from ganzfeld import cli, use
-from ganzfeld.noise import latents
+from ganzfeld.noise import great_circle, latents
 from ganzfeld.run import truncated
 
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
@@ -187,9 +187,9 @@ def test_an_interpolation_keeps_its_class_and_ends_at_two_samples(runs):
 
 def test_the_way_between_latents_keeps_their_length_and_is_straight_where_there_is_no_circle():
     a, b = latents(gz.Generate(200).needs("generator")["z"], 0, 2).double()
-    way = use._slerp(a, 2 * b / b.norm() * a.norm() / 2, 11)
+    way = great_circle(a, 2 * b / b.norm() * a.norm() / 2, 11)
     torch.testing.assert_close(way.norm(dim=1), a.norm().expand(11))
-    one = use._slerp(torch.tensor([0.5]), torch.tensor([2.0]), 4)
+    one = great_circle(torch.tensor([0.5]), torch.tensor([2.0]), 4)
     torch.testing.assert_close(one[:, 0], torch.tensor([0.5, 1.0, 1.5, 2.0]))
 
 

@@ -63,15 +63,25 @@ def slopes(f: Critic, samples: Samples) -> Tensor:
     Valid where the critic treats samples separately: then the gradient of the sum is the gradients side by side.
     A norm over one axis only is a known error (its minimiser has norm sqrt(H W)).
     """
-    gradients = torch.func.grad(lambda x: f(*x).sum())(samples)
+    gradients = _gradients(f, samples)
     # squares are summed before one root; vector_norm has a zero subgradient at 0 where sqrt gives nan
     return torch.linalg.vector_norm(torch.cat([g.flatten(1) for g in gradients], 1), dim=1)
 
 
 def square_slopes(f: Critic, samples: Samples) -> Tensor:
     """Squared gradient norm [B]: differentiable at 0 without a root."""
-    gradients = torch.func.grad(lambda x: f(*x).sum())(samples)
+    gradients = _gradients(f, samples)
     return sum(g.flatten(1).square().sum(1) for g in gradients)  # type: ignore[return-value]
+
+
+def _gradients(f: Critic, samples: Samples) -> Samples:
+    """The gradient of the sum of scores by the samples, to be differentiated again: by autograd where nothing maps or
+    differentiates from the outside, which is cheaper in time and memory, else by ``torch.func``."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return torch.func.grad(lambda x: f(*x).sum())(samples)
+    samples = tuple(x if x.requires_grad else x.detach().requires_grad_() for x in samples)
+    with torch.enable_grad():
+        return torch.autograd.grad(f(*samples).sum(), samples, create_graph=True, materialize_grads=True)
 
 
 def _mix(weight: Tensor, real: Tensor, fake: Tensor) -> Tensor:

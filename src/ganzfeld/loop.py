@@ -28,7 +28,7 @@ from . import judges, record, tree, watch
 from .data import Data
 from .engine import Engine, Ranks, choose
 from .game import Game
-from .noise import latents
+from .noise import great_circle, latents
 from .pictures import View, sheet
 from .plan import SOURCE, Plan, command, difference, loaded, planned, side_for
 from .run import Run, loudly
@@ -405,16 +405,6 @@ class Loop:
         place = self.directory / "samples" / name
         sheet(pictures, said["columns"]).save(place.with_suffix(".png"))
         record.write_json(place.with_suffix(".json"), {"step": step, "member": 0, "latents": "of seed 0", **said})
-
-
-def great_circle(a: Tensor, b: Tensor, n: int) -> Tensor:
-    """n points [n, *shape] on the great circle from a to b: a straight line would pass through latents too short to be
-    normal. One number has no circle, and latents that are parallel have none between them: a straight line."""
-    t = torch.linspace(0, 1, n).view(-1, *[1] * a.dim())
-    angle = torch.arccos(((a * b).sum() / (a.norm() * b.norm())).clamp(-1, 1))
-    if torch.sin(angle) < 1e-4:
-        return torch.lerp(a, b, t)
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -56,6 +56,16 @@ def latents(need: Need, seed: int, rows: int) -> Tensor:
     return torch.cat(blocks)[:rows]
 
 
+def great_circle(a: Tensor, b: Tensor, n: int) -> Tensor:
+    """n points [n, *shape] on the great circle from a to b: a straight line would pass through latents too short to be
+    normal. One number has no circle, and latents that are parallel have none between them: a straight line."""
+    t = torch.linspace(0, 1, n).view(-1, *[1] * a.dim())
+    angle = torch.arccos(((a * b).sum() / (a.norm() * b.norm())).clamp(-1, 1))
+    if torch.sin(angle) < 1e-4:
+        return torch.lerp(a, b, t)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
 def _fill(out: Tensor, law: Law, dice: torch.Generator) -> Tensor:
     return out.normal_(generator=dice) if law == "normal" else out.uniform_(generator=dice)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import constraints, data, judges, networks, objectives, papers
 from .data.vectors import read
-from .noise import latents
+from .noise import great_circle, latents
 from .papers.build import nearest
 from .pictures import there_and_back
 from .run import CRITIC, Run, load
@@ -50,7 +50,7 @@ def draw(
         if n < 2:
             raise ValueError("an interpolation has at least two samples: --n 2 or more")
         first, last = latents(run.latent, seed, 2)
-        return run.decode(_slerp(first, last, n), member, _turn(run, seed, label), truncation)
+        return run.decode(great_circle(first, last, n), member, _turn(run, seed, label), truncation)
     return run.sample(n, seed, member, label, truncation)
 
 
@@ -81,16 +81,6 @@ def _span(text: str) -> list[int]:
     if not (seeds := [s for span in spans for s in span]):
         raise ValueError(f"--seeds {text} is empty")
     return seeds
-
-
-def _slerp(a: Tensor, b: Tensor, n: int) -> Tensor:
-    """n points on the great circle from a to b: a straight line would pass through latents too short to be normal. One
-    number has no circle, and latents that are parallel have none between them: a straight line."""
-    t = torch.linspace(0, 1, n).view(-1, *[1] * a.dim())
-    angle = torch.arccos(((a * b).sum() / (a.norm() * b.norm())).clamp(-1, 1))
-    if torch.sin(angle) < 1e-4:
-        return torch.lerp(a, b, t)
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
 Form = Literal["npy", "png", "gif", "folder"]

@@ -2,8 +2,8 @@
 
 Pictures are taken in the order of their relative paths, so that equal trees are equal data: the fingerprint is of all
 bytes in that order, the classes and the choices, not of what a file is called. Where pictures lie in folders, the first
-folder in which their paths differ is their class. A file that is no picture is skipped with its reason, or
-stops the loading (strict).
+folder in which their paths differ is their class. A file that is no picture is skipped with its reason, or stops the
+loading (strict).
 
 Every picture is decoded once at the start, by threads (a decoder works outside of Python's lock), so that what is
 broken is known before a game begins. What fits in `MEMORY` is kept; more is decoded again when it is asked for
