@@ -28,6 +28,7 @@ from .extractors import Extractor
 from .papers.build import nearest
 
 COUNT = 2_500  # samples for modes and features (VEEGAN, PacGAN)
+STACKED = 26_000  # samples for the thousand modes of stacked digits (VEEGAN, PacGAN)
 ASSIGNED = 1_000  # samples for the exact W1: its cost grows with the cube
 NEAR, NEAR_DENSITY = 3, 5  # neighbours of precision and recall, of density and coverage, as their papers have them
 USUAL = 100  # held-out rows from which a usual distance to the training part is taken
@@ -83,6 +84,11 @@ SAYS: dict[str, dict[str, Any]] = {
     "precision": {"neighbours": NEAR}, "recall": {"neighbours": NEAR},
     "density": {"neighbours": NEAR_DENSITY}, "coverage": {"neighbours": NEAR_DENSITY},
 }  # fmt: skip
+
+
+def count(data: Data) -> int:
+    """How many samples the literature judges on such data."""
+    return STACKED if extractors.stacked(data) else COUNT
 
 
 def fitting(data: Data, inception: str | Path | None = None) -> tuple[str, ...]:

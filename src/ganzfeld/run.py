@@ -134,7 +134,7 @@ class Run:
             data = plan.read(self.facts["plan"]).rows(data)
         if data.shape != self.game.shape:
             raise ValueError(f"{data.name} has rows of shape {data.shape}, the run was trained on {self.game.shape}")
-        samples = [self.sample(judges.COUNT, seed, member) for member in range(self.members)]
+        samples = [self.sample(judges.count(data), seed, member) for member in range(self.members)]
         asked = None if metrics is None else [name for name in metrics if name != CRITIC]
         out = judges.judge(samples, data, asked)
         if asked != metrics or (metrics is None and data.units.shared):
