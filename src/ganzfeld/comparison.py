@@ -19,8 +19,8 @@ import torch
 
 from . import record
 from .loop import Interrupted, handled, train
-from .papers import NAMES, PICTURES, TABLE
-from .papers.build import build, find
+from .papers import PICTURES, TABLE
+from .papers.build import build, named
 from .plan import loaded, side_for
 
 Say = Callable[[str], None]
@@ -49,7 +49,7 @@ def compare(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    names = [] if list(papers) == ["all"] else [_name(paper) for paper in papers]
+    names = [] if list(papers) == ["all"] else [named(paper) for paper in papers]
     size = side_for(names, data, None, size)
     rows = loaded(data, seed=seed, size=size)
     names = names or list(PICTURES if rows.kind == "pictures" else TABLE)
@@ -74,11 +74,6 @@ def compare(
 
         report.write([out], out / "report.html")
     return result
-
-
-def _name(paper: str) -> str:
-    find("paper", paper, dict.fromkeys(NAMES))
-    return paper.replace("_", "-")
 
 
 def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -47,6 +47,10 @@ class Source(Protocol):
 
     def take(self, rows: Tensor) -> Tensor: ...
 
+    def classes(self, rows: Tensor) -> Tensor:
+        """Asked of data for a game with labels alone."""
+        ...
+
 
 @runtime_checkable
 class Slow(Protocol):
@@ -56,12 +60,6 @@ class Slow(Protocol):
     def lazy(self) -> bool: ...
 
     def ahead(self, rows: Tensor) -> None: ...
-
-
-class Labelled(Source, Protocol):
-    """A data set with the classes of its rows."""
-
-    def classes(self, rows: Tensor) -> Tensor: ...
 
 
 class Ranks:
@@ -221,6 +219,7 @@ class Engine:
         ranks: Ranks | None = None,
     ):
         self.game, self.data, self.steps, self.mode = game, data, steps, mode
+        self._slow = data if isinstance(data, Slow) and data.lazy else None
         self.ranks = ranks if ranks and ranks.world > 1 else None
         self.seeds = tuple(seeds)
         share = (self.ranks.rank, self.ranks.world) if self.ranks else (0, 1)
@@ -309,9 +308,9 @@ class Engine:
                 if self.game.reads_data(role):
                     batches[role]["x"] = self.data.take(rows)
                 if self.game.reads_labels(role):
-                    batches[role]["y"] = cast(Labelled, self.data).classes(rows)
-                if isinstance(self.data, Slow) and self.data.lazy:
-                    self.data.ahead(single(dealer.order(role, first[role] + turns, turns)))
+                    batches[role]["y"] = self.data.classes(rows)
+                if self._slow:
+                    self._slow.ahead(single(dealer.order(role, first[role] + turns, turns)))
             noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], turns).items()}
         return batches, noises
 

@@ -17,7 +17,6 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib
-import inspect
 import io
 import json
 import logging
@@ -36,7 +35,7 @@ from torch import Tensor, nn
 from . import networks, plan, record
 from .data import Units
 from .noise import ROWS, latents
-from .papers.build import find, fit, nearest, paper_for, resolve, signature
+from .papers.build import find, fit, maker_for, nearest, resolve, signature
 from .run import Restored, Run
 
 TOLERANCE = 1e-4  # between onnxruntime and torch, in network units: of a picture's [-1, 1], or of the data's spread
@@ -192,12 +191,9 @@ def _maker(asked: plan.Plan, shape: tuple[int, ...]) -> tuple[str, networks.Make
     """The networks of a plan by name and sizes; None for a Game of one's own."""
     if asked.paper is None:
         return None
-    default = inspect.signature(paper_for(asked.paper, shape, asked.network)).parameters["networks"].default
-    kind = find("network", asked.network, networks.TABLE) if asked.network else type(default)
     values = resolve(asked.paper, shape, asked.settings, asked.network, asked.constraints)
-    sizes = {key: value for key, value in values.items() if key in signature(kind)}
-    name = next(name for name, entry in networks.TABLE.items() if entry is kind)
-    return name, kind(**sizes)
+    maker = maker_for(asked.paper, shape, values, asked.network)
+    return next(name for name, entry in networks.TABLE.items() if entry is type(maker)), maker
 
 
 def _pair(run: Run, out: Path, member: int) -> tuple[dict[Path, bytes], str]:

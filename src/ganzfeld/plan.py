@@ -14,7 +14,7 @@ from typing import Any
 from . import data as datas
 from .data import Data
 from .game import Game
-from .papers.build import build, resolve, wants_pictures
+from .papers.build import build, named, resolve, wants_pictures
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,6 @@ def loaded(name: str, *, seed: int, size: int | None = None, strict: bool = Fals
             raise ValueError(f"digits are pictures of 8 x 8: --size 8, not {size}")
         return rows.as_pictures() if size else rows
     given |= {key: value for key, value in {"size": size, "strict": strict or None}.items() if value is not None}
-    if name in datas.TABLE and (choices := sorted(given.keys() & {"size", "strict", "crop", "background"})):
-        raise ValueError(f"--{choices[0]} is for pictures in files; {name} is a world of its own")
     return datas.load(name, seed, **given)
 
 
@@ -127,7 +125,7 @@ def planned(paper: str | Game, data: str | Data, shape: tuple[int, ...], classes
         settings["classes"] = classes
     if not isinstance(paper, Game):
         settings = resolve(paper, shape, settings, asked["network"], asked["constraints"])
-        paper = paper.replace("_", "-")
+        paper = named(paper)
     return Plan(
         paper=None if isinstance(paper, Game) else paper,
         data=data.name if isinstance(data, Data) else data,

@@ -39,10 +39,14 @@ def find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
     return table[key]
 
 
+def named(paper: str) -> str:
+    """A paper's name as the tables have it. Raises ValueError, with the nearest one, for a name they do not have."""
+    return find("paper", paper, {name: name for name in NAMES})
+
+
 def paper_for(name: str, shape: tuple[int, ...], network: str | None = None) -> Callable[..., Game]:
     """The paper's function for samples of a shape. Raises ValueError where it has no settings for them."""
-    find("paper", name, dict.fromkeys(NAMES))
-    key = name.replace("_", "-")
+    key = named(name)
     if len(shape) == 1:
         if key not in TABLE:
             raise ValueError(f"{key} is a paper of pictures, and these samples are vectors of {shape[0]} numbers")
@@ -82,9 +86,7 @@ def build(
     if batch_size is not None:
         given["batch_size"] = batch_size
     values = resolve(paper, data.shape, given, network, bound)
-    default, kind = _networks(make, network)
-    sizes = {key: value for key, value in values.items() if key in signature(kind)}
-    maker = dataclasses.replace(default, **sizes) if isinstance(default, kind) else kind(**sizes)
+    maker = maker_for(paper, data.shape, values, network)
     own = signature(make)
     game = make(data, networks=maker, **{key: value for key, value in values.items() if key in own})
     if bound is not None:
@@ -97,6 +99,12 @@ def build(
         generator, critic = maker.pair(data.shape, "features" if chosen.features else "score", values.get("classes", 0))
         game = dataclasses.replace(game, objective=chosen, critic=critic, generators={"generator": generator})
     return game
+
+
+def maker_for(paper: str, shape: tuple[int, ...], values: Settings, network: str | None = None) -> networks.Maker:
+    """The networks of a paper, or the kind that is asked for, with the sizes among resolved settings."""
+    _, kind = _networks(paper_for(paper, shape, network), network)
+    return kind(**{key: value for key, value in values.items() if key in signature(kind)})
 
 
 def resolve(
