@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld import cli, use
+from ganzfeld import cli, judges, use
 from ganzfeld.noise import great_circle, latents
 from ganzfeld.run import truncated
 
@@ -198,3 +198,13 @@ def test_help_explains_the_endings(capsys):
         cli.main(["sample", "--help"])
     said = capsys.readouterr().out
     assert all(word in said for word in (".npy", ".png", ".gif", "a folder", "--class", "--truncation"))
+
+
+def test_pictures_in_a_file_are_judged_as_those_of_the_run(runs, tmp_path):
+    run, asked = runs["plain"], ["fd", "coverage"]
+    np.save(tmp_path / "x.npy", run.sample(judges.COUNT).numpy())
+    of_file = use.judge(tmp_path / "x.npy", "digits", asked, None, 0)["metrics"]
+    assert of_file == run.judge(metrics=asked)
+    np.save(tmp_path / "x.npy", np.full((10, 1, 8, 8), np.nan, np.float32))
+    with pytest.raises(ValueError, match="10 of 10 rows with NaN"):
+        use.judge(tmp_path / "x.npy", "digits", asked, None, 0)

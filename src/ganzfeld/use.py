@@ -15,6 +15,7 @@ from .data.vectors import read
 from .noise import great_circle, latents
 from .papers.build import nearest
 from .pictures import there_and_back
+from .plan import loaded
 from .run import CRITIC, Run, load
 
 
@@ -119,7 +120,9 @@ def judge(what: Path, name: str | None, metrics: Sequence[str] | None, member: i
     if what.suffix == ".npy":
         if name is None:
             raise ValueError("samples in a file are judged against data: give --data")
-        return judges.judge([torch.from_numpy(read(what))], data.load(name), metrics)
+        samples = torch.from_numpy(read(what, pictures=True))
+        sized = samples.dim() == 4 and (name == "digits" or name not in data.TABLE)
+        return judges.judge([samples], loaded(name, seed=0, size=samples.shape[-1] if sized else None), metrics)
     run = opened(what)
     if member is not None:
         run = Run(run.directory, run.facts, run.game, [run._state(member)])

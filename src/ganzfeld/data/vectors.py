@@ -25,8 +25,8 @@ def vectors(path: Path | str, seed: int = 0) -> Data:
     return Data(path.name, train, valid, test, units, "plane" if x.shape[1] == 2 else "vectors")
 
 
-def read(path: Path) -> np.ndarray:
-    """The array [n, d] as float32. Never unpickles."""
+def read(path: Path, pictures: bool = False) -> np.ndarray:
+    """The array [n, d], or where they are welcome of pictures [n, C, H, W], as float32. Never unpickles."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
@@ -42,7 +42,7 @@ def read(path: Path) -> np.ndarray:
         raise ValueError(f"{path} is not a readable numpy file: {_line(error)}") from None
     except Exception as error:  # zip and header errors have many types; each is a damaged file
         raise ValueError(f"{path} is not a readable numpy file: {_line(error)}") from None
-    return _checked(path, held)
+    return _checked(path, held, pictures)
 
 
 def _name(path: Path, files: list[str]) -> str:
@@ -54,22 +54,27 @@ def _name(path: Path, files: list[str]) -> str:
     raise ValueError(f"{path} holds {', '.join(files) or 'nothing'}: name one of the arrays 'data' or 'x'")
 
 
-def _checked(path: Path, x: np.ndarray) -> np.ndarray:
+def _checked(path: Path, x: np.ndarray, pictures: bool) -> np.ndarray:
     if x.dtype.kind not in "fiub":
         raise ValueError(f"{path} has dtype {x.dtype}, not real numbers")
-    if x.ndim != 2:
+    if x.ndim != 2 and not (pictures and x.ndim == 4):
         raise ValueError(f"{path} has shape {x.shape}: give rows of vectors, shape (n, d)")
     if len(x) < 3 or x.shape[1] < 1:
         raise ValueError(f"{path} has shape {x.shape}: give at least 3 rows of at least one number")
     with np.errstate(over="ignore"):  # beyond float32 a number is infinite, and refused below
         x = x.astype(np.float32)
-    if bad := int((~np.isfinite(x)).any(1).sum()):
+    if bad := int(_broken(x).sum()):
         raise ValueError(f"{path} has {bad} of {len(x)} rows with NaN or infinity, the first at row {_first(x)}")
     return x
 
 
 def _first(x: np.ndarray) -> int:
-    return int(np.flatnonzero((~np.isfinite(x)).any(1))[0])
+    return int(np.flatnonzero(_broken(x))[0])
+
+
+def _broken(x: np.ndarray) -> np.ndarray:
+    """Which rows [n] hold a number that is not finite."""
+    return (~np.isfinite(x)).reshape(len(x), -1).any(1)
 
 
 def _line(error: Exception) -> str:
