@@ -152,11 +152,12 @@ def second_moment(features: Tensor) -> Tensor:
 
 
 def ky_fan(symmetric: Tensor, k: int) -> Tensor:
-    """The sum of the k largest singular values of a symmetric matrix, the k largest absolute eigenvalues; nan where the
-    sum of squares is not finite, for which a decomposition would raise."""
-    finite = torch.isfinite(symmetric.square().sum())
-    values = torch.linalg.eigvalsh(torch.where(finite, symmetric, 0.0))
-    return torch.where(finite, values.abs().topk(k).values.sum(), torch.nan)
+    """The sum of the k largest singular values of a symmetric matrix, the k largest absolute eigenvalues; nan where an
+    entry is not finite, for which a decomposition would raise. Decomposed in double precision: in single LAPACK can
+    fail on the moments of features that are all alike."""
+    finite = torch.isfinite(symmetric).all()
+    values = torch.linalg.eigvalsh(torch.where(finite, symmetric, 0.0).double())
+    return torch.where(finite, values.abs().topk(k).values.sum(), torch.nan).to(symmetric.dtype)
 
 
 TABLE: dict[str, Objective] = {
