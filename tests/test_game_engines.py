@@ -104,8 +104,8 @@ def test_both_back_ends_give_one_gradient():
         for role in engines.ROLES:
             noise = {name: torch.rand(32, *need.shape).double() for name, need in g.needs(role).items()}
             batch = (torch.randn(32, 2).double(),) if g.reads_data(role) else ()
-            one, _ = engines.slope(g, role, "eager", mapped=False)(state, batch, noise)
-            other, _ = engines.slope(g, role, "compiled", mapped=False)(state, batch, noise)
+            one, _ = engines.slope(g, (role,), "eager", mapped=False)(state, batch, noise)
+            other, _ = engines.slope(g, (role,), "compiled", mapped=False)(state, batch, noise)
             close(one, other, 1e-11)
 
 

@@ -68,7 +68,7 @@ def played_plainly(g, steps=4):
     from ganzfeld import engine as engines
 
     before = engines.shared
-    engines.shared = lambda game, gather: {r: engines.slope(game, r, "eager", False, gather) for r in engines.ROLES}
+    engines.shared = lambda game, gather: {r: engines.slope(game, (r,), "eager", False, gather) for r in engines.ROLES}
     try:
         return played(g, steps)
     finally:
@@ -154,7 +154,7 @@ def test_labels_of_the_batch_are_those_of_its_rows():
     data = gz.data.digits().as_pictures()
     draw = g.draw
 
-    class Watching:
+    class Watching(gz.draws.Draw):
         labelled, needs = True, staticmethod(draw.needs)
 
         def __call__(self, players, batch, noise, role):

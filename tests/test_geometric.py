@@ -114,7 +114,7 @@ def test_hinge_optimum_is_twice_one_minus_total_variation():
 def test_generator_moves_along_the_normal():
     w = torch.tensor([2.0, -1.0, 0.5], dtype=F64)
     fake = torch.randn(6, 3, dtype=F64, requires_grad=True)
-    cost = objectives.hinge.generator(torch.zeros(0), fake @ w).sum()
+    cost = objectives.hinge.generator(None, fake @ w).sum()
     (gradient,) = torch.autograd.grad(cost, fake)
     with torch.no_grad():
         moved = (fake - 0.1 * gradient) @ w - fake @ w

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -31,21 +31,27 @@ class Scene(NamedTuple):
     given: Batch = ()
 
 
-class Draw(Protocol):
-    @property
-    def labelled(self) -> bool:
-        """Whether a batch ends with the labels of its rows."""
-        ...
+class Draw:
+    """labelled: a batch ends with the labels of its rows. encodes: the real side, too, depends on the generator side's
+    weights."""
+
+    labelled: bool = False
+    encodes: ClassVar[bool] = False
 
     def needs(self, role: Role) -> dict[str, Need]:
         """The noise of one turn of a role."""
-        ...
+        return {}
 
-    def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene: ...
+    def shapes(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        """Of the parts of one sample that the critic scores, for data of a shape."""
+        return (shape,)
+
+    def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Generate:
+class Generate(Draw):
     """Data x against G(z) with z ~ N(0, I): the draw of the original game. ``batch`` is (x,), or () where the turn
     reads no data. labelled: G(z, y) with the labels y of the batch, that the critic is told as well."""
 
@@ -59,3 +65,30 @@ class Generate:
         given = batch[-1:] if self.labelled else ()
         real = batch[:-1] if self.labelled else batch
         return Scene(real=real, fake=(players["generator"](noise["z"], *given),), given=given)
+
+
+@dataclass(frozen=True)
+class Infer(Draw):
+    r"""(x, E(x)) against (G(z), z), z ~ N(0, I): adversarially learned inference. ``batch`` is (x,).
+
+    The critic tells two joint laws apart, q(x) q(z|x) and p(z) p(x|z); where it cannot, E has learned the posterior of
+    G. The encoder's pairs are the real side: the critic raises their scores, and the generator side, both networks
+    together, lowers them as it raises its own. stochastic: E(x, e) with e ~ N(0, I) (ALI), else E(x) (BiGAN).
+    Sources: Dumoulin et al. 2017 (ALI), eq. 2; Donahue et al. 2017 (BiGAN), eq. 3.
+    """
+
+    latent: int
+    stochastic: bool = True
+    encodes: ClassVar[bool] = True
+
+    def shapes(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        return (shape, (self.latent,))
+
+    def needs(self, role: Role) -> dict[str, Need]:
+        normal = Need("normal", (self.latent,))
+        return {"z": normal, "e": normal} if self.stochastic else {"z": normal}
+
+    def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
+        (x,), z = batch, noise["z"]
+        dice = (noise["e"],) if self.stochastic else ()
+        return Scene(real=(x, players["encoder"](x, *dice)), fake=(players["generator"](z), z))

@@ -18,7 +18,7 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 
 from . import tree
-from .draws import Role
-from .game import Game, alone
-from .noise import Dealer
+from .draws import Batch, Role
+from .game import Game, Gather, Record, Turn, alone, moving
+from .noise import Dealer, Noise
 from .tree import Tree
 
 Mode = Literal["eager", "compiled"]
@@ -110,7 +110,7 @@ def choose(asked: str, game: Game, steps: int, members: int) -> Mode:
     bits; where no compiler is found it falls back, and says so on standard error."""
     if asked not in ("auto", "eager", "compiled"):
         raise ValueError(f"the engine is auto, eager or compiled, not {asked!r}")
-    turns = steps * len(game.schedule(steps // 2)) * members
+    turns = steps * moves(game.schedule(steps // 2)) * members
     if asked == "eager" or (asked == "auto" and (turns < WORTH or convolves(game))):
         return "eager"
     if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
@@ -124,20 +124,38 @@ def convolves(game: Game) -> bool:
     return any(p.dim() > 3 for m in (*game.generators.values(), game.critic) for p in m.parameters())
 
 
-def slope(game: Game, role: Role, mode: Mode, mapped: bool, gather=alone) -> Callable:
-    """(state, batch, noise) -> (gradients, (memory, record)) for one game or, mapped, for a stack."""
-    if mode == "compiled":
-        one = partial(game.gradient, role, gather=gather)
-        return torch.vmap(one) if mapped else one
+def moves(turns: Sequence[Turn]) -> int:
+    """How many moves the turns are made of."""
+    return sum(len(moving(turn)) for turn in turns)
 
-    def loss(mine, state, batch, noise):
-        return game.loss(mine, role, state, batch, noise, gather)
+
+Slopes = Callable[[Tree, Batch, Noise], tuple[dict[Role, Tree], tuple[Tree, Record]]]
+
+
+def slope(game: Game, roles: tuple[Role, ...], mode: Mode, mapped: bool, gather: Gather = alone) -> Slopes:
+    """(state, batch, noise) -> ({role: gradients}, (memory, record)) for one game or, mapped, for a stack. Both roles
+    at once are differentiated through one pass over scene and critic."""
+    if mode == "compiled":
+
+        def ahead(state, batch, noise):
+            found = {role: game.gradient(role, state, batch, noise, gather) for role in roles}
+            memory = found[roles[0]][1][0]
+            return {role: one[0] for role, one in found.items()}, (memory, _joined(one[1][1] for one in found.values()))
+
+        return torch.vmap(ahead) if mapped else ahead
+
+    def costs(mine, state, batch, noise):
+        return game.costs(roles, mine, state, batch, noise, gather)
 
     def back(state, batch, noise):
-        mine = _leaves(game, role, state)
-        return _backward(*(torch.vmap(loss) if mapped else loss)(mine, state, batch, noise), mine)
+        mine = _joined(_leaves(game, role, state) for role in roles)
+        return _backward(game, *(torch.vmap(costs) if mapped else costs)(mine, state, batch, noise), mine)
 
     return back
+
+
+def _joined(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for record in records for name, value in record.items()}
 
 
 def _leaves(game: Game, role: Role, state: Tree) -> Tree:
@@ -145,13 +163,19 @@ def _leaves(game: Game, role: Role, state: Tree) -> Tree:
     return tree.map(lambda p: p.detach().requires_grad_(), game.moved(state["params"], role))
 
 
-def _backward(value: Tensor, rest: tuple[Tree, Tree], mine: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
-    gradients = torch.autograd.grad(value.sum(), tree.leaves(mine), materialize_grads=True)
+def _backward(
+    game: Game, costs: Mapping[Role, Tensor], rest: tuple[Tree, Record], mine: Tree
+) -> tuple[dict[Role, Tree], tuple[Tree, Record]]:
+    gradients, last = {}, list(costs)[-1]
+    for role, cost in costs.items():
+        own = game.moved(mine, role)
+        found = torch.autograd.grad(cost.sum(), tree.leaves(own), retain_graph=role != last, materialize_grads=True)
+        gradients[role] = tree.like(own, found)
     memory, record = rest
-    return tree.like(mine, gradients), (tree.map(Tensor.detach, memory), record)
+    return gradients, (tree.map(Tensor.detach, memory), record)
 
 
-def shared(game: Game, gather=alone) -> dict[Role, Callable]:
+def shared(game: Game, gather: Gather = alone) -> dict[Role, Slopes]:
     """The slopes of a critic's turn and of the generator's after it, on one fake batch that is made once: the critic
     takes it as a constant, the generator's gradient goes back through it."""
     made: dict[str, Any] = {}
@@ -159,43 +183,45 @@ def shared(game: Game, gather=alone) -> dict[Role, Callable]:
     def critic(state, batch, noise):
         made["mine"] = _leaves(game, "generator", state)
         made["scene"] = scene = game.scene({**state["params"], **made["mine"]}, "critic", batch, noise)
-        fixed = scene._replace(fake=tuple(x.detach() for x in scene.fake))
+        real, fake = (tuple(x.detach() for x in side) for side in (scene.real, scene.fake))
+        fixed = scene._replace(real=real, fake=fake)
         mine = _leaves(game, "critic", state)
-        return _backward(*game.loss(mine, "critic", state, batch, noise, gather, fixed), mine)
+        return _backward(game, *game.costs(("critic",), mine, state, batch, noise, gather, fixed), mine)
 
     def generator(state, batch, noise):
         mine, scene = made.pop("mine"), made.pop("scene")
-        return _backward(*game.loss(mine, "generator", state, batch, noise, gather, scene), mine)
+        return _backward(game, *game.costs(("generator",), mine, state, batch, noise, gather, scene), mine)
 
     return {"critic": critic, "generator": generator}
 
 
-def player(game: Game, roles: Sequence[Role], mode: Mode, mapped: bool, ranks: Ranks | None = None) -> Callable:
-    """The pure function that plays the roles in order.
+def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: Ranks | None = None) -> Callable:
+    """The pure function that plays the turns in order.
 
     ``play(state, batches, noises, tempos) -> (state, records)``: batches and noises are trees by role and name, with
     the turns of the role as leading dimension (behind the members', where mapped); tempos by role, a row a turn;
     records by name, [turns] or [members, turns].
     """
     gather, reduce = (ranks.gather, ranks.reduce) if ranks else (alone, alone)
-    slopes = {role: slope(game, role, mode, mapped, gather) for role in ROLES}
-    both = shared(game, gather) if game.share and mode == "eager" and not mapped else slopes
+    slopes = {turn: slope(game, moving(turn), mode, mapped, gather) for turn in set(turns)}
+    pair = shared(game, gather) if game.share and mode == "eager" and not mapped else {}
 
     def play(state, batches, noises, tempos):
         records: dict[str, list[Tensor]] = {}
         played = dict.fromkeys(ROLES, 0)
-        for role, after in zip(roles, [*roles[1:], "critic"], strict=True):
-            at = played[role]
-            played[role] += 1
-            if role == "critic" or not game.share:  # else: those of the critic's turn before
-                turn = partial(torch.select, dim=int(mapped), index=at)
-                batch = tuple(turn(x) for x in batches[role].values())
-                noise = {name: turn(draw) for name, draw in noises[role].items()}
-            side = both if "generator" in (role, after) else slopes
-            gradients, (memory, record) = side[role](state, batch, noise)
-            gradient = reduce(tree.vector(gradients, int(mapped)))
-            record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
-            state = game.update(role, state, gradient, memory, tempos[role][at], int(mapped))
+        for turn, after in zip(turns, [*turns[1:], "critic"], strict=True):
+            first = moving(turn)[0]
+            if first == "critic" or not game.share:  # else: those of the critic's turn before
+                at = partial(torch.select, dim=int(mapped), index=played[first])
+                batch = tuple(at(x) for x in batches[first].values())
+                noise = {name: at(draw) for name, draw in noises[first].items()}
+            side = pair if pair and "generator" in (turn, after) and turn != "both" else slopes
+            gradients, (memory, record) = side[turn](state, batch, noise)
+            for role in moving(turn):
+                gradient = reduce(tree.vector(gradients[role], int(mapped)))
+                record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
+                state = game.update(role, state, gradient, memory, tempos[role][played[role]], int(mapped))
+                played[role] += 1
             for name, value in record.items():
                 records.setdefault(name, []).append(value)
         return state, {name: torch.stack(values, -1) for name, values in records.items()}
@@ -228,7 +254,7 @@ class Engine:
             Dealer({r: game.needs(r) for r in ROLES}, g, game.batch_size, data.rows, share) for g in groups
         ]
         self.groups: list[Tree] = []
-        self._players: dict[tuple[Role, ...], Callable] = {}
+        self._players: dict[tuple[Turn, ...], Callable] = {}
         self._turns: tuple[int, dict[Role, int]] = (0, dict.fromkeys(ROLES, 0))
 
     def _group_size(self) -> int:
@@ -270,48 +296,48 @@ class Engine:
         from the steps alone, so that a resumed run repeats the arithmetic of one never stopped.
         """
         rounds = self._rounds(step, until)
-        roles = tuple(role for s in range(step, step + rounds) for role in self.game.schedule(s))
-        play = self._player(roles, whole=rounds * len(self.game.schedule(step)) > UNROLL // 2)
+        turns = tuple(turn for s in range(step, step + rounds) for turn in self.game.schedule(s))
+        play = self._player(turns, whole=rounds * moves(self.game.schedule(step)) > UNROLL // 2)
         first, tempos = self._tempos(step, rounds)
         records = []
         for i, dealer in enumerate(self._dealers):
-            batches, noises = self._deal(dealer, roles, first)
+            batches, noises = self._deal(dealer, turns, first)
             self.groups[i], record = play(self.groups[i], batches, noises, tempos)
             records.append(record if len(dealer.seeds) > 1 else tree.map(lambda x: x.unsqueeze(0), record))
         return step + rounds, tree.concat(records)
 
     def _rounds(self, step: int, until: int) -> int:
         """Steps played by one call: several where they are alike, cut at multiples of their number."""
-        roles = self.game.schedule(step)
-        many = max(1, UNROLL // len(roles))
-        alike = all(self.game.schedule(s) == roles for s in range(step, step + many))
+        turns = self.game.schedule(step)
+        many = max(1, UNROLL // moves(turns))
+        alike = all(self.game.schedule(s) == turns for s in range(step, step + many))
         whole = step % many == 0 and step + many <= until
         return many if alike and whole else 1
 
-    def _player(self, roles: tuple[Role, ...], whole: bool) -> Callable:
+    def _player(self, turns: tuple[Turn, ...], whole: bool) -> Callable:
         """Whole pieces of a regular schedule are compiled; a remainder or a long warm-up is not worth a graph."""
-        if roles not in self._players:
-            mode: Mode = self.mode if whole and len(roles) <= 2 * UNROLL else "eager"
-            play = player(self.game, roles, mode, len(self._dealers[0].seeds) > 1, self.ranks)
-            self._players[roles] = _compile(play) if mode == "compiled" else play
-        return self._players[roles]
+        if turns not in self._players:
+            mode: Mode = self.mode if whole and moves(turns) <= 2 * UNROLL else "eager"
+            play = player(self.game, turns, mode, len(self._dealers[0].seeds) > 1, self.ranks)
+            self._players[turns] = _compile(play) if mode == "compiled" else play
+        return self._players[turns]
 
-    def _deal(self, dealer: Dealer, roles: Sequence[Role], first: dict[Role, int]):
+    def _deal(self, dealer: Dealer, turns: Sequence[Turn], first: dict[Role, int]):
         batches: dict[Role, dict[str, Tensor]] = {}
         noises: dict[Role, dict[str, Tensor]] = {}
         for role in ROLES:
-            turns = roles.count(role)
+            count = sum(role in moving(turn) for turn in turns)
             single = (lambda x: x[0]) if len(dealer.seeds) == 1 else (lambda x: x)
             batches[role] = {}
             if self.game.reads_data(role) or self.game.reads_labels(role):
-                rows = single(dealer.order(role, first[role], turns))
+                rows = single(dealer.order(role, first[role], count))
                 if self.game.reads_data(role):
                     batches[role]["x"] = self.data.take(rows)
                 if self.game.reads_labels(role):
                     batches[role]["y"] = self.data.classes(rows)
                 if self._slow:
-                    self._slow.ahead(single(dealer.order(role, first[role] + turns, turns)))
-            noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], turns).items()}
+                    self._slow.ahead(single(dealer.order(role, first[role] + count, count)))
+            noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], count).items()}
         return batches, noises
 
     def _tempos(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
@@ -320,15 +346,15 @@ class Engine:
         if at > step:
             at, played = 0, dict.fromkeys(ROLES, 0)
         for s in range(at, step):
-            roles = self.game.schedule(s)
+            roles = [role for turn in self.game.schedule(s) for role in moving(turn)]
             played = {role: played[role] + roles.count(role) for role in ROLES}
         self._turns = (step, played)
-        turn = dict(played)
+        now = dict(played)
         tempos: dict[Role, list[tuple[float, ...]]] = {role: [] for role in ROLES}
         for s in range(step, step + rounds):
-            for role in self.game.schedule(s):
-                turn[role] += 1
-                tempos[role].append(self.game.tempo(role, turn[role], self.game.pace(s / self.steps)))
+            for role in (role for turn in self.game.schedule(s) for role in moving(turn)):
+                now[role] += 1
+                tempos[role].append(self.game.tempo(role, now[role], self.game.pace(s / self.steps)))
         return played, tempos
 
 

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,7 @@ from .objectives import Objective
 from .rules import Average, Rule, Tempo
 from .tree import Tree
 
+Turn = Literal["critic", "generator", "both"]
 Record = dict[str, Tensor]
 Gather = Callable[[Tensor], Tensor]
 
@@ -45,25 +47,31 @@ def alone(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def moving(turn: Turn) -> tuple[Role, ...]:
+    """Who moves in a turn. In "both" each gradient is taken before either moves."""
+    return ("critic", "generator") if turn == "both" else (turn,)
+
+
 @dataclass(frozen=True)
 class Turns:
     """Each step is some critic turns and one of the generator. ``warm``: critic turns of the first ``warm_steps``
-    steps and of every ``warm_every``-th."""
+    steps and of every ``warm_every``-th. ``at_once``: the generator moves together with the last of them."""
 
     critic: int = 1
     warm: int = 0
     warm_steps: int = 0
     warm_every: int = 0
+    at_once: bool = False
 
     def __post_init__(self) -> None:
         if self.critic < 1:
             raise ValueError(f"a step needs at least one critic turn, not {self.critic}")
 
-    def __call__(self, step: int) -> tuple[Role, ...]:
-        """The roles that play in step 0, 1, ..."""
+    def __call__(self, step: int) -> tuple[Turn, ...]:
+        """The turns of step 0, 1, ..."""
         warm = self.warm and (step < self.warm_steps or (self.warm_every and step % self.warm_every == 0))
-        roles: list[Role] = ["critic"] * (self.warm if warm else self.critic)
-        return (*roles, "generator")
+        turns: list[Turn] = ["critic"] * (self.warm if warm else self.critic)
+        return (*turns[1:], "both") if self.at_once else (*turns, "generator")
 
 
 def constant(progress: float) -> float:
@@ -83,10 +91,11 @@ PACES: dict[str, Callable[[float], float]] = {"constant": constant, "linear": li
 class Game:
     """Everything that is fixed while a game is played.
 
-    generators: the generator side by name, ``{"generator": ...}``. rules: one per role. schedule: step -> roles.
+    generators: the generator side by name, ``{"generator": ...}``. rules: one per role. schedule: step -> turns.
     pace: progress in [0, 1) -> factor on the rates. half_life: of the weights' moving average, in samples; 0 for
-    none. share: the generator's turn meets the batch and the noise of the critic's turn before it, so that one fake
-    batch serves both. augment: what both sides of a comparison go through. citation: where the game comes from.
+    none. share: the generator's turn meets the batch and the noise of the critic's turn before it (or of the turn that
+    is both's), so that one fake batch serves both. augment: what both sides of a comparison go through. citation:
+    where the game comes from.
 
     Raises ValueError where objective, networks and constraints cannot be one game, and warns where they can but
     should not.
@@ -98,7 +107,7 @@ class Game:
     critic: nn.Module
     rules: Mapping[Role, Rule]
     constraints: tuple[Constraint, ...] = ()
-    schedule: Callable[[int], tuple[Role, ...]] = Turns()
+    schedule: Callable[[int], tuple[Turn, ...]] = Turns()
     pace: Callable[[float], float] = constant
     batch_size: int = 256
     half_life: float = 0.0
@@ -113,7 +122,11 @@ class Game:
             raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
         if not 0 <= self.half_life < float("inf"):
             raise ValueError(f"half_life must be a number of samples, not {self.half_life}")
+        if "both" in self.schedule(0) and not self.share:
+            raise ValueError("players that move at once meet one batch: a schedule with both needs share=True")
         pairings.check(self.objective, self.constraints, self.critic, self.rules)
+        if self.draw.encodes:
+            pairings.check_inference(self.objective, self.generators)
         object.__setattr__(self, "separate", networks.treats_samples_separately(self.critic))
 
     # --- what is played with ---
@@ -132,7 +145,12 @@ class Game:
 
     def reads_data(self, role: Role) -> bool:
         """Whether a turn of the role is dealt real samples to look at."""
-        return role == "critic" or (self.objective.relative and not self.share)
+        return role == "critic" or (self._two_sided and not self.share)
+
+    @property
+    def _two_sided(self) -> bool:
+        """Whether the generator side's cost reads the real scores."""
+        return self.objective.relative or self.draw.encodes
 
     def reads_labels(self, role: Role) -> bool:
         """Whether it is dealt labels."""
@@ -147,8 +165,9 @@ class Game:
         if self.augment:
             needs |= {f"augment.{side}": self.augment.need for side in ("real", "fake")}
         if role == "critic":
+            shapes = self.draw.shapes(self.shape)
             for i, constraint in enumerate(self.constraints):
-                needs |= {f"{i}.{name}": need for name, need in constraint.needs((self.shape,)).items()}
+                needs |= {f"{i}.{name}": need for name, need in constraint.needs(shapes).items()}
         return needs
 
     # --- a turn ---
@@ -158,56 +177,70 @@ class Game:
         players = {name: partial(_call, m, params[name]) for name, m in self.generators.items()}
         return self.draw(players, batch, noise, role)
 
-    def loss(
+    def costs(
         self,
+        roles: tuple[Role, ...],
         mine: Tree,
-        role: Role,
         state: Tree,
         batch: Batch,
         noise: Noise,
         gather: Gather = alone,
         scene: Scene | None = None,
-    ) -> tuple[Tensor, tuple[Tree, Record]]:
-        """What the role descends as a function of its own weights, and what the constraints remember then.
+    ) -> tuple[dict[Role, Tensor], tuple[Tree, Record]]:
+        """What each role descends as a function of the weights in ``mine``, and what the constraints remember then.
 
-        gather: joins the scores of all ranks; the gradient flows through one's own. scene: where it was made already.
+        Both at once read one scene and one set of scores. gather: joins the scores of all ranks; the gradient flows
+        through one's own. scene: where it was made already.
         """
         params = {**state["params"], **mine}
-        critic, memory = self.dress(params["critic"], state["constraints"], advance=role == "critic")
-        scene = scene or self.scene(params, role, batch, noise)
-        if self.augment:
-            scene = scene._replace(
-                real=self.augment(scene.real, noise["augment.real"]),
-                fake=self.augment(scene.fake, noise["augment.fake"]),
-            )
+        critic, memory = self.dress(params["critic"], state["constraints"], advance="critic" in roles)
+        scene = self._augmented(scene or self.scene(params, roles[0], batch, noise), noise)
 
         def f(*samples: Tensor) -> Tensor:
             times = len(samples[0]) // max(1, len(scene.fake[0]))  # twice where both sides are scored together
             return _call(self.critic, critic, *samples, *(g.repeat(times) for g in scene.given))
 
-        both = role == "critic" or self.objective.relative
-        real, fake = (gather(scores) for scores in self._scores(f, scene, both))
-        if role == "generator":
-            cost = estimate(self.objective.generator(real, fake), scene)
-            return cost, (memory, {"generator_loss": cost.detach()})
-        value = self.objective.critic(real, fake).mean()
-        penalty = torch.zeros_like(value)
+        scores = self._scores(f, scene, "critic" in roles or self._two_sided)
+        gathered: list[Any] = [side if side is None else gather(side) for side in scores]
+        real, fake = gathered
+        costs: dict[Role, Tensor] = {}
+        record: Record = {}
+        if "critic" in roles:
+            value = self.objective.critic(real, fake).mean()
+            penalties = self._penalties(f, params["critic"], scene, noise)
+            # one term per sample, so that ranks can be gathered before the mean
+            penalty = sum((gather(term).mean() for term in penalties), torch.zeros_like(value))
+            costs["critic"] = penalty - value
+            record |= {"critic_value": value.detach(), "penalty": penalty.detach()}
+        if "generator" in roles:
+            cost = self.objective.generator(real if self._two_sided else None, fake)
+            costs["generator"] = estimate(cost, scene)
+            record["generator_loss"] = costs["generator"].detach()
+        return costs, (memory, record)
+
+    def _augmented(self, scene: Scene, noise: Noise) -> Scene:
+        if not self.augment:
+            return scene
+        real, fake = (self.augment(getattr(scene, side), noise[f"augment.{side}"]) for side in ("real", "fake"))
+        return scene._replace(real=real, fake=fake)
+
+    def _penalties(self, f: Callable[..., Tensor], weights: Tree, scene: Scene, noise: Noise) -> Iterator[Tensor]:
+        """Of each constraint that has one, [B]. To the critic, whom they bind, the two sides are constants."""
+        real, fake = (tuple(x.detach() for x in side) for side in (scene.real, scene.fake))
         for i, constraint in enumerate(self.constraints):
             dice = {name[len(f"{i}.") :]: draw for name, draw in noise.items() if name.startswith(f"{i}.")}
-            term = constraint.penalty(f, params["critic"], scene.real, scene.fake, dice)
-            if term is not None:  # one term per sample, so that ranks can be gathered before the mean
-                penalty = penalty + gather(term.expand(scene.fake[0].shape[0])).mean()
-        return penalty - value, (memory, {"critic_value": value.detach(), "penalty": penalty.detach()})
+            term = constraint.penalty(f, weights, real, fake, dice)
+            if term is not None:
+                yield term.expand(len(fake[0]))
 
-    def _scores(self, f: Callable[..., Tensor], scene: Scene, both: bool) -> tuple[Tensor, Tensor]:
-        """Scores of the two sides; empty for the real one where it is not read."""
+    def _scores(self, f: Callable[..., Tensor], scene: Scene, both: bool) -> Sequence[Any]:
+        """Scores of the two sides; None for the real one where it is not read."""
         if not both:
-            fake = f(*scene.fake)
-            return fake.new_empty(0), fake
+            return None, f(*scene.fake)
         if not self.separate:  # together the two sides would share batch statistics: another game
             return f(*scene.real), f(*scene.fake)
         joined = f(*(torch.cat(parts) for parts in zip(scene.real, scene.fake, strict=True)))
-        return joined.split([scene.real[0].shape[0], scene.fake[0].shape[0]])  # type: ignore[return-value]
+        return joined.split([len(scene.real[0]), len(scene.fake[0])])
 
     def dress(self, params: Tree, states: Tree, advance: bool) -> tuple[Tree, Tree]:
         """The critic's weights as it plays with them, and what the constraints remember."""
@@ -218,8 +251,12 @@ class Game:
 
     def gradient(self, role: Role, state: Tree, batch: Batch, noise: Noise, gather: Gather = alone):
         """(gradients, (memory, record)) of the role's loss, by ``torch.func``: compiles, and maps over games."""
-        loss = partial(self.loss, role=role, state=state, batch=batch, noise=noise, gather=gather)
-        return torch.func.grad(loss, has_aux=True)(self.moved(state["params"], role))
+
+        def cost(mine: Tree) -> tuple[Tensor, tuple[Tree, Record]]:
+            costs, rest = self.costs((role,), mine, state, batch, noise, gather)
+            return costs[role], rest
+
+        return torch.func.grad(cost, has_aux=True)(self.moved(state["params"], role))
 
     def tempo(self, role: Role, turn: int, pace: float) -> tuple[float, ...]:
         """The numbers of the role's turn 1, 2, ...: its rule's and, last, the average's."""
@@ -230,7 +267,7 @@ class Game:
         return role == "generator" and self.half_life > 0
 
     def update(self, role: Role, state: Tree, gradient: Tensor, memory: Tree, tempo: Tempo, lead: int = 0) -> Tree:
-        """The optimiser's step, then the projections, then the average.
+        """The optimiser's step, then the projections, then the average; what the constraints remember is the critic's.
 
         gradient: all gradients as one vector, behind ``lead`` = 1 leading dimension for a stack of games.
         """
@@ -244,7 +281,7 @@ class Game:
         state = {
             **state,
             "params": {**state["params"], **new},
-            "constraints": memory,
+            "constraints": memory if role == "critic" else state["constraints"],
             "rules": {**state["rules"], role: remembered},
         }
         if share is not None:

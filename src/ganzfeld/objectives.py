@@ -6,6 +6,10 @@ anywhere else. Scores are raw: no network ends in a sigmoid, and :math:`\log D =
 :math:`\log(1 - D) = -\mathrm{softplus}(o)` stay finite where the naive forms are infinite or, clamped, have no
 gradient. Real means high in every objective here.
 
+A generator side that makes fakes alone leaves the real scores' part of its cost out: to it that part is a constant.
+Where it makes a part of the real side as well, as an encoder does (ALI, BiGAN), the cost of both sides counts. The
+non-saturating cost of the real side is that of the fake one with the labels swapped.
+
 Two kinds of critic output exist. *Scores* [B] have a cost per sample. *Features* [B, m] are compared by their means
 or second moments (McGAN); such a value is not linear in the batch mean, is biased upwards on small batches (even for
 equal laws), and has no cost per sample.
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,18 +34,23 @@ class Objective(NamedTuple):
 
     critic(real, fake) -> [B] or []; its mean is ascended by the critic.
     generator(real, fake) -> [B] or []; its mean is descended by the generator side.
-    relative: the generator's cost also reads the real scores. Where it does not, the game saves that forward pass
-    and hands over an empty tensor.
+    relative: what a fake costs depends on the real scores. Where it does not, and no part of the real side is the
+    generator side's, the game saves that forward pass and hands over None (`apart`).
     features: the scores are features [B, m] of the critic's last hidden layer, not numbers [B].
     bounded: the value has an optimum for unconstrained critics; where False (Wasserstein), a critic without a
     constraint has nothing that stops it.
     """
 
     critic: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Any, Tensor], Tensor]
     relative: bool = True
     features: bool = False
     bounded: bool = True
+
+
+def apart(fake: Callable[[Tensor], Tensor], real: Callable[[Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
+    """The generator side's cost as a sum over the two sides, the fake one's alone where the real scores are None."""
+    return lambda o_real, o_fake: fake(o_fake) if o_real is None else fake(o_fake) + real(o_real)
 
 
 def _classify(real: Tensor, fake: Tensor) -> Tensor:
@@ -50,28 +59,30 @@ def _classify(real: Tensor, fake: Tensor) -> Tensor:
 
 minimax = Objective(
     critic=_classify,
-    generator=lambda real, fake: logsigmoid(-fake),  # saturates: its gradient carries the factor D
+    generator=apart(lambda o: logsigmoid(-o), real=logsigmoid),  # saturates: its gradient carries the factor D
     relative=False,
 )
 r""":math:`V = E\log D(x) + E\log(1 - D(G(z)))`. Goodfellow et al. 2014, eq. 1."""
 
 non_saturating = Objective(
     critic=_classify,
-    generator=lambda real, fake: -logsigmoid(fake),  # factor 1 - D: another game, KL - 2 JS at the optimal critic
+    # factor 1 - D: another game, KL - 2 JS at the optimal critic
+    generator=apart(lambda o: -logsigmoid(o), real=lambda o: -logsigmoid(-o)),
     relative=False,
 )
-r"""The generator raises :math:`E\log D(G(z))`. Goodfellow et al. 2014, section 3."""
+r"""The generator raises :math:`E\log D(G(z))`. Goodfellow et al. 2014, section 3; for both sides Dumoulin et al. 2017
+(ALI), section 2.2."""
 
 least_squares = Objective(
     critic=lambda real, fake: -((real - 1) ** 2) - fake**2,
-    generator=lambda real, fake: (fake - 1) ** 2,
+    generator=apart(lambda o: (o - 1) ** 2, real=lambda o: o**2),
     relative=False,
 )
 """Targets 0, 1 and 1, without the factor 1/2. Mao et al. 2017 (LSGAN), eq. 9."""
 
 wasserstein = Objective(
     critic=lambda real, fake: real - fake,
-    generator=lambda real, fake: -fake,
+    generator=apart(torch.neg, real=torch.positive),
     relative=False,
     bounded=False,
 )
@@ -79,7 +90,7 @@ r""":math:`E f(x) - E f(G(z))`: :math:`W_1` where f ranges over all 1-Lipschitz 
 
 hinge = Objective(
     critic=lambda real, fake: -torch.relu(1 - real) - torch.relu(1 + fake),
-    generator=lambda real, fake: -fake,
+    generator=apart(torch.neg, real=torch.positive),
     relative=False,
 )
 r"""The soft-margin classifier; at its pointwise optimum :math:`\mathrm{sign}(p - q)` the critic's loss is
@@ -98,12 +109,15 @@ def fgan(divergence: Divergence, alternative: bool = False) -> Objective:
     .. math:: E\,g_f(v(x)) - E\,f^*(g_f(v(G(z))))
 
     alternative: the generator ascends :math:`E\,g_f(v)` of its samples instead of descending the bound, the
-    non-saturating payoff of the family. Source: Nowozin, Cseke, Tomioka 2016, eq. 6 and section 3.2.
+    non-saturating payoff of the family; with the labels swapped it descends the bound's second term on real samples.
+    Source: Nowozin, Cseke, Tomioka 2016, eq. 6 and section 3.2.
     """
     activation, bound = divergence.activation, divergence.bound
     return Objective(
         critic=lambda real, fake: activation(real) - bound(fake),
-        generator=(lambda real, fake: -activation(fake)) if alternative else (lambda real, fake: -bound(fake)),
+        generator=apart(lambda o: -activation(o), real=bound)
+        if alternative
+        else apart(lambda o: -bound(o), real=activation),
         relative=False,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import nn
 
 from . import constraints as c
@@ -68,6 +69,25 @@ def check(
         _doubt("batch norm fixes the features' means: mean matching sees nothing through it")
     if not objective.bounded and not constraints:
         _doubt("nothing binds this critic and its objective has no optimum: add a constraint (gradient-penalty)")
+
+
+def check_inference(objective: Objective, generators: Mapping[str, nn.Module]) -> None:
+    """Of a game whose draw encodes. Raises ValueError where the encoder would learn nothing, or from its neighbours."""
+    real = torch.zeros((2, 2) if objective.features else 2, requires_grad=True)
+    cost = objective.generator(real, torch.ones_like(real).detach())
+    reads = cost.requires_grad and torch.autograd.grad(cost.sum(), real, allow_unused=True)[0] is not None
+    if not reads:
+        raise ValueError(
+            "the generator's cost of this objective says nothing of real scores, so an encoder would learn nothing: "
+            "write it with objectives.apart(fake=..., real=...)"
+        )
+    if "encoder" not in generators:
+        raise ValueError(f"this draw encodes, and needs an encoder beside {', '.join(generators)}")
+    if networks.mixes_samples(generators["encoder"]):
+        raise ValueError(
+            "batch norm in the encoder would encode a sample by its neighbours; use layer norm or none "
+            "(critic_norm='layer')"
+        )
 
 
 def _doubt(message: str) -> None:

@@ -130,7 +130,7 @@ def _saturates(game: Game) -> bool:
     if game.objective.relative or game.objective.features:
         return False
     sure = torch.full((1,), -20.0, requires_grad=True)
-    (slope,) = torch.autograd.grad(game.objective.generator(torch.zeros(0), sure).sum(), sure)
+    (slope,) = torch.autograd.grad(game.objective.generator(None, sure).sum(), sure)
     return float(slope.abs()) < 1e-3
 
 
