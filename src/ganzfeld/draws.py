@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from .noise import Need, Noise
@@ -22,13 +23,14 @@ Batch = tuple[Tensor, ...]
 class Scene(NamedTuple):
     """The two sides. log_prob [B]: of sampled fakes; None where they are reparametrised, so that the gradient flows
     through them. weight: importance weight [B] of sampled fakes. given: what the critic is told beside either side
-    (labels), and is not differentiated by."""
+    (labels), and is not differentiated by. cost [B]: what the generator side descends besides."""
 
     real: Batch
     fake: Batch
     log_prob: Tensor | None = None
     weight: Tensor | float = 1.0
     given: Batch = ()
+    cost: Tensor | None = None
 
 
 class Draw:
@@ -74,11 +76,17 @@ class Infer(Draw):
     The critic tells two joint laws apart, q(x) q(z|x) and p(z) p(x|z); where it cannot, E has learned the posterior of
     G. The encoder's pairs are the real side: the critic raises their scores, and the generator side, both networks
     together, lowers them as it raises its own. stochastic: E(x, e) with e ~ N(0, I) (ALI), else E(x) (BiGAN).
-    Sources: Dumoulin et al. 2017 (ALI), eq. 2; Donahue et al. 2017 (BiGAN), eq. 3.
+
+    Equal joints leave the coupling of x and z open where both are stochastic, so that a sample need not come back from
+    its code. cycle, cycle_z: weights of what pins it down, the mean squares of x - G(E(x, e)) (a bound on the
+    conditional entropy of x given z, for a Gaussian decoder) and of z - E(G(z), e).
+    Sources: Dumoulin et al. 2017 (ALI), eq. 2; Donahue et al. 2017 (BiGAN), eq. 3; Li et al. 2017 (ALICE), eq. 6.
     """
 
     latent: int
     stochastic: bool = True
+    cycle: float = 0.0
+    cycle_z: float = 0.0
     encodes: ClassVar[bool] = True
 
     def shapes(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
@@ -90,5 +98,16 @@ class Infer(Draw):
 
     def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
         (x,), z = batch, noise["z"]
+        generator, encoder = players["generator"], players["encoder"]
         dice = (noise["e"],) if self.stochastic else ()
-        return Scene(real=(x, players["encoder"](x, *dice)), fake=(players["generator"](z), z))
+        code, made = encoder(x, *dice), generator(z)
+        costs = []
+        if self.cycle:
+            costs.append(self.cycle * _mean_square(x - generator(code)))
+        if self.cycle_z:
+            costs.append(self.cycle_z * _mean_square(z - encoder(made, *dice)))
+        return Scene(real=(x, code), fake=(made, z), cost=torch.stack(costs).sum(0) if costs else None)
+
+
+def _mean_square(x: Tensor) -> Tensor:
+    return x.flatten(1).square().mean(1)

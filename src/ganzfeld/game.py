@@ -216,6 +216,10 @@ class Game:
             cost = self.objective.generator(real if self._two_sided else None, fake)
             costs["generator"] = estimate(cost, scene)
             record["generator_loss"] = costs["generator"].detach()
+            if scene.cost is not None:
+                besides = gather(scene.cost).mean()
+                costs["generator"] = costs["generator"] + besides
+                record["besides"] = besides.detach()
         return costs, (memory, record)
 
     def _augmented(self, scene: Scene, noise: Noise) -> Scene:

@@ -146,7 +146,9 @@ class Run:
         critic has a score."""
         rows = [watch.critic_estimate(self.game, state, data) for state in self._states]
         if must and not rows[0]:
-            raise ValueError(f"{CRITIC} needs a critic of scores; this one returns features")
+            raise ValueError(
+                f"{CRITIC} needs a critic of scores of samples alone; this one returns features, or scores pairs"
+            )
         return judges.summary(rows) if rows[0] else {}
 
 

@@ -32,12 +32,19 @@ def look(game: Game, state: Tree, data: Data) -> dict[str, float]:
     n = len(real)
     given = (data.labels.valid[:n],) if game.draw.labelled and data.labels else ()
     critic, _ = game.dress(state["params"]["critic"], state["constraints"], advance=False)
-    z = latents(game.draw.needs("generator")["z"], 0, n)
+    noise = {name: latents(need, i, n) for i, (name, need) in enumerate(game.draw.needs("generator").items())}
     with torch.no_grad():
-        fake = functional_call(game.generators["generator"], state["params"]["generator"], (z, *given))
+        scene = game.scene(state["params"], "generator", (real, *given), noise)
+    fake = scene.fake[0]
 
-    def f(x: Tensor) -> Tensor:
-        return functional_call(game.critic, critic, (x, *given))
+    def f(flat: Tensor) -> Tensor:
+        """Scores of samples whose parts lie side by side."""
+        parts = flat.split([part[0].numel() for part in scene.fake], 1)
+        return functional_call(
+            game.critic,
+            critic,
+            (*(part.view_as(like) for part, like in zip(parts, scene.fake, strict=True)), *given),
+        )
 
     norms = metrics.spectral_norms(critic)
     facts = {
@@ -49,7 +56,12 @@ def look(game: Game, state: Tree, data: Data) -> dict[str, float]:
         if isinstance(constraint, Clip):
             inside = {k: v for k, v in state["params"]["critic"].items() if not k.startswith(constraint.spare or "\0")}
             facts["share_at_bound"] = metrics.share_at_bound(inside, constraint.bound)
-    return facts | (_scores(f, real, fake) if not game.objective.features else {})
+    return facts | (_scores(f, _flat(scene.real), _flat(scene.fake)) if not game.objective.features else {})
+
+
+def _flat(parts: tuple[Tensor, ...]) -> Tensor:
+    """The parts of a sample side by side [n, d]."""
+    return torch.cat([part.flatten(1) for part in parts], 1)
 
 
 def _scores(f, real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -74,8 +86,8 @@ def _scores(f, real: Tensor, fake: Tensor) -> dict[str, float]:
 def critic_estimate(game: Game, state: Tree, data: Data) -> dict[str, float]:
     """The critic's own distance :math:`E f(x) - E f(G(z))` on held-out rows, divided by its steepest slope between
     the two sides, in the data's units (where its columns share one): to be read beside the exact W1. A critic of
-    scores only."""
-    if game.objective.features:
+    scores only, and of a game that compares nothing else."""
+    if game.objective.features or game.draw.encodes:
         return {}
     facts = look(game, state, data)
     if facts["lipschitz"] <= 0:

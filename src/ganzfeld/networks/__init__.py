@@ -3,6 +3,7 @@
 A *maker* is a frozen record of sizes; ``maker.pair(shape, head, classes)`` builds the two modules for samples of a
 shape. The head says what the critic returns: ``"score"`` [B], ``"features"`` [B, m] (the last hidden layer, for McGAN's
 dual), or ``"bilinear"`` [B] (McGAN's primal covariance form). With classes both take a label beside their input.
+``maker.triple(shape, head, stochastic)`` builds a generator, an encoder and a critic of pairs (x, z).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, ClassVar, Protocol
 from torch import nn
 
 from .critic import Critic, Head
+from .joint import Encoder, Triple
 from .mlp import MLP
 from .norm import mixes_samples, standing, treats_samples_separately
-from .pictures import DCGAN, R3, SNDCGAN, ResNet
+from .pictures import ALI, DCGAN, R3, SNDCGAN, ResNet
 
 
 class Maker(Protocol):
@@ -27,10 +29,12 @@ class Maker(Protocol):
 
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]: ...
 
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple: ...
 
-TABLE: dict[str, type[Maker]] = {"mlp": MLP, "dcgan": DCGAN, "sndcgan": SNDCGAN, "resnet": ResNet, "r3": R3}
+
+TABLE: dict[str, type[Maker]] = {"mlp": MLP, "dcgan": DCGAN, "sndcgan": SNDCGAN, "resnet": ResNet, "r3": R3, "ali": ALI}
 
 __all__ = [
-    "DCGAN", "MLP", "R3", "SNDCGAN", "TABLE", "Critic", "Head", "Maker", "ResNet", "mixes_samples", "standing",
-    "treats_samples_separately",
+    "ALI", "DCGAN", "MLP", "R3", "SNDCGAN", "TABLE", "Critic", "Encoder", "Head", "Maker", "ResNet", "mixes_samples",
+    "standing", "treats_samples_separately",
 ]  # fmt: skip

@@ -66,7 +66,7 @@ class Critic(nn.Module):
         super().__init__()
         if classes and head != "score":
             raise ValueError("labels reach the critic by a projection of its score; this objective compares features")
-        self.features = features
+        self.features, self.width = features, width
         self.scores = head != "features"
         self.head: nn.Module = nn.Identity()
         if head == "score":
@@ -76,7 +76,11 @@ class Critic(nn.Module):
         elif head == "bilinear":
             self.head = Bilinear(width, min(rank, width))
 
-    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        features = self.features(x)
-        out = self.head(features) if label is None else self.head(features, label)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """A sample's parts, (x,) or of a joint law (x, z), and last the label where the head asks for one."""
+        if isinstance(self.head, Projection):
+            *sample, label = inputs
+            out = self.head(self.features(*sample), label)
+        else:
+            out = self.head(self.features(*inputs))
         return out.squeeze(-1) if self.scores else out

@@ -92,6 +92,17 @@ class Transposed(_Weighted):
         return F.fold(patches, (2 * x.shape[2], 2 * x.shape[3]), kernel, padding=self.padding, stride=2)
 
 
+class ConvTransposed(_Weighted):
+    """A transposed convolution without padding: a side s becomes (s - 1) stride + kernel."""
+
+    def __init__(self, inputs, outputs, kernel, stride=1, *, init: Init):
+        super().__init__((inputs, outputs, kernel, kernel), None, init)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv_transpose2d(x, self.weight, stride=self.stride)
+
+
 class FirstTransposed(_Weighted):
     """z [B, inputs] -> [B, outputs, side, side]: the transposed convolution of a 1 x 1 input, as a product."""
 

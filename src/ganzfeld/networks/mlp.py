@@ -12,6 +12,7 @@ from typing import Literal
 from torch import nn
 
 from .critic import Critic, Head
+from .joint import Encoder, Injected, Triple
 
 Norm = Literal["none", "batch", "layer"]
 Activation = Literal["relu", "leaky", "tanh", "elu"]
@@ -69,6 +70,17 @@ class MLP:
         features = _layers([dimension, *hidden[:-1], top], self.activation, self.critic_norm)
         flat = [nn.Flatten()] if picture else []
         return generator, Critic(nn.Sequential(*flat, *features), top, head, self.rank)
+
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
+        """The generator, an encoder of the critic's form, and a critic of pairs into whose every layer z enters."""
+        generator, seen = self.pair(shape, "features")
+        latent = self.latent_of(shape)
+        encoder = Encoder(seen.features, nn.Linear(seen.width, latent * (1 + stochastic)), stochastic)
+        sizes = [math.prod(shape), *[self.width] * (self.depth - 1), seen.width]
+        blocks: list[nn.Module] = [
+            nn.Sequential(*_layers([n + latent, m], self.activation, self.critic_norm)) for n, m in pairwise(sizes)
+        ]
+        return generator, encoder, Critic(Injected(blocks), seen.width, head, self.rank)
 
 
 def _layers(sizes: list[int], activation: str, norm: str) -> list[nn.Module]:

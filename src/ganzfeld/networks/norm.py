@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from . import joint
 from . import layers as own
 from .critic import Bilinear, Critic, Projection
 
@@ -29,9 +30,17 @@ SEPARATE = (
     nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm, nn.GroupNorm, nn.Identity, nn.Flatten, nn.ReLU,
     nn.LeakyReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.Sigmoid, nn.AvgPool2d, nn.Unflatten, Bilinear,
     own.Conv, own.Transposed, own.FirstTransposed, own.Dense, own.Leaky, own.Up, own.Widen, own.Blur, own.SumPool,
-    own.MeanPool, own.Flat, own.Shaped, own.ChannelsLast,
+    own.MeanPool, own.Flat, own.Shaped, own.ChannelsLast, joint.Maxout,
 )  # fmt: skip
-FRAMES = (nn.Sequential, own.Residual, Projection, Critic)  # as separate as what they hold
+FRAMES = (
+    nn.Sequential,
+    nn.ModuleList,
+    own.Residual,
+    Projection,
+    Critic,
+    joint.Injected,
+    joint.Trunks,
+)  # as separate as what they hold
 
 
 def treats_samples_separately(module: nn.Module) -> bool:

@@ -13,12 +13,14 @@ from typing import Literal
 from torch import nn
 
 from .critic import Critic, Head
+from .joint import Encoder, Maxout, Triple, Trunks, dense, trunks
 from .layers import (
     BatchNorm,
     Blur,
     Chain,
     ChannelsLast,
     Conv,
+    ConvTransposed,
     Dense,
     FirstTransposed,
     Flat,
@@ -90,6 +92,9 @@ class DCGAN:
         widths = [self.width * 2**i for i in range(doublings(side))]  # from the picture inwards
         return self._generator(channels, widths, classes), self._critic(channels, widths, head, classes)
 
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
+        return trunks(self, shape, head, stochastic)
+
     def _generator(self, channels: int, widths: list[int], classes: int) -> nn.Module:
         init, top = normal(0.02), widths[-1]
         layers: list[nn.Module]
@@ -150,6 +155,9 @@ class SNDCGAN:
             Chain(*down, Flat()), size, head, self.rank, Dense(size, 1, init=init), classes
         )  # fmt: skip
 
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
+        return trunks(self, shape, head, stochastic)
+
 
 @dataclass(frozen=True)
 class ResNet:
@@ -183,6 +191,9 @@ class ResNet:
         features = Chain(ChannelsLast(), *down, nn.ReLU(), SumPool() if self.pool == "sum" else MeanPool())
         w = self.critic_width
         return generator, Critic(features, w, head, self.rank, Dense(w, 1, init=glorot()), classes)
+
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
+        return trunks(self, shape, head, stochastic)
 
     def _up(self, classes: int) -> Residual:
         w, gain = self.width, glorot(2**0.5)
@@ -250,6 +261,9 @@ class R3:
         score = Dense(top, 1, init=he(), bias=False)
         return generator, Critic(Chain(*down, *last), top, head, self.rank, score)
 
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
+        return trunks(self, shape, head, stochastic)
+
     def _stage(self, width: int, widths: list[int]) -> list[nn.Module]:
         start = he(2**0.5 * (len(widths) * self.blocks) ** -0.25)
         inner = width * self.expand
@@ -269,3 +283,72 @@ class R3:
 
 def _change(narrow: int, wide: int) -> list[nn.Module]:
     return [] if narrow == wide else [Conv(narrow, wide, 1, padding=0, init=he(), bias=False)]
+
+
+@dataclass(frozen=True)
+class ALI:
+    """The networks of Dumoulin et al. 2017 (ALI), table 3 (CIFAR-10): convolutions without padding, 32 channels at the
+    picture and twice as many at each next layer, down to one place; batch norm and leaky ReLU .1 in the generator, no
+    norm and the largest of two pieces in the critic, which reads z beside x.
+
+    Theirs are for 32 pixels; for 16 and 8 the kernels are fewer and smaller. Changed: layer norm in place of the
+    encoder's batch norm; no dropout in the critic; He's start (the paper's N(0, .01) with biases); tanh.
+    pieces: 1 for a leaky ReLU in the critic, as in the paper's SVHN networks, at half the work.
+    """
+
+    width: int = 32
+    latent: int = 64
+    pieces: int = 2
+    rank: int = 16
+
+    def latent_of(self, shape: tuple[int, ...]) -> int:
+        return self.latent
+
+    def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
+        if classes:
+            raise ValueError("ali's networks have no labelled form here; use --network dcgan, sndcgan or resnet")
+        channels, plan, widths = self._plan(shape)
+        top = widths[-1]
+        features = Chain(*self._down(channels, plan, widths), *dense([top, top], self.pieces))
+        return self._generator(channels, plan, widths), Critic(features, top, head, self.rank)
+
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
+        channels, plan, widths = self._plan(shape)
+        top = widths[-1]
+        seen: list[nn.Module] = self._down(channels, plan, widths, encodes=True)
+        seen += [Dense(top, top, init=he(2**0.5)), nn.LayerNorm(top), Leaky(0.1)]
+        last = Dense(top, self.latent * (1 + stochastic), init=glorot())
+        of_x = Chain(*self._down(channels, plan, widths))
+        of_z = dense([self.latent, top, top], self.pieces)
+        of_both = dense([2 * top, 2 * top, 2 * top], self.pieces)
+        critic = Critic(Trunks(of_x, of_z, of_both), 2 * top, head, self.rank, Dense(2 * top, 1, init=glorot()))
+        return self._generator(channels, plan, widths), Encoder(Chain(*seen), last, stochastic), critic
+
+    def _plan(self, shape: tuple[int, ...]) -> tuple[int, tuple[tuple[int, int], ...], list[int]]:
+        """Channels, (kernel, stride) from the picture inwards, and the width behind each."""
+        channels, side = picture(shape)
+        plans = {8: ((3, 1), (3, 1)), 16: ((4, 1), (4, 1), (4, 2)), 32: ((5, 1), (4, 2), (4, 1), (4, 2))}
+        if side not in plans:
+            raise ValueError(f"ali's networks are for sides 8, 16 and 32, not {side}; use --network dcgan")
+        return channels, plans[side], [self.width * 2**i for i in range(len(plans[side]) + 1)]
+
+    def _down(self, channels: int, plan, widths: list[int], encodes: bool = False) -> list[nn.Module]:
+        """To one place [B, widths[-1]]; the last kernel, 4 on 4 places, is a product."""
+        init, pieces = he(2**0.5), 1 if encodes else self.pieces
+        layers: list[nn.Module] = [ChannelsLast()]
+        for (kernel, stride), narrow, wide in zip(plan, [channels, *widths], widths, strict=False):
+            layers.append(Conv(narrow, pieces * wide, kernel, stride, 0, init=init))
+            layers += [nn.GroupNorm(1, wide)] if encodes else []
+            layers.append(Maxout(pieces) if pieces > 1 else Leaky(0.1))
+        layers += [Flat(), Dense(16 * widths[-2], pieces * widths[-1], init=init)]
+        layers += [nn.LayerNorm(widths[-1])] if encodes else []
+        return [*layers, Maxout(pieces) if pieces > 1 else Leaky(0.1)]
+
+    def _generator(self, channels: int, plan, widths: list[int]) -> nn.Module:
+        init, first = he(2**0.5), widths[-2]
+        layers: list[nn.Module] = [FirstTransposed(self.latent, first, init=he()), norm(first), Leaky(0.1)]
+        outwards = [*widths[-3::-1], self.width]
+        for (kernel, stride), wide, narrow in zip(plan[::-1], widths[-2::-1], outwards, strict=True):
+            layers += [ConvTransposed(wide, narrow, kernel, stride, init=init), norm(narrow), Leaky(0.1)]
+        layers += [Conv(self.width, self.width, 1, padding=0, init=init, bias=False), norm(self.width), Leaky(0.1)]
+        return Chain(*layers, Conv(self.width, channels, 1, padding=0, init=glorot()), nn.Tanh())

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..game import Game
+from .ali import ali, ali_pictures
+from .bigan import bigan, bigan_pictures
 from .dcgan import dcgan
 from .dragan import dragan
 from .fgan_gan import fgan_gan
@@ -38,7 +40,7 @@ TABLE: dict[str, Callable[..., Game]] = {
     for paper in (
         gan, ns_gan, lsgan, wgan, wgan_gp, dragan, sngan,
         fgan_kl, fgan_rkl, fgan_pearson, fgan_neyman, fgan_hellinger, fgan_js, fgan_gan, fgan_tv,
-        mcgan_mean, mcgan_cov, mcgan, geometric, r1gan, r3gan,
+        mcgan_mean, mcgan_cov, mcgan, geometric, r1gan, r3gan, ali, bigan,
     )
 }  # fmt: skip
 
@@ -51,6 +53,8 @@ PICTURES: dict[str, Callable[..., Game]] = {
     "geometric": geometric_pictures,
     "mcgan-cov": mcgan_cov_pictures,
     "r3gan": r3gan_pictures,
+    "ali": ali_pictures,
+    "bigan": bigan_pictures,
 }
 
 NAMES: tuple[str, ...] = (*TABLE, *(name for name in PICTURES if name not in TABLE))

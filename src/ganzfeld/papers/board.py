@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..augment import Augment
 from ..constraints import Constraint
-from ..draws import Generate
+from ..draws import Draw, Generate, Infer
 from ..game import PACES, Game, Turns
 from ..networks import Head, Maker
 from ..objectives import Objective
@@ -39,21 +39,22 @@ def play(
     classes: int = 0,
     augment: str = "",
     share: bool = False,
+    infer: Infer | None = None,
     citation: str,
 ) -> Game:
     """A game of one generator and one critic; the generator's rule is the critic's unless one is given.
 
     classes: how many labels both are told of, 0 for none. augment: names of `Augment`'s policies, with commas.
+    infer: the draw of a game with an encoder.
     """
     if pace not in PACES:
         raise ValueError(f"the pace is {' or '.join(PACES)}, not {pace!r}")
     head = head or ("features" if objective.features else "score")
-    pair = networks.pair(data.shape, head, classes)
+    draw = infer or Generate(networks.latent_of(data.shape), labelled=classes > 0)
     return Game(
         objective=objective,
-        draw=Generate(networks.latent_of(data.shape), labelled=classes > 0),
-        generators={"generator": pair[0]},
-        critic=pair[1],
+        draw=draw,
+        **seats(networks, data.shape, draw, head, classes),
         rules={"critic": critic, "generator": generator or critic},
         constraints=constraints,
         schedule=schedule,
@@ -65,3 +66,12 @@ def play(
         shape=data.shape,
         citation=citation,
     )
+
+
+def seats(networks: Maker, shape: tuple[int, ...], draw: Draw, head: Head, classes: int = 0) -> dict[str, Any]:
+    """The players of a draw, as a game names them."""
+    if isinstance(draw, Infer):
+        generator, encoder, critic = networks.triple(shape, head, draw.stochastic)
+        return {"generators": {"generator": generator, "encoder": encoder}, "critic": critic}
+    generator, critic = networks.pair(shape, head, classes)
+    return {"generators": {"generator": generator}, "critic": critic}

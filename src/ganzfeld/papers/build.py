@@ -18,7 +18,7 @@ from typing import Any
 from .. import constraints, networks, objectives
 from ..game import Game
 from . import NAMES, PICTURES, TABLE
-from .board import Shaped
+from .board import Shaped, seats
 
 Settings = Mapping[str, Any]
 
@@ -96,8 +96,9 @@ def build(
         chosen = find("objective", objective, objectives.TABLE)
         if chosen.features == game.objective.features:
             return dataclasses.replace(game, objective=chosen)
-        generator, critic = maker.pair(data.shape, "features" if chosen.features else "score", values.get("classes", 0))
-        game = dataclasses.replace(game, objective=chosen, critic=critic, generators={"generator": generator})
+        head: networks.Head = "features" if chosen.features else "score"
+        players = seats(maker, data.shape, game.draw, head, values.get("classes", 0))
+        game = dataclasses.replace(game, objective=chosen, **players)
     return game
 
 

@@ -1,0 +1,80 @@
+"""Adversarially learned inference, Dumoulin et al. 2017 (ALI).
+
+The paper: a Gaussian encoder by reparametrisation; generator and encoder descend the non-saturating cost of both sides
+together, -log D of a generated pair and -log(1 - D) of an encoded one; Adam 1e-4 (.5), batch 100, critic and generator
+side moved at once. Its toy, 25 Gaussians: z in the plane, Adam 1e-4 (.8), 200 epochs.
+Changed on the plane: the house's perceptrons, z entering every layer of the critic; rate and betas, found by a search
+under benchmarks/. On pictures: the paper's networks, small for small pictures (`networks.ALI`).
+"""
+
+from __future__ import annotations
+
+from .. import objectives, rules
+from ..draws import Infer
+from ..game import Game, Turns
+from ..networks import ALI, MLP, Maker
+from .board import HALF_LIFE, Shaped, play
+
+CITATION = "Dumoulin et al. 2017, Adversarially learned inference"
+
+
+def ali(
+    data: Shaped,
+    networks: MLP = MLP(),
+    *,
+    rate: float = 1e-3,
+    betas: tuple[float, float] = (0.0, 0.99),
+    cycle: float = 0.0,
+    cycle_z: float = 0.0,
+    critic_turns: int = 1,
+    at_once: bool = True,
+    pace: str = "linear",
+    batch_size: int = 128,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """Inference with a stochastic encoder; ``cycle`` and ``cycle_z`` weigh reconstruction (ALICE)."""
+    return play(
+        data,
+        networks,
+        objectives.non_saturating,
+        infer=Infer(networks.latent_of(data.shape), True, cycle, cycle_z),
+        critic=rules.adam(rate, betas),
+        schedule=Turns(critic_turns, at_once=at_once),
+        share=True,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation=CITATION,
+    )
+
+
+def ali_pictures(
+    data: Shaped,
+    networks: Maker = ALI(),
+    *,
+    rate: float = 1e-4,
+    betas: tuple[float, float] = (0.5, 0.999),
+    cycle: float = 0.0,
+    cycle_z: float = 0.0,
+    critic_turns: int = 1,
+    at_once: bool = True,
+    augment: str = "",
+    pace: str = "constant",
+    batch_size: int = 100,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """Inference with a stochastic encoder, on pictures."""
+    return play(
+        data,
+        networks,
+        objectives.non_saturating,
+        infer=Infer(networks.latent_of(data.shape), True, cycle, cycle_z),
+        critic=rules.adam(rate, betas),
+        schedule=Turns(critic_turns, at_once=at_once),
+        share=True,
+        augment=augment,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation=CITATION,
+    )

@@ -1,0 +1,80 @@
+"""Bidirectional GAN, Donahue, Kraehenbuehl, Darrell 2017 (BiGAN).
+
+The paper: a deterministic encoder; the inverse objective, labels swapped, for generator and encoder; critic and
+generator side moved at once. Its permutation-invariant MNIST: perceptrons 1024-1024, leaky ReLU, z uniform in 50
+dimensions, entering every layer of the critic linearly; Adam 2e-4 (.5), batch 128, 400 epochs.
+Changed: z is normal, so that codes and latents have one geometry throughout the house; no weight decay; on the plane
+the house's perceptrons, rate and betas.
+"""
+
+from __future__ import annotations
+
+from .. import objectives, rules
+from ..draws import Infer
+from ..game import Game, Turns
+from ..networks import MLP, Maker
+from .board import HALF_LIFE, Shaped, play
+
+CITATION = "Donahue, Kraehenbuehl, Darrell 2017, Adversarial feature learning"
+
+
+def bigan(
+    data: Shaped,
+    networks: MLP = MLP(),
+    *,
+    rate: float = 1e-3,
+    betas: tuple[float, float] = (0.0, 0.99),
+    cycle: float = 0.0,
+    cycle_z: float = 0.0,
+    critic_turns: int = 1,
+    at_once: bool = True,
+    pace: str = "linear",
+    batch_size: int = 128,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """Inference with a deterministic encoder, which at the optimum inverts the generator."""
+    return play(
+        data,
+        networks,
+        objectives.non_saturating,
+        infer=Infer(networks.latent_of(data.shape), False, cycle, cycle_z),
+        critic=rules.adam(rate, betas),
+        schedule=Turns(critic_turns, at_once=at_once),
+        share=True,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation=CITATION,
+    )
+
+
+def bigan_pictures(
+    data: Shaped,
+    networks: Maker = MLP(width=1024, depth=2, latent=50, activation="leaky", norm="batch"),
+    *,
+    rate: float = 2e-4,
+    betas: tuple[float, float] = (0.5, 0.999),
+    cycle: float = 0.0,
+    cycle_z: float = 0.0,
+    critic_turns: int = 1,
+    at_once: bool = True,
+    augment: str = "",
+    pace: str = "constant",
+    batch_size: int = 128,
+    half_life: float = HALF_LIFE,
+) -> Game:
+    """Inference with a deterministic encoder, on pictures read as vectors."""
+    return play(
+        data,
+        networks,
+        objectives.non_saturating,
+        infer=Infer(networks.latent_of(data.shape), False, cycle, cycle_z),
+        critic=rules.adam(rate, betas),
+        schedule=Turns(critic_turns, at_once=at_once),
+        share=True,
+        augment=augment,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
+        citation=CITATION,
+    )
