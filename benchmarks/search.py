@@ -62,8 +62,8 @@ TRIED: dict[str, list[Choice]] = {
     "geometric": [rates(5e-4, 1e-3, 2e-3, bound=1.0)],
     "r1gan": [rates(1e-3, 2e-3, gamma=0.1), rates(1e-3, gamma=0.03)],
     "r3gan": [rates(1e-3, 2e-3, gamma=0.1), rates(1e-3, gamma=0.03)],
-    "ali": [rates(3e-4, 1e-3, 2e-3, at_once=True), rates(3e-4, 1e-3, 2e-3, at_once=False)],
-    "bigan": [rates(3e-4, 1e-3, 2e-3, at_once=True), rates(3e-4, 1e-3, 2e-3, at_once=False)],
+    "ali": [rates(5e-4, 1e-3, 2e-3, at_once=False), rates(1e-3, at_once=True)],
+    "bigan": [rates(5e-4, 1e-3, 2e-3, at_once=False), rates(1e-3, at_once=True)],
 }
 
 

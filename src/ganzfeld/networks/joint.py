@@ -20,7 +20,7 @@ from .critic import Critic, Head
 from .layers import Dense, Leaky, glorot, he
 
 WIDEST = 512  # of the features of z: ALI's 1 x 1 convolutions
-Triple = tuple[nn.Module, "Encoder", Critic]
+Triple = tuple[nn.Module, nn.Module, Critic]
 
 
 class Encoder(nn.Module):
@@ -41,6 +41,18 @@ class Encoder(nn.Module):
             return self.last(self.trunk(x))
         mean, std = self.moments(x)
         return mean if e is None else torch.addcmul(mean, std, e)
+
+
+class Implicit(nn.Module):
+    """x -> z by a trunk into which the noise enters, E(x, e), of any law at all: posteriors of the plane's modes are
+    regions, and a Gaussian is none. Without e the code at e = 0. Source: the authors' mixture experiment (ALI)."""
+
+    def __init__(self, trunk: nn.Module, last: nn.Module, noise: int):
+        super().__init__()
+        self.trunk, self.last, self.noise = trunk, last, noise
+
+    def forward(self, x: Tensor, e: Tensor | None = None) -> Tensor:
+        return self.last(self.trunk(x, x.new_zeros(len(x), self.noise) if e is None else e))
 
 
 class Injected(nn.Module):

@@ -12,7 +12,7 @@ from typing import Literal
 from torch import nn
 
 from .critic import Critic, Head
-from .joint import Encoder, Injected, Triple
+from .joint import Encoder, Implicit, Injected, Triple
 
 Norm = Literal["none", "batch", "layer"]
 Activation = Literal["relu", "leaky", "tanh", "elu"]
@@ -72,15 +72,20 @@ class MLP:
         return generator, Critic(nn.Sequential(*flat, *features), top, head, self.rank)
 
     def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
-        """The generator, an encoder of the critic's form, and a critic of pairs into whose every layer z enters."""
+        """The generator, an encoder of the critic's form, and a critic of pairs into whose every layer z enters, as the
+        noise does into the encoder's."""
         generator, seen = self.pair(shape, "features")
         latent = self.latent_of(shape)
-        encoder = Encoder(seen.features, nn.Linear(seen.width, latent * (1 + stochastic)), stochastic)
+        last = nn.Linear(seen.width, latent)
         sizes = [math.prod(shape), *[self.width] * (self.depth - 1), seen.width]
-        blocks: list[nn.Module] = [
-            nn.Sequential(*_layers([n + latent, m], self.activation, self.critic_norm)) for n, m in pairwise(sizes)
-        ]
-        return generator, encoder, Critic(Injected(blocks), seen.width, head, self.rank)
+        encoder: nn.Module = Encoder(seen.features, last, stochastic=False)
+        if stochastic:
+            encoder = Implicit(self._injected(sizes, latent), last, latent)
+        return generator, encoder, Critic(self._injected(sizes, latent), seen.width, head, self.rank)
+
+    def _injected(self, sizes: list[int], extra: int) -> Injected:
+        layers = (_layers([n + extra, m], self.activation, self.critic_norm) for n, m in pairwise(sizes))
+        return Injected([nn.Sequential(*layer) for layer in layers])
 
 
 def _layers(sizes: list[int], activation: str, norm: str) -> list[nn.Module]:

@@ -3,8 +3,9 @@
 The paper: a Gaussian encoder by reparametrisation; generator and encoder descend the non-saturating cost of both sides
 together, -log D of a generated pair and -log(1 - D) of an encoded one; Adam 1e-4 (.5), batch 100, critic and generator
 side moved at once. Its toy, 25 Gaussians: z in the plane, Adam 1e-4 (.8), 200 epochs.
-Changed on the plane: the house's perceptrons, z entering every layer of the critic; rate and betas, found by a search
-under benchmarks/. On pictures: the paper's networks, small for small pictures (`networks.ALI`).
+Changed on the plane: the house's perceptrons, z entering every layer of the critic as the noise does in the encoder
+(the authors' toy has it in the first); critic first, then generator side: at once they circle the modes; rate and
+betas, found by a search under benchmarks/. On pictures: the paper's networks, small for small pictures (`networks.ALI`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def ali(
     cycle: float = 0.0,
     cycle_z: float = 0.0,
     critic_turns: int = 1,
-    at_once: bool = True,
+    at_once: bool = False,
     pace: str = "linear",
     batch_size: int = 128,
     half_life: float = HALF_LIFE,

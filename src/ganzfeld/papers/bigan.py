@@ -4,7 +4,7 @@ The paper: a deterministic encoder; the inverse objective, labels swapped, for g
 generator side moved at once. Its permutation-invariant MNIST: perceptrons 1024-1024, leaky ReLU, z uniform in 50
 dimensions, entering every layer of the critic linearly; Adam 2e-4 (.5), batch 128, 400 epochs.
 Changed: z is normal, so that codes and latents have one geometry throughout the house; no weight decay; on the plane
-the house's perceptrons, rate and betas.
+the house's perceptrons, rate and betas, and one player after the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def bigan(
     cycle: float = 0.0,
     cycle_z: float = 0.0,
     critic_turns: int = 1,
-    at_once: bool = True,
+    at_once: bool = False,
     pace: str = "linear",
     batch_size: int = 128,
     half_life: float = HALF_LIFE,
