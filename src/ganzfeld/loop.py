@@ -264,6 +264,7 @@ class Loop:
                 "train": len(data.train), "valid": len(data.valid), "test": len(data.test),
                 "units": {"shift": data.units.shift.tolist(), "scale": data.units.scale.tolist()},
                 "view": dataclasses.asdict(View.of(data)),
+                "range": data.range,
                 "classes": list(data.labels.names) if data.labels else [],
                 "choices": dict(data.choices), "skipped": len(data.skipped),
             },

@@ -23,6 +23,7 @@ from .pictures import View
 from .tree import Tree
 
 CRITIC = "critic_w1"  # the one metric that asks the critic, not the samples
+RECONSTRUCTION = 0.9  # the weight of reconstruction in an anomaly score (Zenati et al. 2018)
 STANDING, STOOD = 16, 64  # batches, and latents of each, from which batch norm's standing statistics are taken
 
 
@@ -73,6 +74,68 @@ class Run:
             z = latents(self.latent, -1 - i, STOOD)
             yield (z, torch.arange(STOOD) % len(self.classes)) if self.classes else (z,)
 
+    def encoder(self, member: int = 0) -> nn.Module:
+        """An ordinary module in eval mode: samples [n, *shape] in the data's units (and noise [n, latent], where the
+        encoder is stochastic) to codes [n, latent], with averaged weights. Raises ValueError where there is none."""
+        if not self.game.draw.encodes:
+            raise ValueError(
+                f"this run of {self.facts['paper'] or 'a Game of your own'} has no encoder: it holds a "
+                f"{' and a '.join((*self.game.generators, 'critic'))}; train ali or bigan to encode"
+            )
+        weights = watch.averaged(self.game, self._state(member))["encoder"]
+        return Stripped(_with_weights(self.game.generators["encoder"], weights), self.units).eval()
+
+    def encode(self, x: Tensor, seed: int | None = None, member: int = 0) -> Tensor:
+        """Codes [n, latent] of samples [n, *shape] in the data's units; row i depends on row i alone.
+
+        seed: of one draw of a stochastic encoder's codes; without it their centre, the code at noise 0. Raises
+        ValueError where the run has no encoder, and for samples of another shape or range than it was trained on.
+        """
+        encoder = self.encoder(member)
+        self._fits(x)
+        noise = self.game.draw.needs("generator").get("e")
+        dice = () if seed is None or noise is None else (latents(noise, seed, len(x)),)
+        return _blockwise(encoder, x, *dice)
+
+    def reconstruct(self, x: Tensor, seed: int | None = None, member: int = 0) -> Tensor:
+        """G(E(x)) [n, *shape] in the data's units; arguments and errors as of `encode`."""
+        return self.decode(self.encode(x, seed, member), member)
+
+    def features(self, x: Tensor, z: Tensor, member: int = 0) -> Tensor:
+        """What a critic of pairs sees in samples [n, *shape] in the data's units with their codes [n, latent]: its last
+        hidden layer [n, m]."""
+        critic = self.critic(member)
+        if not isinstance(critic, networks.Critic):
+            raise ValueError("this critic has no features of its own: build it as a networks.Critic")
+        return _blockwise(Stripped(critic.features, self.units), x, z)
+
+    def anomaly(self, x: Tensor, weight: float = RECONSTRUCTION, member: int = 0) -> Tensor:
+        r"""How unlike the training data samples [n, *shape] are, [n]:
+
+        .. math:: w\,\|x - G(E(x))\|_1 + (1 - w)\,\|\phi(x, E(x)) - \phi(G(E(x)), E(x))\|_1
+
+        in network units, phi the critic's last hidden layer. Source: Zenati et al. 2018 (EGBAD), section 3, with
+        their feature matching and w = .9. Errors as of `encode`.
+        """
+        z = self.encode(x, None, member)
+        again = self.decode(z, member)
+        apart = (x - again).div(self.units.scale).flatten(1).abs().sum(1)
+        seen = (self.features(x, z, member) - self.features(again, z, member)).abs().sum(1)
+        return weight * apart + (1 - weight) * seen
+
+    def _fits(self, x: Tensor) -> None:
+        """Raises ValueError for samples of another shape or range than the run was trained on."""
+        shape, (low, high) = tuple(x.shape[1:]), self.facts["data"]["range"]
+        if shape != self.game.shape:
+            raise ValueError(f"these samples have shape {shape}, the run was trained on {self.game.shape}")
+        if not len(x):
+            raise ValueError("there are no samples to encode")
+        least, most, room = float(x.min()), float(x.max()), high - low
+        if not (low - room <= least and most <= high + room):
+            raise ValueError(
+                f"these samples reach from {least:.4g} to {most:.4g}, the run was trained on {low:.4g} to {high:.4g}"
+            )
+
     @property
     def latent(self) -> Need:
         """The law and shape of z."""
@@ -104,13 +167,10 @@ class Run:
             raise ValueError(f"there is no class {label}: this run has {known}")
         generator = self._whole(member)
         z = truncated(z, truncation) if truncation is not None else z
-        labels = torch.arange(len(z)) % len(self.classes) if self.classes and label is None else None
-        if label is not None:
-            labels = torch.full((len(z),), label)
-        pad = -len(z) % ROWS
-        padded = [torch.cat([x, x[:1].expand(pad, *x.shape[1:])]) for x in (z, labels) if x is not None]
-        blocks = zip(*(x.split(ROWS) for x in padded), strict=True)
-        return torch.cat([generator(*block) for block in blocks])[: len(z)]
+        if not self.classes:
+            return _blockwise(generator, z)
+        labels = torch.arange(len(z)) % len(self.classes) if label is None else torch.full((len(z),), label)
+        return _blockwise(generator, z, labels)
 
     def _whole(self, member: int) -> nn.Module:
         """The generator, kept while its state is the same: its standing statistics cost a thousand samples."""
@@ -166,6 +226,32 @@ class Restored(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.shift + self.scale * self.generator(*inputs)
+
+
+class Stripped(nn.Module):
+    """A module that reads samples in the data's units, and whatever else beside them."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, module: nn.Module, units: Units):
+        super().__init__()
+        self.module = module
+        self.register_buffer("shift", units.shift.clone())
+        self.register_buffer("scale", units.scale.clone())
+
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+        return self.module((x - self.shift) / self.scale, *others)
+
+
+@torch.no_grad()
+def _blockwise(module: nn.Module, *inputs: Tensor) -> Tensor:
+    """Applied to whole blocks of rows, so that the arithmetic of a row never depends on how many there are."""
+    rows = len(inputs[0])
+    pad = -rows % ROWS
+    padded = [torch.cat([x, x[:1].expand(pad, *x.shape[1:])]) for x in inputs]
+    blocks = zip(*(x.split(ROWS) for x in padded), strict=True)
+    return torch.cat([module(*block) for block in blocks])[:rows]
 
 
 def truncated(z: Tensor, most: float) -> Tensor:

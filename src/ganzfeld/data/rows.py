@@ -113,6 +113,14 @@ class Data:
         return len(self.train)
 
     @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest number of the training part, in the data's units; of pictures all they can have."""
+        if self.kind in ("pictures", "digits"):
+            return -1.0, 1.0
+        x = self.restored("train")
+        return float(x.min()), float(x.max())
+
+    @property
     def count(self) -> int:
         """Of classes, 0 where there are no labels."""
         return len(self.labels.names) if self.labels else 0

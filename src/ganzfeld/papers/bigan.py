@@ -4,12 +4,13 @@ The paper: a deterministic encoder; the inverse objective, labels swapped, for g
 generator side moved at once. Its permutation-invariant MNIST: perceptrons 1024-1024, leaky ReLU, z uniform in 50
 dimensions, entering every layer of the critic linearly; Adam 2e-4 (.5), batch 128, 400 epochs.
 Changed: z is normal, so that codes and latents have one geometry throughout the house; no weight decay; on the plane
-the house's perceptrons, rate and betas, and one player after the other.
+the house's perceptrons, rate and betas, and one player after the other. On both R1 (Mescheder et al. 2018) binds the
+critic.
 """
 
 from __future__ import annotations
 
-from .. import objectives, rules
+from .. import constraints, objectives, rules
 from ..draws import Infer
 from ..game import Game, Turns
 from ..networks import MLP, Maker
@@ -24,6 +25,7 @@ def bigan(
     *,
     rate: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
+    gamma: float = 0.1,
     cycle: float = 0.0,
     cycle_z: float = 0.0,
     critic_turns: int = 1,
@@ -39,6 +41,7 @@ def bigan(
         objectives.non_saturating,
         infer=Infer(networks.latent_of(data.shape), False, cycle, cycle_z),
         critic=rules.adam(rate, betas),
+        constraints=(constraints.R1(gamma),) if gamma else (),
         schedule=Turns(critic_turns, at_once=at_once),
         share=True,
         pace=pace,
@@ -54,6 +57,7 @@ def bigan_pictures(
     *,
     rate: float = 2e-4,
     betas: tuple[float, float] = (0.5, 0.999),
+    gamma: float = 1.0,
     cycle: float = 0.0,
     cycle_z: float = 0.0,
     critic_turns: int = 1,
@@ -70,6 +74,7 @@ def bigan_pictures(
         objectives.non_saturating,
         infer=Infer(networks.latent_of(data.shape), False, cycle, cycle_z),
         critic=rules.adam(rate, betas),
+        constraints=(constraints.R1(gamma),) if gamma else (),
         schedule=Turns(critic_turns, at_once=at_once),
         share=True,
         augment=augment,
