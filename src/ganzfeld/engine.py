@@ -18,7 +18,7 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -138,9 +138,11 @@ def slope(game: Game, roles: tuple[Role, ...], mode: Mode, mapped: bool, gather:
     if mode == "compiled":
 
         def ahead(state, batch, noise):
-            found = {role: game.gradient(role, state, batch, noise, gather) for role in roles}
-            memory = found[roles[0]][1][0]
-            return {role: one[0] for role, one in found.items()}, (memory, _joined(one[1][1] for one in found.values()))
+            gradients, record = {}, {}
+            for role in roles:  # at once the generator side meets the critic as it is dressed in the critic's turn
+                gradients[role], (memory, more) = game.gradient(role, state, batch, noise, gather)
+                state, record = {**state, "constraints": memory}, {**record, **more}
+            return gradients, (state["constraints"], record)
 
         return torch.vmap(ahead) if mapped else ahead
 
@@ -148,14 +150,10 @@ def slope(game: Game, roles: tuple[Role, ...], mode: Mode, mapped: bool, gather:
         return game.costs(roles, mine, state, batch, noise, gather)
 
     def back(state, batch, noise):
-        mine = _joined(_leaves(game, role, state) for role in roles)
+        mine = {name: leaves for role in roles for name, leaves in _leaves(game, role, state).items()}
         return _backward(game, *(torch.vmap(costs) if mapped else costs)(mine, state, batch, noise), mine)
 
     return back
-
-
-def _joined(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: value for record in records for name, value in record.items()}
 
 
 def _leaves(game: Game, role: Role, state: Tree) -> Tree:

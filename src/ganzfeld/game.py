@@ -126,7 +126,7 @@ class Game:
             raise ValueError("players that move at once meet one batch: a schedule with both needs share=True")
         pairings.check(self.objective, self.constraints, self.critic, self.rules)
         if self.draw.encodes:
-            pairings.check_inference(self.objective, self.generators)
+            pairings.check_inference(self.objective, self.critic, self.generators)
         object.__setattr__(self, "separate", networks.treats_samples_separately(self.critic))
 
     # --- what is played with ---

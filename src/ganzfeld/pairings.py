@@ -71,9 +71,10 @@ def check(
         _doubt("nothing binds this critic and its objective has no optimum: add a constraint (gradient-penalty)")
 
 
-def check_inference(objective: Objective, generators: Mapping[str, nn.Module]) -> None:
+def check_inference(objective: Objective, critic: nn.Module, generators: Mapping[str, nn.Module]) -> None:
     """Of a game whose draw encodes. Raises ValueError where the encoder would learn nothing, or from its neighbours."""
-    real = torch.zeros((2, 2) if objective.features else 2, requires_grad=True)
+    width = critic.width if isinstance(critic, networks.Critic) else 256
+    real = torch.zeros((2, width) if objective.features else 2, requires_grad=True)
     cost = objective.generator(real, torch.ones_like(real).detach())
     reads = cost.requires_grad and torch.autograd.grad(cost.sum(), real, allow_unused=True)[0] is not None
     if not reads:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import judges, networks, plan, record, watch
+from . import inference, judges, networks, plan, record, watch
 from .data import Data, Units
 from .game import Game
 from .noise import ROWS, Need, latents
@@ -85,6 +85,15 @@ class Run:
         weights = watch.averaged(self.game, self._state(member))["encoder"]
         return Stripped(_with_weights(self.game.generators["encoder"], weights), self.units).eval()
 
+    def coder(self, member: int = 0) -> inference.Coder:
+        """The member's encoder, generator and critic, as the judges of inference ask for them."""
+        return inference.Coder(
+            encode=lambda x: self._codes(x, None, member),
+            decode=lambda z: self.decode(z, member),
+            draw=lambda x: self._codes(x, 0, member),
+            features=None if self.game.objective.features else lambda x, z: self.features(x, z, member),
+        )
+
     def encode(self, x: Tensor, seed: int | None = None, member: int = 0) -> Tensor:
         """Codes [n, latent] of samples [n, *shape] in the data's units; row i depends on row i alone.
 
@@ -93,9 +102,13 @@ class Run:
         """
         encoder = self.encoder(member)
         self._fits(x)
+        return self._codes(x, seed, member, encoder)
+
+    def _codes(self, x: Tensor, seed: int | None, member: int, encoder: nn.Module | None = None) -> Tensor:
+        """Of samples that need not be in the data's range: the generator's may not be."""
         noise = self.game.draw.needs("generator").get("e")
         dice = () if seed is None or noise is None else (latents(noise, seed, len(x)),)
-        return _blockwise(encoder, x, *dice)
+        return _blockwise(encoder or self.encoder(member), x, *dice)
 
     def reconstruct(self, x: Tensor, seed: int | None = None, member: int = 0) -> Tensor:
         """G(E(x)) [n, *shape] in the data's units; arguments and errors as of `encode`."""
@@ -187,19 +200,45 @@ class Run:
         return self.judged(data, metrics, seed)["metrics"]
 
     def judged(
-        self, data: str | Data | None = None, metrics: Sequence[str] | None = None, seed: int = 0
+        self,
+        data: str | Data | None = None,
+        metrics: Sequence[str] | None = None,
+        seed: int = 0,
+        baselines: float = 0.0,
     ) -> dict[str, Any]:
-        """The same with its provenance: ``{"metrics": ..., "provenance": ...}``."""
+        """The same with its provenance: ``{"metrics": ..., "provenance": ...}``. baselines: seconds for which each
+        baseline of an encoder is trained, to be judged beside it."""
         if not isinstance(data, Data):
             data = plan.read(self.facts["plan"]).rows(data)
         if data.shape != self.game.shape:
             raise ValueError(f"{data.name} has rows of shape {data.shape}, the run was trained on {self.game.shape}")
         samples = [self.sample(judges.count(data), seed, member) for member in range(self.members)]
-        asked = None if metrics is None else [name for name in metrics if name != CRITIC]
+        own = (CRITIC, *inference.NAMES)
+        asked = None if metrics is None else [name for name in metrics if name not in own]
         out = judges.judge(samples, data, asked)
-        if asked != metrics or (metrics is None and data.units.shared):
+        if CRITIC in (metrics or ()) or (metrics is None and data.units.shared):
             out["metrics"] |= self._critic_estimates(data, must=metrics is not None)
+        if baselines or set(inference.NAMES) & set(metrics or ()) or (metrics is None and self.game.draw.encodes):
+            found, told = self._inference(data, seed, baselines)
+            out["metrics"] |= {k: v for k, v in found.items() if metrics is None or k in metrics}
+            out["provenance"]["inference"] = told
         return out
+
+    def _inference(self, data: Data, seed: int, baselines: float) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the encoders are worth, and how that was found. Raises ValueError where there are none."""
+        rows, told = [], inference.facts(data)
+        z = latents(self.latent, seed, judges.COUNT)
+        for member in range(self.members):
+            self.encoder(member)
+            coder = self.coder(member)
+            row = inference.judge(coder, z, data)
+            if baselines:
+                more, told["baselines"] = inference.trained(
+                    self.game, coder, data, self.facts["seed"] + member, baselines
+                )
+                row |= more
+            rows.append(row)
+        return judges.summary(rows), told
 
     def _critic_estimates(self, data: Data, must: bool) -> dict[str, Any]:
         """The critics' own distances, to be read beside the exact one; ValueError where there must be some and no

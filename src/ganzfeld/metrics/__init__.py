@@ -1,5 +1,6 @@
 """Metrics: pure functions of samples, scores and weights. None trains, prints or rolls dice of its own: where
-chance is needed, a seed says which. What a sampler is worth (`modes`, `transport`, `features`, `manifold`),
+chance is needed, a seed says which. What a sampler is worth (`modes`, `transport`, `features`, `manifold`), what codes
+are (`inference`, whose classifiers are scikit-learn's),
 what laws are apart by (`divergences`), and what a critic is like (`lipschitz`, `saturation`, `hyperplane`)."""
 
 from .divergences import (
@@ -15,6 +16,7 @@ from .divergences import (
 )  # fmt: skip
 from .features import frechet_distance, gaussian_frechet, kernel_distance
 from .hyperplane import Factors, hyperplane_distance, scale_factors, soft_margin
+from .inference import nearest_accuracy, probe_accuracy, roc_auc, two_sample_accuracy
 from .lipschitz import (
     difference_quotient,
     gradient_norms,
@@ -39,9 +41,10 @@ from .transport import sliced_w1, w1, w1_gaussians_1d, w1_line
 __all__ = [
     "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "DensityCoverage", "Factors", "ModeCoverage", "Neighbours",
     "PrecisionRecall", "Saturation", "crossings", "density_coverage", "difference_quotient", "f_divergence",
-    "frechet_distance", "gaussian", "gaussian_frechet", "gradient_norms", "gradient_quantiles", "high_quality_radius",
-    "hyperplane_distance", "jensen_shannon", "kernel_distance", "kullback_leibler", "mode_coverage",
-    "nearest_neighbours", "nodes", "on_line", "optimal_discriminator_value", "payoff_factors", "precision_recall",
-    "product_bound", "sample_mixing", "saturation", "scale_factors", "share_at_bound", "sliced_w1", "soft_margin",
-    "spectral_norms", "total_variation", "w1", "w1_gaussians_1d", "w1_line",
+    "frechet_distance", "gaussian", "gaussian_frechet", "gradient_norms", "gradient_quantiles",
+    "high_quality_radius", "hyperplane_distance", "jensen_shannon", "kernel_distance", "kullback_leibler",
+    "mode_coverage", "nearest_accuracy", "nearest_neighbours", "nodes", "on_line", "optimal_discriminator_value",
+    "payoff_factors", "precision_recall", "probe_accuracy", "product_bound", "roc_auc", "sample_mixing",
+    "saturation", "scale_factors", "share_at_bound", "sliced_w1", "soft_margin", "spectral_norms",
+    "total_variation", "two_sample_accuracy", "w1", "w1_gaussians_1d", "w1_line",
 ]  # fmt: skip
