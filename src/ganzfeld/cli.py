@@ -30,6 +30,9 @@ DataName = Annotated[str, typer.Option("--data", help="a world (ring8, ...), dig
 Seed = Annotated[int, typer.Option("--seed", help="the base seed")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value of the paper, network or constraint")]
+Encoded = Annotated[str | None, typer.Option("--data", help="what to encode; the run's own data unless given")]
+PartName = Annotated[str, typer.Option("--part", help="train, valid, test, or all in the order of the source")]
+Member = Annotated[int, typer.Option(help="which of the population, from 0")]
 RunPath = Annotated[Path, typer.Argument(help="a run directory")]
 
 
@@ -54,6 +57,7 @@ def train(
     test: Annotated[str | None, typer.Option(help="your own test data")] = None,
     crop: Annotated[str | None, typer.Option(help="how pictures become square: centre, pad or stretch")] = None,
     background: Annotated[str | None, typer.Option(help="what shows through pictures: white, black, ...")] = None,
+    without: Annotated[str | None, typer.Option(help="classes to leave out of the data, with commas")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="stop at the first file that is no picture")] = False,
     labels: Annotated[bool, typer.Option("--labels", help="tell both players the classes of the data")] = False,
     set_: Sets = None,
@@ -69,7 +73,7 @@ def train(
         "constraints": constraint or None, "network": network, "settings": _settings(set_), "engine": engine,
         "valid": valid, "test": test, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every, "size": size, "crop": crop, "background": background, "strict": strict,
-        "labels": labels,
+        "without": without, "labels": labels,
     }  # fmt: skip
     if dry_run:
         _show(loop.describe(paper, data, **asked))
@@ -89,7 +93,7 @@ def sample(
     n: Annotated[int, typer.Option("--n", help="how many")] = 100,
     seed: Seed = 0,
     seeds: Annotated[str | None, typer.Option(help="one sample of each seed, as 0-15")] = None,
-    member: Annotated[int, typer.Option(help="which of the population, from 0")] = 0,
+    member: Member = 0,
     class_: Annotated[
         str | None, typer.Option("--class", help="a class by name or number; all in turn unless given")
     ] = None,
@@ -122,10 +126,96 @@ def sample(
 
 
 @app.command()
+def encode(
+    run: RunPath,
+    out: Annotated[Path, typer.Option("--out", help="FILE.npy, for codes [n, latent]")],
+    data: Encoded = None,
+    part: PartName = "test",
+    draw: Annotated[int | None, typer.Option(help="seed of one draw of a stochastic encoder's codes")] = None,
+    member: Member = 0,
+) -> None:
+    """Codes of real samples, by a run of ali or bigan; for pictures in files with a list of their names beside them."""
+    from . import use
+
+    opened = use.opened(run)
+    opened.encoder(member)  # a run without one is refused before data are read
+    _say(use.encode(opened, use.given(opened, data, part), out, draw, member))
+
+
+@app.command()
+def reconstruct(
+    run: RunPath,
+    data: Encoded = None,
+    part: PartName = "test",
+    out: Annotated[Path | None, typer.Option("--out", help="FILE.png of pairs, or FILE.npy [n, 2, ...]")] = None,
+    n: Annotated[int, typer.Option("--n", help="how many are shown")] = 48,
+    member: Member = 0,
+    as_json: Json = False,
+) -> None:
+    """Real samples, encoded and generated again: the error of all, and the first beside what they come from."""
+    from . import use
+
+    opened = use.opened(run)
+    opened.encoder(member)
+    found = use.reconstruct(opened, use.given(opened, data, part), out, n, member)
+    _print_json(found) if as_json else _show({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
+
+
+@app.command()
+def anomaly(
+    run: RunPath,
+    data: Encoded = None,
+    part: PartName = "test",
+    out: Annotated[Path | None, typer.Option("--out", help="FILE.npy, for scores [n]")] = None,
+    weight: Annotated[float, typer.Option(help="of reconstruction, beside the critic's features")] = 0.9,
+    member: Member = 0,
+    as_json: Json = False,
+) -> None:
+    """How unlike the training data samples are, and how well that finds each class (train with --without one)."""
+    from . import use
+
+    opened = use.opened(run)
+    opened.encoder(member)
+    found = use.anomaly(opened, use.given(opened, data, part), out, weight, member)
+    if as_json:
+        _print_json(found)
+    else:
+        quantiles = ", ".join(f"{k} {v:.4g}" for k, v in found["scores"].items())
+        _show(
+            {
+                "rows": found["n"],
+                "scores": quantiles,
+                **{f"auc {k}": f"{v:.3f}" for k, v in found.get("auc", {}).items()},
+            }
+        )
+
+
+@app.command()
+def interpolate(
+    run: RunPath,
+    between: Annotated[str, typer.Option(help="two rows, counted from 0, as 0,1")],
+    out: Annotated[Path, typer.Option("--out", help="FILE.png, FILE.gif, FILE.npy, or a folder")],
+    data: Encoded = None,
+    part: PartName = "test",
+    n: Annotated[int, typer.Option("--n", help="samples between the two")] = 12,
+    member: Member = 0,
+) -> None:
+    """From one real sample to another, through their codes."""
+    from . import use
+
+    use.form(out, interpolate=True)
+    opened = use.opened(run)
+    opened.encoder(member)
+    way = use.between(opened, use.given(opened, data, part), between, n, member)
+    use.write(opened, way, out, interpolate=True)
+    _say(f"{n} samples between two in {out}")
+
+
+@app.command()
 def export(
     run: RunPath,
     out: Annotated[Path, typer.Option("--out", help="FILE.onnx, FILE.safetensors, or a folder: see above")],
-    member: Annotated[int, typer.Option(help="which of the population, from 0")] = 0,
+    member: Member = 0,
     force: Annotated[bool, typer.Option("--force", help="write over what is there")] = False,
 ) -> None:
     """Hand on a trained generator, checked against the one it was written from.
@@ -156,12 +246,16 @@ def judge(
     metrics: Annotated[str | None, typer.Option("--metrics", help="names, separated by commas")] = None,
     member: Annotated[int | None, typer.Option(help="one of the population; all unless given")] = None,
     seed: Seed = 0,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="train an encoder's baselines, each as long as the run was")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure samples, with the provenance of every number."""
     from . import use
 
-    out = use.judge(what, data, [m.strip() for m in metrics.split(",")] if metrics else None, member, seed)
+    asked = [m.strip() for m in metrics.split(",")] if metrics else None
+    out = use.judge(what, data, asked, member, seed, baselines)
     if as_json:
         _print_json(out)
     else:

@@ -31,6 +31,7 @@ from .noise import generator
 
 TRAIN = 10_000  # training rows from which classes are read
 RATE, BATCH = 1e-3, 128  # of the baselines' Adam
+Clock = Callable[[], float]
 STOOD = 16  # batches for standing statistics
 
 SPACES = ("codes", "critic", "values", "pca")
@@ -131,19 +132,21 @@ def _untrained(data: Data, dimensions: int) -> dict[str, float]:
 # --- baselines that are trained ---
 
 
-def trained(game: Game, finished: Coder, data: Data, seed: int, seconds: float) -> tuple[dict[str, float], dict]:
+def trained(
+    game: Game, finished: Coder, data: Data, seed: int, seconds: float, clock: Clock = time.perf_counter
+) -> tuple[dict[str, float], dict]:
     """The metrics of an autoencoder and of a latent regressor, each trained for so long, and the steps they made."""
     row: dict[str, float] = {}
     told: dict[str, object] = {"seconds": seconds, "rate": RATE, "batch_size": BATCH}
     for name, teach in (("autoencoder", autoencoder), ("regressor", regressor)):
-        coder, told[f"{name}_steps"] = teach(game, finished, data, seed, seconds)
+        coder, told[f"{name}_steps"] = teach(game, finished, data, seed, seconds, clock)
         row |= _cycle(coder, data.restored("test", COUNT), f"_{name}")
         if classified(data):
             row |= _told(name, data, *(coder.encode(x) for x in _rows(data)))
     return row, told
 
 
-def autoencoder(game: Game, finished: Coder, data: Data, seed: int, seconds: float) -> tuple[Coder, int]:
+def autoencoder(game: Game, finished: Coder, data: Data, seed: int, seconds: float, clock: Clock) -> tuple[Coder, int]:
     """The game's generator and encoder, from their own start, taught to give x back in mean square."""
     encoder, decoder = _fresh(game, "encoder", seed), _fresh(game, "generator", seed)
 
@@ -151,14 +154,14 @@ def autoencoder(game: Game, finished: Coder, data: Data, seed: int, seconds: flo
         x = data.take(rows)
         return (decoder(encoder(x)) - x).square().mean()
 
-    steps = _teach((encoder, decoder), cost, data.rows, seed, seconds)
+    steps = _teach((encoder, decoder), cost, data.rows, seed, seconds, clock)
     batches = ((encoder(data.take(rows)),) for rows in torch.arange(min(data.rows, STOOD * BATCH)).split(BATCH))
     with torch.no_grad():
         standing = networks.standing(decoder, list(batches))
     return _coder(encoder, lambda z: data.units.restore(standing(z)), data), steps
 
 
-def regressor(game: Game, finished: Coder, data: Data, seed: int, seconds: float) -> tuple[Coder, int]:
+def regressor(game: Game, finished: Coder, data: Data, seed: int, seconds: float, clock: Clock) -> tuple[Coder, int]:
     """The game's encoder, from its own start, taught to find z from what the finished generator makes of it."""
     encoder = _fresh(game, "encoder", seed)
     shape = game.draw.needs("generator")["z"].shape
@@ -167,7 +170,7 @@ def regressor(game: Game, finished: Coder, data: Data, seed: int, seconds: float
         z = torch.randn(len(rows), *shape, generator=dice)
         return (encoder(data.units.strip(finished.decode(z))) - z).square().mean()
 
-    steps = _teach((encoder,), cost, data.rows, seed, seconds)
+    steps = _teach((encoder,), cost, data.rows, seed, seconds, clock)
     return _coder(encoder, finished.decode, data), steps
 
 
@@ -183,15 +186,16 @@ def _teach(
     rows: int,
     seed: int,
     seconds: float,
+    clock: Clock,
 ) -> int:
-    dice, start, steps = generator(seed, "baseline"), time.perf_counter(), 0
+    dice, start, steps = generator(seed, "baseline"), clock(), 0
     rule = torch.optim.Adam([p for module in modules for p in module.parameters()], RATE)
     for batch in _batches(rows, dice):
         rule.zero_grad()
         cost(batch, dice).backward()
         rule.step()
         steps += 1
-        if time.perf_counter() - start > seconds:
+        if clock() - start > seconds:
             break
     return steps
 

@@ -75,6 +75,7 @@ def train(
     size: int | None = None,
     crop: str | None = None,
     background: str | None = None,
+    without: str | None = None,
     strict: bool = False,
     labels: bool = False,
     log_every: int = 0,
@@ -87,7 +88,8 @@ def train(
     """Train a paper, a crossing of one, or a `Game` of your own, and return the `Run`.
 
     steps: each ends with a turn of the generator. seed, seeds: the population plays with seed, seed + 1, ...
-    size, crop, background, strict: how pictures are read (`data.load`). labels: tell both players the classes.
+    size, crop, background, strict: how pictures are read (`data.load`). without: classes that are left out of every
+    part of the data, with commas. labels: tell both players the classes.
     resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers are no longer finite
     is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log" | "judge" | "warn" |
     "note", step, facts).
@@ -96,7 +98,9 @@ def train(
     after saving on SIGINT or SIGTERM.
     """
     size = side_for([paper], data, network, size)
-    source: dict[str, Any] = {"valid": valid, "test": test, "size": size, "crop": crop, "background": background}
+    source: dict[str, Any] = {
+        "valid": valid, "test": test, "size": size, "crop": crop, "background": background, "without": without,
+    }  # fmt: skip
     rows = data if isinstance(data, Data) else loaded(data, seed=seed, strict=strict, **source)
     plan = planned(
         paper, data, rows.shape, rows.count, seed=seed, seeds=seeds, steps=steps, batch_size=batch_size,

@@ -18,6 +18,7 @@ from torch import Tensor
 from .data import Data
 
 SIDE = 400  # pixels of a plane
+GUTTER = 16  # pixels between two densities
 MOST = 100  # pictures on a sheet
 POINTS = 2_500  # samples on a plane
 PAPER, INK = np.array([250, 249, 246]), np.array([[196, 214, 232], [62, 110, 168], [18, 32, 74]])
@@ -76,6 +77,20 @@ class View:
         elif x.shape[1] == 1:
             x = torch.cat([x, torch.zeros_like(x)], 1)
         return plane(x, self.centre, self.reach)
+
+    def pairs(self, above: Tensor, below: Tensor, columns: int = 12) -> Image.Image:
+        """An image of samples and, under each, what belongs to it; of points two densities side by side."""
+        if self.kind in ("plane", "vectors"):
+            left, right = self.picture(above), self.picture(below)
+            page = Image.new("RGB", (left.width + right.width + GUTTER, left.height), "white")
+            page.paste(left, (0, 0))
+            page.paste(right, (left.width + GUTTER, 0))
+            return page
+        columns = min(columns, len(above))
+        blank = torch.full((-len(above) % columns, *above.shape[1:]), -1.0)
+        lines = [torch.cat([x, blank]).unflatten(0, (-1, columns)) for x in (above, below)]
+        woven = torch.stack(lines, 1).flatten(0, 2)
+        return self.picture(woven, len(woven), columns)
 
 
 def plane(x: Tensor, centre: tuple[float, float], reach: float, side: int = SIDE) -> Image.Image:

@@ -37,6 +37,7 @@ class Plan:
     size: int | None = None
     crop: str | None = None
     background: str | None = None
+    without: str | None = None
     log_every: int = 0
     judge_every: int = 0
     checkpoint_every: int = 0
@@ -93,11 +94,17 @@ class Shape:
     shape: tuple[int, ...]
 
 
-SOURCE = ("valid", "test", "size", "crop", "background")  # how data are read
+SOURCE = ("valid", "test", "size", "crop", "background", "without")  # how data are read
 
 
-def loaded(name: str, *, seed: int, size: int | None = None, strict: bool = False, **asked: Any) -> Data:
-    """The data set of a name or path. With a size, digits are pictures. Raises ValueError where nothing can be read."""
+def loaded(name: str, *, without: str | None = None, **asked: Any) -> Data:
+    """The data set of a name or path, but for the classes that are to be left out, with commas. With a size, digits are
+    pictures. Raises ValueError where nothing can be read."""
+    rows = _loaded(name, **asked)
+    return rows.without([name.strip() for name in without.split(",")]) if without else rows
+
+
+def _loaded(name: str, *, seed: int, size: int | None = None, strict: bool = False, **asked: Any) -> Data:
     given = {key: value for key, value in asked.items() if value is not None}
     if name == "digits":
         rows = datas.load(name, seed, given.pop("valid", None), given.pop("test", None))

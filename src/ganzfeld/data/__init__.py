@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from . import idx as idxs
-from .arrays import arrays, holds_pictures
+from .arrays import arrays, holds_pictures, whole
 from .digits import digits
 from .hub import hub
 from .idx import idx
@@ -25,7 +25,7 @@ from .images import images
 from .mixtures import grid25, mixture1200, ring8, swissroll
 from .rows import PICTURE, Data, Labels, Units, numbers, split
 from .stacked import stacked, stacked_digits
-from .vectors import vectors
+from .vectors import read, vectors
 
 TABLE: dict[str, Callable[..., Data]] = {
     "ring8": ring8,
@@ -56,6 +56,15 @@ def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = 
         if other is not None:
             data = _replaced(data, part, other, _load(other, seed, _alike(data, other, choices)))
     return data
+
+
+def samples(path: str | Path) -> Tensor:
+    """The rows of a ``.npy`` or ``.npz`` as they lie there: vectors [n, d], or pictures [n, C, H, W] in [-1, 1], from
+    bytes or as numbers. Raises ValueError, in one line, for anything else."""
+    path = Path(path)
+    if holds_pictures(path):
+        return numbers(torch.from_numpy(whole(path)[0].copy()))
+    return torch.from_numpy(read(path, pictures=True))
 
 
 def _alike(data: Data, other: str, choices: dict[str, Any]) -> dict[str, Any]:
@@ -118,5 +127,5 @@ def _none(choices: dict[str, Any], name: str) -> None:
 
 __all__ = [
     "PICTURE", "TABLE", "Data", "Labels", "Units", "arrays", "digits", "grid25", "hub", "idx", "images", "load",
-    "mixture1200", "numbers", "ring8", "split", "stacked", "stacked_digits", "swissroll", "vectors",
+    "mixture1200", "numbers", "ring8", "samples", "split", "stacked", "stacked_digits", "swissroll", "vectors",
 ]  # fmt: skip

@@ -42,6 +42,22 @@ def arrays(
     Raises ValueError, in one line, for other numbers of channels or rows.
     """
     path = Path(path)
+    x, y = whole(path)
+    if len(x) < 3 or 0 in x.shape:
+        raise ValueError(f"{path} has shape {x.shape}: give at least 3 pictures")
+    chosen = settled(size, crop, background, channels, min(x.shape[2:]), x.shape[1] == 1)
+    rows = torch.from_numpy(resized(x, chosen))
+    digest = hashlib.blake2b(repr(x.shape).encode() + x.tobytes(), digest_size=16)
+    digest.update(b"" if y is None else y.tobytes())
+    order = torch.cat(split(torch.arange(len(rows)), seed))
+    return Data(
+        path.name, *split(rows, seed), PICTURE, "pictures", labels=_labels(path, y, len(x), seed), order=order,
+        choices={**asdict(chosen), "resizer": RESIZER}, digest=f"{digest.hexdigest()} seed {seed}",
+    )  # fmt: skip
+
+
+def whole(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The pictures [n, C, H, W] of a file, as bytes, and its labels. Raises ValueError for other channels."""
     x, y = _pictures(path)
     assert x is not None
     if x.ndim == 3:
@@ -50,16 +66,7 @@ def arrays(
         x = x.transpose(0, 3, 1, 2)
     if x.shape[1] not in (1, 3):
         raise ValueError(f"{path} has shape {x.shape}: pictures have one or three channels, first or last")
-    if len(x) < 3 or 0 in x.shape:
-        raise ValueError(f"{path} has shape {x.shape}: give at least 3 pictures")
-    chosen = settled(size, crop, background, channels, min(x.shape[2:]), x.shape[1] == 1)
-    rows = torch.from_numpy(resized(x, chosen))
-    digest = hashlib.blake2b(repr(x.shape).encode() + x.tobytes(), digest_size=16)
-    digest.update(b"" if y is None else y.tobytes())
-    return Data(
-        path.name, *split(rows, seed), PICTURE, "pictures", labels=_labels(path, y, len(x), seed),
-        choices={**asdict(chosen), "resizer": RESIZER}, digest=f"{digest.hexdigest()} seed {seed}",
-    )  # fmt: skip
+    return x, y
 
 
 def _pictures(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:

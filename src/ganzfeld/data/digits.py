@@ -17,5 +17,8 @@ def digits(seed: int = 0) -> Data:
     bunch = load_digits()
     x = torch.from_numpy(bunch.data).float() / 8 - 1
     train, valid, test = split(x, seed, share=0.15)
+    order = torch.cat(split(torch.arange(len(x)), seed, share=0.15))
     labels = Labels(*split(torch.from_numpy(bunch.target), seed, share=0.15), tuple("0123456789"))
-    return Data("digits", train, valid, test, Units(torch.zeros(64), torch.ones(64)), "digits", labels=labels)
+    return Data(
+        "digits", train, valid, test, Units(torch.zeros(64), torch.ones(64)), "digits", labels=labels, order=order
+    )

@@ -104,7 +104,8 @@ def gathered(
     )
     return Data(
         name, train, valid, test, PICTURE, "pictures", choices={**asdict(source.choices), "resizer": RESIZER},
-        labels=_labels(named, cut), skipped=tuple(sorted(skipped)), digest=f"{digest.hexdigest()} seed {seed}",
+        labels=_labels(named, cut), skipped=tuple(sorted(skipped)), order=torch.cat(cut), files=tuple(kept),
+        digest=f"{digest.hexdigest()} seed {seed}",
     )  # fmt: skip
 
 
@@ -226,6 +227,9 @@ class Streamed(Lazy):
 
     def __getitem__(self, rows: slice) -> Tensor:
         return self.index_select(0, torch.arange(len(self))[rows])
+
+    def subset(self, index: Tensor) -> Streamed:
+        return Streamed(self.source, [self.names[i] for i in index.tolist()], self.workers)
 
     def ahead(self, index: Tensor) -> None:
         """Rows that will be asked for soon, in just this order. The oldest of too many announcements is forgotten."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -19,6 +19,7 @@ from ..noise import generator
 
 Kind = Literal["plane", "digits", "vectors", "pictures"]
 Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
 class Rows(Protocol):
@@ -60,6 +61,10 @@ class Lazy:
         """These rows will be asked for next, in this order."""
         raise NotImplementedError
 
+    def subset(self, index: Tensor) -> Rows:
+        """Some of the rows, as lazy."""
+        raise NotImplementedError
+
 
 PICTURE = Units(torch.zeros(1), torch.ones(1))  # a picture's own units are the network's
 
@@ -89,6 +94,7 @@ class Data:
     """train, valid, test: [n, *shape], floats in network units or pictures as bytes. truth: the mixture the rows were
     drawn from, where it is known. kind: how samples are drawn as a picture. choices: what was decided on the way from
     the files (size, crop, background), part of the fingerprint. skipped: files that were left out, with the reason.
+    order: where the rows of train, valid and test, one after the other, lie in their source; files: in its order.
     digest: of the rows, where the loader has one that is cheaper than reading them all."""
 
     name: str
@@ -101,6 +107,8 @@ class Data:
     labels: Labels | None = None
     choices: Mapping[str, str | int] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
+    order: Tensor | None = None
+    files: tuple[str, ...] = ()
     digest: str | None = None
 
     @property
@@ -153,9 +161,40 @@ class Data:
         """The same in the data's own units."""
         return self.units.restore(self.part(name, most))
 
+    def whole(self) -> Data:
+        """All rows as the test part, in the order of their source where that is known."""
+        rows = torch.cat([self.part(name) for name in PARTS])
+        order = torch.arange(len(rows)) if self.order is None else self.order.argsort()
+        labels = self.labels
+        if labels:
+            codes = torch.cat([labels.train, labels.valid, labels.test])
+            labels = replace(labels, test=codes[order] if len(codes) == len(rows) else codes[:0])
+        return replace(self, test=rows[order], labels=labels)
+
     def replaced(self, **parts: Rows) -> Data:
-        """The same with other validation or test rows."""
-        return replace(self, **parts)  # type: ignore[arg-type]
+        """The same with other rows for some parts."""
+        return replace(self, order=None, files=(), **parts)  # type: ignore[arg-type]
+
+    def without(self, names: Sequence[str]) -> Data:
+        """The rows that are of none of these classes. Raises ValueError for an unknown class, and where too little is
+        left."""
+        if self.labels is None:
+            raise ValueError(f"{self.name} has no classes to leave out")
+        if unknown := [name for name in names if name not in self.labels.names]:
+            raise ValueError(f"{self.name} has no class {unknown[0]!r}; it has {', '.join(self.labels.names)}")
+        left_out = torch.tensor([self.labels.names.index(name) for name in names])
+        parts, codes = {}, {}
+        for part in PARTS:
+            rows, code = getattr(self, part), getattr(self.labels, part)
+            if len(code) != len(rows):
+                raise ValueError(f"the {part} rows have no labels of the classes of {self.name}")
+            kept = (~torch.isin(code, left_out)).nonzero().squeeze(1)
+            if not len(kept):
+                raise ValueError(f"without {', '.join(names)} there are no {part} rows in {self.name}")
+            parts[part] = rows.subset(kept) if isinstance(rows, Lazy) else rows.index_select(0, kept)
+            codes[part] = code[kept]
+        choices = {**self.choices, "without": ", ".join(names)}
+        return replace(self.replaced(**parts), labels=replace(self.labels, **codes), choices=choices)
 
     def as_pictures(self) -> Data:
         """Square rows of values in [-1, 1] as pictures of one channel."""

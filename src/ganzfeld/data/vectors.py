@@ -18,11 +18,12 @@ def vectors(path: Path | str, seed: int = 0) -> Data:
     """
     path = Path(path)
     x = read(path)
-    parts = split(torch.from_numpy(x), seed)
+    cut = split(torch.arange(len(x)), seed)
+    parts = [torch.from_numpy(x)[index] for index in cut]
     units = standard(parts[0].double(), columnwise=True)
     units = type(units)(units.shift.float(), units.scale.float())
     train, valid, test = (units.strip(part) for part in parts)
-    return Data(path.name, train, valid, test, units, "plane" if x.shape[1] == 2 else "vectors")
+    return Data(path.name, train, valid, test, units, "plane" if x.shape[1] == 2 else "vectors", order=torch.cat(cut))
 
 
 def read(path: Path, pictures: bool = False) -> np.ndarray:
