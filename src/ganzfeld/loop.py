@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import judges, record, tree, watch
+from . import inference, judges, record, tree, watch
 from .data import Data
 from .engine import Engine, Ranks, choose
 from .game import Game
@@ -37,6 +37,8 @@ from .tree import Tree
 Tell = Callable[[str, int, Mapping[str, Any]], None]  # what happened, at which step, its facts
 
 STRIPS, ACROSS = 4, 16  # interpolations at the end of a run of pictures, and the pictures of each
+PAIRS, PAIRED = 48, 12  # held-out rows that are reconstructed, and how many stand in a line
+CODES = 600  # held-out rows whose codes are kept to be drawn
 COPIED, NEAREST = 8, 3  # samples that are looked for in the training part, and the rows shown of each
 
 
@@ -368,6 +370,9 @@ class Loop:
         if step == self.plan.steps and self.data.kind == "pictures":
             self._interpolations(step)
             self._neighbours(step)
+        if step == self.plan.steps and self.game.draw.encodes:
+            self._reconstructions(step)
+            self._codes(step)
         self.tell("judge", step, line)
 
     def _picture(self, step: int) -> None:
@@ -404,6 +409,39 @@ class Loop:
         shape = {"rows": 1 + NEAREST * len(found), "columns": COPIED, "nearest": NEAREST}
         among = {"train": len(self.data.train), "held_out": min(judges.USUAL, len(self.data.test))}
         self._beside("neighbours", step, torch.cat([samples, *below]), {**shape, **among, "spaces": spaces})
+
+    def _reconstructions(self, step: int) -> None:
+        """The first held-out rows, and below each, or beside all, what their codes give back."""
+        flat = self.run.view.kind in ("plane", "vectors")
+        x = self.data.restored("test", self.run.view.count if flat else PAIRS)
+        again = self.run.reconstruct(x)
+        place = self.directory / "samples" / "reconstruction.png"
+        self.run.view.pairs(x, again, PAIRED).save(place)
+        rmse = float((x - again).square().mean().sqrt())
+        said = {
+            "pairs": len(x),
+            "columns": 2 if flat else PAIRED,
+            "rmse": rmse,
+            "part": "test",
+            "layout": "beside" if flat else "below",
+        }
+        record.write_json(place.with_suffix(".json"), {"step": step, "member": 0, **said})
+
+    def _codes(self, step: int) -> None:
+        """Codes of the first held-out rows on their two principal axes, with the class of each where it is known."""
+        x = self.data.restored("test", CODES)
+        codes = self.run.encode(x)
+        codes = codes - codes.mean(0)
+        axes = torch.linalg.svd(codes, full_matrices=False)
+        points = codes @ axes.Vh[:2].T
+        shares = (axes.S.square() / axes.S.square().sum())[:2].tolist()
+        classes = self.data.labels if inference.classified(self.data) else None
+        said = {
+            "points": [[round(float(v), 4) for v in point] for point in points], "shares": shares,
+            "latent": codes.shape[1], "classes": classes.test[: len(x)].tolist() if classes else None,
+            "names": list(classes.names) if classes else [], "part": "test",
+        }  # fmt: skip
+        record.write_json(self.directory / "samples" / "codes.json", {"step": step, "member": 0, **said})
 
     def _beside(self, name: str, step: int, pictures: Tensor, said: Mapping[str, Any]) -> None:
         """A sheet beside the samples, with its facts."""
