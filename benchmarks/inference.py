@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--table", action=argparse.BooleanOptionalAction, default=True, help="codes and baselines")
     parser.add_argument("--classes", nargs="*", default=["0", "5", "8"])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--set", action="append", default=[])
@@ -102,7 +103,8 @@ def main() -> None:
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     known = {(row["seed"], row.get("without")) for row in rows}
     seeds = range(asked["seeds"])
-    tasks = [(seed, odd) for odd in (None, *asked["classes"]) for seed in seeds if (seed, odd) not in known]
+    kinds = [*([None] if asked.pop("table") else []), *asked["classes"]]
+    tasks = [(seed, odd) for odd in kinds for seed in seeds if (seed, odd) not in known]
     context = get_context("spawn")
     with ProcessPoolExecutor(asked["jobs"], context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         futures = [

@@ -33,6 +33,7 @@ PARTS = (
 )
 DIGITS_STEPS = 3_000  # of vectors of 64 numbers, by perceptrons
 PICTURES_STEPS = 2_400  # of the same digits as pictures, by convolutions
+CODES_STEPS = 2_000  # of digits that are encoded as well
 JOBS = 2
 
 
@@ -51,12 +52,16 @@ def play(out: Path, say: Say) -> Path:
     pictures = out / "dcgan"
     with shown(PICTURES_STEPS, "dcgan") as tell:
         train("dcgan", "digits", out=pictures, steps=PICTURES_STEPS, log_every=80, resume=True, tell=tell)
-    runs = [*(out / part.folder for part in PARTS), digits, pictures]
+    codes = out / "ali"
+    with shown(CODES_STEPS, "ali") as tell:
+        train("ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, resume=True, tell=tell)
+    runs = [*(out / part.folder for part in PARTS), digits, pictures, codes]
     page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
     say(f"""
 the report: {page.resolve()}
-three commands to try:
+four commands to try:
   ganzfeld sample {pictures} --interpolate --out walk.gif
+  ganzfeld reconstruct {codes} --out pairs.png
   ganzfeld judge {out / "ring8" / "r3gan"}
   ganzfeld train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
     return page
