@@ -62,10 +62,8 @@ TRIED: dict[str, list[Choice]] = {
     "geometric": [rates(5e-4, 1e-3, 2e-3, bound=1.0)],
     "r1gan": [rates(1e-3, 2e-3, gamma=0.1), rates(1e-3, gamma=0.03)],
     "r3gan": [rates(1e-3, 2e-3, gamma=0.1), rates(1e-3, gamma=0.03)],
-    "ali": [rates(5e-4, 1e-3, 2e-3, at_once=False, gamma=0.1), rates(1e-3, at_once=False, gamma=0.03)]
-    + [rates(1e-3, at_once=False, gamma=0.0), rates(1e-3, at_once=True, gamma=0.1)],
-    "bigan": [rates(5e-4, 1e-3, 2e-3, at_once=False, gamma=0.1), rates(1e-3, at_once=False, gamma=0.03)]
-    + [rates(1e-3, at_once=False, gamma=0.0), rates(1e-3, at_once=True, gamma=0.1)],
+    "ali": [rates(1e-3, 2e-3, gamma=0.1), rates(1e-3, gamma=0.0), rates(1e-3, gamma=0.1, at_once=True)],
+    "bigan": [rates(1e-3, 2e-3, gamma=0.1), rates(1e-3, gamma=0.0), rates(1e-3, gamma=0.1, at_once=True)],
 }
 
 
