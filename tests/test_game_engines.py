@@ -84,6 +84,8 @@ def test_population_equals_loop(paper):
         pytest.param("r3gan", {}, [0, 1], marks=pytest.mark.slow),
         pytest.param("geometric", {}, [0], marks=pytest.mark.slow),
         pytest.param("dragan", {}, [0], marks=pytest.mark.slow),
+        pytest.param("ali", {"at_once": True, "cycle": 1.0}, [0], marks=pytest.mark.slow),
+        pytest.param("bigan", {}, [0, 1], marks=pytest.mark.slow),
         pytest.param("wgan", {"warm_steps": 3}, [0], marks=pytest.mark.slow),
     ],
 )
@@ -98,7 +100,7 @@ def test_compiled_equals_eager(paper, settings, seeds, monkeypatch):
 
 
 def test_both_back_ends_give_one_gradient():
-    for paper in ("ns-gan", "wgan-gp", "sngan", "mcgan-cov", "r3gan", "dragan"):
+    for paper in ("ns-gan", "wgan-gp", "sngan", "mcgan-cov", "r3gan", "dragan", "ali"):
         g = game(paper)
         state = tree.map(torch.Tensor.double, g.init(0))
         for role in engines.ROLES:
@@ -155,7 +157,7 @@ def test_pieces_follow_from_the_steps_alone():
         assert torch.equal(one, other)
 
 
-RANKED = ("mcgan-mean", "wgan-gp", "sngan", "r3gan", "geometric")
+RANKED = ("mcgan-mean", "wgan-gp", "sngan", "r3gan", "geometric", "ali")
 WORKER = """
 import json, os, sys, torch
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 from . import constraints, data, divergences, draws, metrics, networks, objectives, papers, rules
 from .constraints import R1, R2, Ball, Clip, Constraint, Dragan, GradientPenalty, Margin, Orthonormal, Spectral
-from .draws import Generate, Scene
+from .draws import Draw, Generate, Infer, Scene
 from .engine import Engine
 from .game import Game, Turns
 from .loop import Diverged, Interrupted, train
@@ -22,8 +22,8 @@ from .objectives import Objective
 from .run import Run, load
 
 __all__ = [
-    "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Engine", "Game", "Generate",
-    "GradientPenalty", "Interrupted", "Margin", "Objective", "Orthonormal", "Run", "Scene", "Spectral", "Turns",
-    "constraints", "data", "divergences", "draws", "load", "metrics", "networks", "objectives", "papers", "rules",
-    "train",
+    "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Draw", "Engine", "Game", "Generate",
+    "GradientPenalty", "Infer", "Interrupted", "Margin", "Objective", "Orthonormal", "Run", "Scene", "Spectral",
+    "Turns", "constraints", "data", "divergences", "draws", "load", "metrics", "networks", "objectives", "papers",
+    "rules", "train",
 ]  # fmt: skip

@@ -54,7 +54,10 @@ def play(out: Path, say: Say) -> Path:
         train("dcgan", "digits", out=pictures, steps=PICTURES_STEPS, log_every=80, resume=True, tell=tell)
     codes = out / "ali"
     with shown(CODES_STEPS, "ali") as tell:
-        train("ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, resume=True, tell=tell)
+        train(
+            "ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, judge_every=CODES_STEPS // 4,
+            resume=True, tell=tell,
+        )  # fmt: skip
     runs = [*(out / part.folder for part in PARTS), digits, pictures, codes]
     page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
     say(f"""

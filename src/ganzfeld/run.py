@@ -155,7 +155,8 @@ class Run:
         return self.game.draw.needs("generator")["z"]
 
     def critic(self, member: int = 0) -> nn.Module:
-        """An ordinary module: samples in network units to raw scores, with the weights it plays with."""
+        """An ordinary module: samples in network units (and their codes, of a run that encodes) to raw scores, with the
+        weights it plays with."""
         state = self._state(member)
         dressed, _ = self.game.dress(state["params"]["critic"], state["constraints"], advance=False)
         return _with_weights(self.game.critic, dressed).eval()

@@ -17,8 +17,36 @@ from markupsafe import Markup
 
 from . import draw, words
 from .draw import Axis, Series
-from .measures import COPY, SIGNALS, Measure, Signal, measure, ordered, references, standing
-from .read import Comparison, Facts, Near, Picture, Row, Run, Spread, labels, nearness, number, side_by_side, whole
+from .measures import (
+    ACCURACIES,
+    COPY,
+    READINGS,
+    SIGNALS,
+    SPACES,
+    Measure,
+    Signal,
+    measure,
+    reading,
+    references,
+    shown,
+    standing,
+)
+from .read import (
+    Codes,
+    Comparison,
+    Facts,
+    Judged,
+    Near,
+    Picture,
+    Row,
+    Run,
+    Spread,
+    labels,
+    nearness,
+    number,
+    side_by_side,
+    whole,
+)
 
 Content = Mapping[str, Any]
 
@@ -26,6 +54,7 @@ Content = Mapping[str, Any]
 FRAMES = 16
 FILM, HALF, WIDE = 416, 560, 1120  # pixels that the samples, a figure beside its numbers and a whole row may take
 MEMBERS = 10  # more thin lines than this hide each other
+NAMED, GLYPHS = 24, 64  # lines of a sheet that are named one by one, classes that are drawn as characters
 
 
 @dataclass(frozen=True)
@@ -100,10 +129,10 @@ def _told(chapters: Sequence[Callable[[Any], Content | None]], about: Any) -> It
 def standings(comparison: Comparison) -> Content | None:
     """Papers by metrics, the seeds of each as dots on the column's axis, the best of each column marked."""
     rows = comparison.rows
-    names = ordered({name for row in rows for name in row.metrics})
-    columns = [_column(name, [row.metrics.get(name, Spread(None)) for row in rows], rows) for name in names]
+    names = shown({name for row in rows for name in row.metrics})
+    columns = [_papers(name, [row.metrics.get(name, Spread(None)) for row in rows], rows) for name in names]
     if any(row.seconds is not None for row in rows):
-        columns.append(_column("seconds", [Spread(row.seconds) for row in rows], rows))
+        columns.append(_papers("seconds", [Spread(row.seconds) for row in rows], rows))
     if not columns:
         return None
     caption = (
@@ -120,35 +149,37 @@ def standings(comparison: Comparison) -> Content | None:
     }
 
 
-def _column(name: str, cells: Sequence[Spread], rows: Sequence[Row]) -> Content:
-    what = measure(name)
+def _papers(name: str, cells: Sequence[Spread], rows: Sequence[Row]) -> Content:
+    """A column of the papers, with what a perfect sampler would have in it."""
+    judged = [(row.run.judged[-1].provenance, _shape(row.run)) for row in rows if row.run and row.run.judged]
+    perfect = next((r[0].value for r in (references(name, *facts) for facts in judged) if r), None)
+    owners = [(row.label, _colour(i)) for i, row in enumerate(rows)]
+    known = "" if perfect is None else words.human(perfect)
+    return {**_column(measure(name), cells, owners), "perfect": known}
+
+
+def _column(what: Measure, cells: Sequence[Spread], owners: Sequence[tuple[str, str]], counted: int = 0) -> Content:
+    """Cells with their dots on the column's axis, the best marked. owners: the label and colour of each row;
+    counted: the rows of data behind an accuracy."""
     values = [value for cell in cells for value in (*cell.defined, cell.mean) if value is not None]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     log = _wide(values, what)
     axis = Axis(low, high, 4, 106, log) if low < high else Axis(low - 1, high + 1, 4, 106)
-    shown = []
-    for i, (cell, mark) in enumerate(zip(cells, standing(cells, what.better), strict=True)):
+    drawn = []
+    for (label, colour), cell, mark in zip(owners, cells, standing(cells, what.better, counted), strict=True):
         mean, std = words.spread(cell)
-        describe = f"{what.label} of {rows[i].label}: {words.said(cell)}"
-        strip = draw.strip(cell.defined, cell.mean, axis, _colour(i), describe) if cell.defined else ""
-        shown.append({"mean": mean, "std": std, "mark": mark, "strip": strip})
+        describe = f"{what.label} of {label}: {words.said(cell)}"
+        strip = draw.strip(cell.defined, cell.mean, axis, colour, describe) if cell.defined else ""
+        drawn.append({"mean": mean, "std": std, "mark": mark, "strip": strip})
     ends = (words.human(low), words.human(high)) if values else ("", "")
-    judged = [(row.run.judged[-1].provenance, _shape(row.run)) for row in rows if row.run and row.run.judged]
-    perfect = next((r[0].value for r in (references(name, *facts) for facts in judged) if r), None)
-    return {
-        "what": what,
-        "cells": shown,
-        "ends": ends,
-        "log": log,
-        "perfect": "" if perfect is None else words.human(perfect),
-    }
+    return {"what": what, "cells": drawn, "ends": ends, "log": log}
 
 
 def race(comparison: Comparison) -> Content | None:
     """Every paper's mean over the steps, one panel for each metric."""
     played = [(row.run, row.label, _colour(i)) for i, row in enumerate(comparison.rows) if row.run]
     panels = []
-    for name in ordered({name for run, *_ in played for judged in run.judged for name in judged.metrics}):
+    for name in shown({name for run, *_ in played for judged in run.judged for name in judged.metrics}):
         lines = [_judged_line(run, name, label, colour)._replace(members=()) for run, label, colour in played]
         lines = [line for line in lines if len(line.x) > 1]
         if len(lines) > 1:
@@ -181,19 +212,19 @@ def opening(run: Run) -> Content | None:
     """The samples, step by step, beside the last numbers."""
     if not run.pictures and not run.judged:
         return None
-    shown = _evenly(run.pictures, FRAMES)
+    film = _evenly(run.pictures, FRAMES)
     caption = when = ""
-    if shown:
+    if film:
         some = words.counted(len(run.pictures), "picture")
-        some = f"{len(shown)} of {some}" if len(shown) < len(run.pictures) else some
-        when = f"steps {shown[0].step:,} to {shown[-1].step:,}" if len(shown) > 1 else f"step {shown[0].step:,}"
+        some = f"{len(film)} of {some}" if len(film) < len(run.pictures) else some
+        when = f"steps {film[0].step:,} to {film[-1].step:,}" if len(film) > 1 else f"step {film[0].step:,}"
         caption = f"Samples: {some}, {when}. {words.seeds(run)} {words.PICTURED}"
     if run.judged:
         spread = " ± is one standard deviation over them." if _population(run) > 1 else ""
         when = f"At step {run.judged[-1].step:,}. {words.seeds(run)}{spread}"
     return {
         "name": run.name,
-        "frames": [_frame(picture) for picture in shown],
+        "frames": [_frame(picture) for picture in film],
         "caption": caption,
         "figures": _figures(run),
         "when": when,
@@ -204,7 +235,7 @@ def _figures(run: Run) -> list[Content]:
     """The last numbers, each beside what a sampler without fault would reach, where that is known."""
     figures: list[Content] = []
     last = run.judged[-1].metrics if run.judged else {}
-    for name in ordered(set(last)):
+    for name in shown(set(last)):
         mean, std = words.spread(last[name])
         known = references(name, run.judged[-1].provenance, _shape(run))
         note = f"{known[0].label}: {words.human(known[0].value)}" if known else measure(name).note
@@ -219,7 +250,7 @@ def warned(run: Run) -> Content | None:
 
 def metrics(run: Run) -> Content | None:
     """Every metric over the steps."""
-    names = ordered({name for judged in run.judged for name in judged.metrics})
+    names = shown({name for judged in run.judged for name in judged.metrics})
     if not names:
         return None
     several = _population(run)
@@ -286,6 +317,82 @@ def _near(one: Near, held_out: int | None) -> Content:
     return {"title": f"Distance in {one.space}", "said": said, "drawing": drawing}
 
 
+def reconstructions(run: Run) -> Content | None:
+    """Held-out rows, and what their codes give back."""
+    sheet = run.reconstruction
+    if sheet is None:
+        return None
+    beside = sheet.facts.get("layout") == "beside"
+    return {
+        "image": _image(sheet.path, WIDE - 100),  # beside it stand its lines' names
+        "name": run.name,
+        "halves": ("x, held out", "G(E(x))") if beside else (),
+        "lines": () if beside or sheet.rows > NAMED else ("x", "G(E(x))") * (sheet.rows // 2),
+        "caption": f"{words.reconstructed(sheet)} {words.taken(run, sheet)}",
+    }
+
+
+def codes(run: Run) -> Content | None:
+    """Where held-out rows lie in the latent space, beside what their classes can be told from."""
+    scatter = _scatter(run, run.codes) if run.codes else None
+    table = _spaces(run)
+    told = [part["caption"] for part in (scatter, table) if part]
+    return {"scatter": scatter, "table": table, "caption": " ".join(told)} if told else None
+
+
+def _scatter(run: Run, codes: Codes) -> Content:
+    """Each code as the name of its class where all names are one character, else as a dot in the colour of its class,
+    hollow where colours come again; those of more classes than can be told apart, or of none, all alike."""
+    glyphs = all(len(name) == 1 and name.isprintable() and name.strip() for name in codes.names.values())
+    most, colours = (GLYPHS, draw.CLASSES) if glyphs else (2 * draw.COLOURS, draw.COLOURS)
+    looks = {
+        i: (_colour(i, colours), name if glyphs else "") if len(codes.names) <= most else ("", "")
+        for i, name in codes.names.items()
+    }
+    told = words.coded(codes, "drawn as" if glyphs else "coloured by", most)
+    axes = words.axes(codes)
+    each = [looks[i] for i in codes.classes] or [("", "")] * len(codes.points)
+    return {
+        "legend": [(codes.names[i], *look) for i, look in looks.items() if any(look)],
+        "drawing": draw.scatter(codes.points, each, axes, f"{told} {words.listed(axes)}"),
+        "caption": f"{told} {words.taken(run, codes)}",
+    }
+
+
+def _spaces(run: Run) -> Content | None:
+    """Spaces by what is read in them, as last judged. Cycles are told where a baseline has one."""
+    last = run.judged[-1] if run.judged else None
+    told = {kind: _readings(last, kind) for kind in READINGS} if last else {}
+    told = {kind: cells for kind, cells in told.items() if cells.keys() - ({"codes"} if kind == "cycle" else set())}
+    if last is None or not told:
+        return None
+    spaces = [space for space in SPACES if any(space in cells for cells in told.values())]
+    owners = [(SPACES[space].name, "" if SPACES[space].own else "second") for space in spaces]
+    facts = last.provenance.get("inference")
+    rows = whole(facts.get("test")) or 0 if isinstance(facts, Mapping) else 0
+    columns = [
+        _column(
+            READINGS[kind],
+            [cells.get(space, Spread(None)) for space in spaces],
+            owners,
+            rows if kind in ACCURACIES else 0,
+        )
+        for kind, cells in told.items()
+    ]
+    marks = {cell["mark"] for column in columns for cell in column["cells"]}
+    return {
+        "columns": columns,
+        "rows": [SPACES[space] for space in spaces],
+        "verdict": words.worth({kind: told[kind] for kind in ACCURACIES if kind in told}, rows),
+        "caption": words.spaces(run, rows, "best" in marks, "close" in marks),
+    }
+
+
+def _readings(judged: Judged, kind: str) -> dict[str, Spread]:
+    names = {space: reading(kind, space) for space in SPACES}
+    return {space: judged.metrics[name] for space, name in names.items() if name in judged.metrics}
+
+
 def signals(run: Run) -> Content | None:
     """What the log recorded, as small multiples."""
     panels = []
@@ -318,7 +425,7 @@ def setup(run: Run) -> Content | None:
 
 COMPARISON: Sequence[Callable[[Comparison], Content | None]] = (standings, race, gallery)
 RUN: Sequence[Callable[[Run], Content | None]] = (
-    opening, warned, interpolations, neighbours, metrics, judges, signals, setup,
+    opening, warned, interpolations, neighbours, reconstructions, codes, metrics, judges, signals, setup,
 )  # fmt: skip
 
 
@@ -413,8 +520,8 @@ def _shape(run: Run) -> Any:
     return data.get("shape") if isinstance(data, Mapping) else None
 
 
-def _colour(i: int) -> str:
-    return f"c{i % draw.COLOURS}{' again' if i >= draw.COLOURS else ''}"
+def _colour(i: int, colours: int = draw.COLOURS) -> str:
+    return f"c{i % colours}{' again' if i >= colours else ''}"
 
 
 def _evenly(pictures: Sequence[Picture], limit: int) -> Sequence[Picture]:

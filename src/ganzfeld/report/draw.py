@@ -1,6 +1,6 @@
 """Drawings as inline SVG: pure functions from numbers to markup.
 
-Geometry and text only. Colours are classes ``c0`` ... ``c7`` that the page's style sheet sets for light and
+Geometry and text only. Colours are classes ``c0`` ... ``c9`` that the page's style sheet sets for light and
 dark, and lines take the text colour of their class, so one drawing serves both and prints. A pen lifts where
 a value is undefined: a gap in the facts stays a gap in the drawing.
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-COLOURS = 8
+COLOURS, CLASSES = 8, 10  # the last two differ less from the others: for marks that tell more than their colour
 THIN = 240  # points that a line of a chart keeps: about one for each pixel it is drawn on
 
 Values = Sequence[float | None]
@@ -184,6 +184,60 @@ def nearness(distances: Sequence[float], usual: float, copy: float, describe: st
         dot = {"class": "dot", "cx": _n(axis(distance)), "cy": _n(46 + 16 * ((i * 0.618) % 1 - 0.5)), "r": 4}
         parts.append(tag("circle", dot, tag("title", {}, f"sample {i + 1}: {distance:.3g}")))
     return _svg((width, 80), "chart nearness", describe, parts)
+
+
+def scatter(
+    points: Sequence[Sequence[float]], looks: Sequence[tuple[str, str]], labels: Sequence[str], describe: str
+) -> Markup:
+    """Points in the plane, at one scale on both axes; of one coordinate, on lines whose height means nothing.
+
+    looks: (colour, glyph) of each, a dot where it has no glyph. labels: of the axes.
+    """
+    width, left, base = 440, 36, 24
+    flat = min(map(len, points)) < 2
+    places = [(p[0], 0.0 if flat else p[1]) for p in points]
+    (x0, x1), (y0, y1) = (_widened(min(along), max(along)) for along in zip(*places, strict=True))
+    across = width - left - 16
+    unit = min(across / (x1 - x0), 400 / (y1 - y0))
+    tall = 100.0 if flat else max(150.0, (y1 - y0) * unit)
+    x = _centred((x0 + x1) / 2, across / unit, left + 8, width - 8)
+    y = _centred((y0 + y1) / 2, tall / unit, base + tall + 8, base + 8)
+    floor = base + tall + 16
+    parts = [_lattice(x, y, base, floor, flat)]
+    for i, ((a, b), (colour, glyph)) in enumerate(zip(places, looks, strict=True)):
+        down = y(b) + (60 * ((i * 0.618) % 1 - 0.5) if flat else 0)
+        parts.append(_spot(x(a), down, colour, glyph))
+    for i, name in enumerate(labels):
+        place = {"x": 0, "y": 11} if i else {"x": width, "y": _n(floor + 34), "text-anchor": "end"}
+        parts.append(tag("text", {"class": "axis", **place}, f"{name} {'↑' if i else '→'}"))
+    return _svg((width, math.ceil(floor + 40)), "chart scatter", describe, parts)
+
+
+def _centred(middle: float, span: float, start: float, end: float) -> Axis:
+    return Axis(middle - span / 2, middle + span / 2, start, end)
+
+
+def _spot(x: float, y: float, colour: str, glyph: str) -> Markup:
+    if glyph:
+        return tag("text", {"class": f"glyph {colour}", "x": _n(x), "y": _n(y)}, glyph)
+    return tag("circle", {"class": f"dot {colour}", "cx": _n(x), "cy": _n(y), "r": 3})
+
+
+def _lattice(x: Axis, y: Axis, top: float, floor: float, flat: bool) -> Markup:
+    """The grid of a plane, with its numbers below and on the left."""
+    parts = []
+    for axis, upright in ((x, True), (y, False))[: 1 if flat else 2]:
+        marks = ticks(axis.low, axis.high, 6)
+        for mark in (mark for mark in marks if axis.low <= mark <= axis.high):
+            at, said = _n(axis(mark)), short(mark, marks[1] - marks[0])
+            if upright:
+                line = {"x1": at, "x2": at, "y1": _n(top), "y2": _n(floor)}
+                place = {"x": at, "y": _n(floor + 15), "text-anchor": "middle"}
+            else:
+                line = {"x1": _n(x.start - 8), "x2": _n(x.end + 8), "y1": at, "y2": at}
+                place = {"x": _n(x.start - 14), "y": _n(axis(mark) + 3.5), "text-anchor": "end"}
+            parts += [tag("line", line), tag("text", place, said)]
+    return tag("g", {"class": "grid"}, *parts)
 
 
 def field(size: tuple[int, int] = (1120, 84), dots: int = 900) -> Markup:

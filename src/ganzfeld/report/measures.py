@@ -27,6 +27,39 @@ class Measure(NamedTuple):
     note: str = ""
 
 
+class Space(NamedTuple):
+    """Where classes are read from. own: by what the run has learned, and not by a baseline."""
+
+    name: str
+    note: str
+    own: bool = False
+
+
+SPACES = {
+    "codes": Space("codes", "E(x)", True),
+    "critic": Space("critic’s features", "of x and E(x)", True),
+    "values": Space("raw values", "x itself"),
+    "pca": Space("principal components", "of x, as many as a code has"),
+    "autoencoder": Space("autoencoder", "the same networks, taught to give x back"),
+    "regressor": Space("latent regressor", "the same encoder, taught to find z in G(z)"),
+}
+
+READINGS = {
+    "knn": Measure("1-nearest neighbour", 1, 0, 1, "share of held-out rows that have the class of the nearest row"),
+    "probe": Measure("Linear probe", 1, 0, 1, "share of held-out rows whose class a linear classifier tells"),
+    "cycle": Measure("Cycle of x", -1, 0, None, "x − G(E(x)): root mean square, in the data’s units"),
+}
+"""Of what a space is worth; each is recorded under its own name and that of the space."""
+
+
+ACCURACIES = ("knn", "probe")
+
+
+def reading(kind: str, space: str) -> str:
+    """The metric that a reading of a space is."""
+    return "cycle" if (kind, space) == ("cycle", "codes") else f"{kind}_{space}"
+
+
 MEASURES = {
     "modes": Measure("Modes found", 1, 0, None, "modes with at least one high-quality sample"),
     "high_quality": Measure("High quality", 1, 0, 1, "share of samples within 3σ of a mode"),
@@ -42,12 +75,25 @@ MEASURES = {
     "density": Measure("Density", 1, 0, None, "real neighbourhoods around a sample; real ones have 1"),
     "coverage": Measure("Coverage", 1, 0, 1, "share of real neighbourhoods that hold a sample"),
     "critic_w1": Measure("W₁ by the critic", 0, None, None, "the critic’s own estimate"),
+    # a classifier that does better than chance sees a difference; one that does worse has seen none
+    "c2st": Measure("Two-sample test", 0, None, 1, "accuracy at telling (x, E(x)) from (G(z), z); 0.5 is perfect"),
+    "cycle": READINGS["cycle"],
+    "cycle_z": Measure("Cycle of z", -1, 0, None, "z − E(G(z)): root mean square; a code of zeros has 1"),
+    **{
+        reading(kind, name): read._replace(label=f"{read.label}, {space.name}")
+        for name, space in SPACES.items()
+        for kind, read in READINGS.items()
+        if (kind, name) != ("cycle", "codes")
+    },
     "p": Measure("Precision", 1, 0),
     "ndcg": Measure("NDCG", 1, 0),
     "map": Measure("MAP", 1, 0),
     "mrr": Measure("MRR", 1, 0),
     "seconds": Measure("Seconds", -1, 0, None, "of training, all seeds together"),
 }
+
+TABLED = {reading(kind, space) for kind in READINGS for space in SPACES} - {"cycle", "knn_codes"}
+"""What is worth something beside its like alone: the table of the codes has it, and no panel."""
 
 
 class Signal(NamedTuple):
@@ -93,6 +139,11 @@ def ordered(names: set[str]) -> list[str]:
     return sorted(names, key=lambda name: (ranks.get(name.partition("@")[0], len(ranks)), name))
 
 
+def shown(names: set[str]) -> list[str]:
+    """Those that have a place of their own, ordered."""
+    return ordered(names - TABLED)
+
+
 def references(name: str, provenance: Mapping[str, Any], shape: Any) -> list[Reference]:
     """What a metric is worth to a sampler without fault: by theory, or as held-out rows of the data fare."""
     total = number(provenance.get("modes_total"))
@@ -100,26 +151,36 @@ def references(name: str, provenance: Mapping[str, Any], shape: Any) -> list[Ref
         return [Reference(total, "every mode")]
     if name == "high_quality" and shape in (None, [2]):
         return [Reference(PERFECT, "perfect sampler")]
+    if name == "c2st":
+        return [Reference(0.5, "perfect")]
     perfect = provenance.get("perfect")
     known = number(perfect.get(name)) if isinstance(perfect, Mapping) else None
     return [] if known is None else [Reference(known, "held-out data")]
 
 
-def standing(cells: Sequence[Spread], better: int) -> list[str]:
+def standing(cells: Sequence[Spread], better: int, rows: int = 0) -> list[str]:
     """``best`` for the best means, ``close`` for those within two standard errors of the best, else nothing.
 
     The standard error is of the difference of two means over independent seeds, from the members' own values.
+    rows: of accuracies, over how many rows each was counted. Chance among them counts as well, as if each had rows of
+    its own: those that share their rows differ with less doubt than is said here.
     """
     means = [cell.mean for cell in cells if cell.mean is not None]
     if not better or len(set(means)) < 2:
         return [""] * len(cells)
     top = max(means, key=lambda mean: better * mean)
     best = next(cell for cell in cells if cell.mean == top)
-    return ["best" if cell.mean == top else "close" if _close(cell, best) else "" for cell in cells]
+    return ["best" if cell.mean == top else "close" if _close(cell, best, rows) else "" for cell in cells]
 
 
-def _close(a: Spread, b: Spread) -> bool:
-    if a.mean is None or b.mean is None or min(len(a.defined), len(b.defined)) < 2:
+def _close(a: Spread, b: Spread, rows: int) -> bool:
+    if a.mean is None or b.mean is None or (not rows and min(len(a.defined), len(b.defined)) < 2):
         return False
-    error = sum(variance(one.defined) / len(one.defined) for one in (a, b))
-    return (a.mean - b.mean) ** 2 <= 4 * error
+    return (a.mean - b.mean) ** 2 <= 4 * (_doubt(a, rows) + _doubt(b, rows))
+
+
+def _doubt(one: Spread, rows: int) -> float:
+    """The square of a mean's standard error. The seeds share their rows, so more of them do not make those more."""
+    of_seeds = variance(one.defined) / len(one.defined) if len(one.defined) > 1 else 0.0
+    of_rows = max(0.0, one.mean * (1 - one.mean)) / rows if rows and one.mean is not None else 0.0
+    return of_seeds + of_rows

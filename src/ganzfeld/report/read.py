@@ -71,6 +71,24 @@ class Near:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """Codes of held-out rows on their principal axes. points: one or two numbers each; classes: of each point, empty
+    where they are not known; names: of the classes that occur, in their order; shares: of the variance on each axis.
+    """
+
+    facts: Facts
+    step: int
+    points: tuple[tuple[float, ...], ...]
+    classes: tuple[int, ...]
+    names: Mapping[int, str]
+    shares: tuple[float | None, ...]
+
+    @property
+    def axes(self) -> int:
+        return min(map(len, self.points))
+
+
+@dataclass(frozen=True)
 class Run:
     """A run directory. facts: run.json; log, judged: an entry per step, in order; warnings: (step, text)."""
 
@@ -83,6 +101,8 @@ class Run:
     absent: tuple[str, ...] = ()
     interpolation: Sheet | None = None
     neighbours: Sheet | None = None
+    reconstruction: Sheet | None = None
+    codes: Codes | None = None
 
     @property
     def name(self) -> str:
@@ -150,15 +170,21 @@ def run(path: Path) -> Run:
     absent = [*lost, *lost_too]
     if not pictures:
         absent.append("No pictures of samples yet: samples/ holds none.")
-    beside = {name: _sheet(path / "samples" / name) for name in ("interpolation", "neighbours")}
-    missing = [f"samples/{name}.png" for name, sheet in beside.items() if sheet is None]
+    beside = {name: _sheet(path / "samples" / name) for name in ("interpolation", "neighbours", "reconstruction")}
+    codes = _codes(path / "samples" / "codes.json")
+    missing = [f"samples/{name}.png" for name in ("interpolation", "neighbours") if beside[name] is None]
     data = facts.get("data")
     if missing and isinstance(data, Mapping) and data.get("kind") == "pictures":
         absent.append(
             f"Without {' and '.join(missing)}, which a run of pictures draws at its end, each with its facts."
         )
     judged = tuple(_judged(row) for row in metrics)
-    return Run(path, facts, log, judged, pictures, tuple(_warnings([*log, *metrics])), tuple(absent), **beside)
+    left = {"reconstruction.png with its facts": beside["reconstruction"], "codes.json": codes}
+    lacking = [f"samples/{name}" for name, found in left.items() if found is None]
+    if lacking and any("inference" in one.provenance for one in judged):
+        absent.append(f"Without {' and '.join(lacking)}, which a run with an encoder leaves at its end.")
+    warnings = tuple(_warnings([*log, *metrics]))
+    return Run(path, facts, log, judged, pictures, warnings, tuple(absent), codes=codes, **beside)
 
 
 def comparison(path: Path) -> Comparison:
@@ -303,14 +329,74 @@ def _spread(fact: Any) -> Spread:
 def _sheet(stem: Path) -> Sheet | None:
     """The sheet of a name without its ending; None where the picture, its facts or their sense is missing."""
     path = stem.with_suffix(".png")
-    try:
-        facts = _document(stem.with_suffix(".json"))
-    except (OSError, ValueError):
-        return None
-    step, rows, columns = (whole(facts.get(key)) for key in ("step", "rows", "columns"))
-    if step is None or not rows or not columns or not path.is_file() or not path.stat().st_size:
+    facts = _left(stem.with_suffix(".json"))
+    step, columns = (whole(facts.get(key)) for key in ("step", "columns"))
+    rows = whole(facts.get("rows")) or _lines_of_pairs(facts)
+    if step is None or not rows or not columns or min(rows, columns) < 1 or not _is_picture(path):
         return None
     return Sheet(path, facts, step, rows, columns)
+
+
+def _left(path: Path) -> Facts:
+    """What a run left at its end beside its samples; nothing where it cannot be read."""
+    try:
+        return _document(path)
+    except (OSError, ValueError):
+        return {}
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    except OSError:
+        return False
+
+
+def _lines_of_pairs(facts: Facts) -> int | None:
+    """How many lines a sheet of pairs has: two for each line of originals, or one where they lie beside each other."""
+    pairs, columns = (whole(facts.get(key)) for key in ("pairs", "columns"))
+    if not pairs or not columns or min(pairs, columns) < 1:
+        return None
+    return {"below": 2 * math.ceil(pairs / columns), "beside": 1}.get(str(facts.get("layout")))
+
+
+def _codes(path: Path) -> Codes | None:
+    """None where no point can be read; points that cannot are left out, with their classes."""
+    facts = _left(path)
+    step, rows = whole(facts.get("step")), facts.get("points")
+    if step is None or not isinstance(rows, list):
+        return None
+    points = [_point(row) for row in rows]
+    kept = [i for i, point in enumerate(points) if point]
+    if not kept:
+        return None
+    classes = _classes(facts.get("classes"), len(rows))
+    named = facts.get("names")
+    names = dict(enumerate(map(str, named))) if isinstance(named, list) else {}
+    mine = tuple(classes[i] for i in kept) if classes else ()
+    shares = facts.get("shares")
+    return Codes(
+        facts,
+        step,
+        tuple(points[i] for i in kept),
+        mine,
+        {i: names.get(i, str(i)) for i in sorted(set(mine))},
+        tuple(map(number, shares)) if isinstance(shares, list) else (),
+    )
+
+
+def _point(row: Any) -> tuple[float, ...]:
+    """Its first two coordinates, or the only one; empty where one is undefined."""
+    values = [number(value) for value in row[:2]] if isinstance(row, list) else []
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) else ()
+
+
+def _classes(classes: Any, count: int) -> list[int]:
+    """The class of each point; empty where they are not whole numbers, one for each."""
+    known = [whole(value) for value in classes] if isinstance(classes, list) else []
+    found = [value for value in known if value is not None and value >= 0]
+    return found if len(found) == len(known) == count else []
 
 
 def nearness(sheet: Sheet) -> list[Near]:

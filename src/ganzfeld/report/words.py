@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from .measures import COPY, measure, ordered, standing
-from .read import Comparison, Facts, Near, Run, Sheet, Spread, number, whole
+from .measures import COPY, READINGS, SPACES, measure, ordered, shown, standing
+from .read import Codes, Comparison, Facts, Near, Run, Sheet, Spread, number, whole
 
 PICTURED = "A picture has no error bar: the spread over seeds is in the numbers and curves."
 
@@ -67,6 +67,8 @@ def exact(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(exact, value)) or "none"
+    if isinstance(value, Mapping):
+        return "; ".join(" ".join(pair) for pair in flat(value))
     return str(value)
 
 
@@ -124,7 +126,8 @@ ELSEWHERE = {
 EYE = ("extractor", "digest")  # what tells one eye from another
 CALLED = {
     "digest": "weights", "held_out": "held-out rows", "task": "taught", "by": "found by",
-    "perfect_samples": "validation rows in their place",
+    "perfect_samples": "validation rows in their place", "test": "held-out rows", "train": "training rows",
+    "c2st_rows": "rows of the two-sample test",
 }  # fmt: skip
 
 
@@ -179,12 +182,12 @@ def drawn(sheet: Sheet) -> str:
     return exact(sheet.facts.get("latents") or "of unknown seed")
 
 
-def taken(run: Run, sheet: Sheet) -> str:
-    """Whose pictures a sheet shows, and when."""
-    member = whole(sheet.facts.get("member"))
+def taken(run: Run, left: Sheet | Codes) -> str:
+    """Whose pictures or codes are shown, and when."""
+    member = whole(left.facts.get("member"))
     several = run.seeds if run.seeds and run.seeds > 1 and member is not None else 0
     which = f"Member {member} of {counted(several, 'seed')}" if several else ""
-    return f"{which or seeds(run)[:-1]}, after step {sheet.step:,}."
+    return f"{which or seeds(run)[:-1]}, after step {left.step:,}."
 
 
 def copies(spaces: Sequence[Near]) -> str:
@@ -212,6 +215,82 @@ def near(one: Near, held_out: int | None) -> str:
         f"Held-out pictures lie {human(one.usual)} from the nearest training picture{of}, these samples "
         f"{human(middle)} (median){times}; the nearest of them {human(min(one.distances))}."
     )
+
+
+def reconstructed(sheet: Sheet) -> str:
+    """What stands where on a sheet of reconstructions, and how far they are off."""
+    pairs, off = whole(sheet.facts.get("pairs")) or 0, number(sheet.facts.get("rmse"))
+    rows = counted(pairs, "held-out row")
+    where = (
+        f"{rows} on the left and, on the right, their reconstructions G(E(x))"
+        if sheet.facts.get("layout") == "beside"
+        else f"{rows}, and below each its reconstruction G(E(x))"
+    )
+    error = f", off by {human(off)} in root mean square, in the data’s units" if off is not None else ""
+    return f"{where}: what the generator makes of the code that the encoder gives them{error}."
+
+
+def coded(codes: Codes, how: str, most: int) -> str:
+    """Whose codes are drawn, in how many of their dimensions, and how their classes show, if there are at most so
+    many of them."""
+    of, many = whole(codes.facts.get("latent")), len(codes.names)
+    axes = "two principal axes" if codes.axes > 1 else "principal axis (heights only keep them apart)"
+    within = f", of {counted(of, 'dimension')}" if of and of > codes.axes else ""
+    told = f", each {how} its class" if many else ""
+    told = f"; {many:,} classes are too many to be told apart" if many > most else told
+    return f"Codes E(x) of {counted(len(codes.points), 'held-out row')} on their {axes}{within}{told}."
+
+
+def axes(codes: Codes) -> list[str]:
+    """Labels of the axes, with the variance along each where it is known."""
+    names = ("first axis", "second axis")[: codes.axes]
+    shares = (*codes.shares, None, None)
+    return [
+        name if share is None else f"{name}, {human(100 * share)} % of the variance"
+        for name, share in zip(names, shares, strict=False)
+    ]
+
+
+def spaces(run: Run, rows: int, best: bool, close: bool) -> str:
+    """When the table of spaces was judged and over how many rows, and what its marks say."""
+    over = f", over {counted(rows, 'held-out row')}" if rows else ""
+    said = [f"The table: judged at step {run.judged[-1].step:,}{over}. {seeds(run)}"]
+    if best:
+        error = f"; ≈ what lies within two standard errors of it, over seeds{' and rows' if rows else ''}"
+        said.append(f"● marks the best of a column{error if close else ''}.")
+    return " ".join(said)
+
+
+OUTCOMES = {
+    "beat": "The codes beat the baselines {}.",
+    "lose": "The codes lose to the baselines {}.",
+    "draw": "Neither codes nor baselines win {}: no more than two standard errors lie between.",
+}
+
+
+def worth(told: Mapping[str, Mapping[str, Spread]], rows: int) -> str:
+    """Whether codes tell classes better than what is there without them; empty where there is nothing to compare.
+
+    told: by reading, the accuracy in each space. rows: the held-out rows that it was counted over.
+    """
+    outcomes: dict[str, list[str]] = {}
+    for kind, cells in told.items():
+        mine = cells.get("codes", Spread(None))
+        others = {space: cell for space, cell in cells.items() if not SPACES[space].own and cell.mean is not None}
+        if mine.mean is None or not others:
+            continue
+        best = max(others.values(), key=lambda cell: cell.mean or 0)
+        which = listed([SPACES[space].name for space, cell in others.items() if cell.mean == best.mean])
+        line = f"by {READINGS[kind].label[:1].lower()}{READINGS[kind].label[1:]}, {said(mine)} against {said(best)}"
+        outcomes.setdefault(_outcome(mine, best, rows), []).append(f"{line} ({which})")
+    return " ".join(OUTCOMES[outcome].format(", and ".join(lines)) for outcome, lines in outcomes.items())
+
+
+def _outcome(mine: Spread, best: Spread, rows: int) -> str:
+    marks = standing([mine, best], 1, rows)
+    if mine.mean == best.mean or "close" in marks:
+        return "draw"
+    return "beat" if marks[0] == "best" else "lose"
 
 
 def seeds(run: Run) -> str:
@@ -279,7 +358,7 @@ def verdict(comparison: Comparison) -> str:
 
 def telling(names: Iterable[str]) -> str | None:
     """The metric that says most about the whole distribution: a distance to the data where one was taken."""
-    known = ordered({name for name in names if measure(name).better})
+    known = shown({name for name in names if measure(name).better})
     return next((name for name in ("w1", "sliced_w1", "fd", *known) if name in known), None)
 
 
