@@ -31,7 +31,14 @@ Seed = Annotated[int, typer.Option("--seed", help="the base seed")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value of the paper, network or constraint")]
 Encoded = Annotated[str | None, typer.Option("--data", help="what to encode; the run's own data unless given")]
-PartName = Annotated[str, typer.Option("--part", help="train, valid, test, or all in the order of the source")]
+PartName = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        help="train, valid, test, or all in the order of the source; unless given, test of the "
+        "run's own data and all of other data",
+    ),
+]
 Member = Annotated[int, typer.Option(help="which of the population, from 0")]
 RunPath = Annotated[Path, typer.Argument(help="a run directory")]
 
@@ -130,7 +137,7 @@ def encode(
     run: RunPath,
     out: Annotated[Path, typer.Option("--out", help="FILE.npy, for codes [n, latent]")],
     data: Encoded = None,
-    part: PartName = "test",
+    part: PartName = None,
     draw: Annotated[int | None, typer.Option(help="seed of one draw of a stochastic encoder's codes")] = None,
     member: Member = 0,
 ) -> None:
@@ -146,7 +153,7 @@ def encode(
 def reconstruct(
     run: RunPath,
     data: Encoded = None,
-    part: PartName = "test",
+    part: PartName = None,
     out: Annotated[Path | None, typer.Option("--out", help="FILE.png of pairs, or FILE.npy [n, 2, ...]")] = None,
     n: Annotated[int, typer.Option("--n", help="how many are shown")] = 48,
     member: Member = 0,
@@ -165,7 +172,7 @@ def reconstruct(
 def anomaly(
     run: RunPath,
     data: Encoded = None,
-    part: PartName = "test",
+    part: PartName = None,
     out: Annotated[Path | None, typer.Option("--out", help="FILE.npy, for scores [n]")] = None,
     weight: Annotated[float, typer.Option(help="of reconstruction, beside the critic's features")] = 0.9,
     member: Member = 0,
@@ -193,10 +200,10 @@ def anomaly(
 @app.command()
 def interpolate(
     run: RunPath,
-    between: Annotated[str, typer.Option(help="two rows, counted from 0, as 0,1")],
+    between: Annotated[str, typer.Option(help="two rows, counted from 0, as 0,1, or two files of the data")],
     out: Annotated[Path, typer.Option("--out", help="FILE.png, FILE.gif, FILE.npy, or a folder")],
     data: Encoded = None,
-    part: PartName = "test",
+    part: PartName = None,
     n: Annotated[int, typer.Option("--n", help="samples between the two")] = 12,
     member: Member = 0,
 ) -> None:

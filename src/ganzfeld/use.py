@@ -126,9 +126,11 @@ class Given(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-def given(run: Run, name: str | None, part: str = "test") -> Given:
-    """What is to be encoded: a part of the run's data or of other data, read as the run's were; the rows of a ``.npy``
-    or ``.npz`` as they lie there. Raises ValueError for an unknown part and for what cannot be read."""
+def given(run: Run, name: str | None = None, part: str | None = None) -> Given:
+    """What is to be encoded: the test part of the run's own data, or all of other data, read as the run's were, unless
+    a part is named; the rows of a ``.npy`` or ``.npz`` as they lie there. Raises ValueError for an unknown part and for
+    what cannot be read."""
+    part = part or ("test" if name is None else "all")
     if part not in (*PARTS, "all"):
         raise nearest("part", part, (*PARTS, "all"))
     if name is not None and Path(name).suffix in (".npy", ".npz"):
@@ -197,11 +199,13 @@ def anomaly(run: Run, rows: Given, out: Path | None, weight: float, member: int)
 
 
 def between(run: Run, rows: Given, ends: str, n: int, member: int) -> Tensor:
-    """Row A, n samples on the great circle between the codes of rows A and B, row B: [n + 2, *shape]."""
+    """Row A, n samples on the great circle between the codes of rows A and B, row B: [n + 2, *shape]. ends: A,B as
+    numbers, or as names of files."""
+    names = [end.strip() for end in ends.split(",")]
     try:
-        a, b = map(int, ends.split(","))
+        a, b = (rows.files.index(name) if name in rows.files else int(name) for name in names)
     except ValueError:
-        raise ValueError(f"--between takes two rows, as 0,1, not {ends!r}") from None
+        raise ValueError(f"--between takes two rows, as 0,1, or two files of the data, not {ends!r}") from None
     if not 0 <= min(a, b) <= max(a, b) < len(rows.x):
         raise ValueError(f"--between {ends}: there are {len(rows.x)} rows, counted from 0")
     if n < 2:

@@ -58,11 +58,12 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
     order = torch.randperm(len(pictures), generator=generator(seed, "split"))
     held = max(1, len(pictures) // 10)
     valid, train = order[:held], order[held:]
+    source = torch.cat([train, valid, len(pictures) + torch.arange(len(tested))])
     names = tuple(str(i) for i in range(int(torch.cat([labels, tested_labels]).max()) + 1))
     a, b, c = (_sized(x, side, how) for x in (pictures[train], pictures[valid], tested))
     return Data(
         folder.absolute().name, a, b, c, PICTURE, "pictures",
-        labels=Labels(labels[train], labels[valid], tested_labels, names),
+        labels=Labels(labels[train], labels[valid], tested_labels, names), order=source,
         choices={"size": side, "channels": 1, "resizer": how}, digest=f"{digest.hexdigest()} seed {seed}",
     )  # fmt: skip
 
