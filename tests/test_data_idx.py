@@ -250,3 +250,22 @@ def test_the_fingerprint_of_a_numpy_file_knows_every_choice(tmp_path):
     for choices in ({"size": 0}, {"crop": "pan"}, {"channels": 0}):
         with pytest.raises(ValueError, match="not"):
             arrays(path, **choices)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_all_rows_lie_in_the_order_of_their_source(tmp_path, seed):
+    whole = datas.load(str(world(tmp_path / "idx", side=32)), seed).whole()
+    first = ((whole.part("test")[:, 0, 0, 0] + 1) * 127.5).round()
+    assert first.tolist() == [*range(30), *range(6)]
+    assert whole.labels.test.tolist() == [i % 10 for i in (*range(30), *range(6))]
+    numbers = np.random.default_rng(seed).normal(size=(40, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", numbers)
+    vectors = datas.load(str(tmp_path / "x.npy"), seed)
+    assert np.allclose(vectors.whole().restored("test").numpy(), numbers, atol=1e-5)
+    joined = torch.cat([vectors.restored(part) for part in ("train", "valid", "test")])
+    assert not np.allclose(joined.numpy(), numbers, atol=1e-5)  # the cut has mixed them
+    levels = np.arange(20 * 64, dtype=np.uint8).reshape(20, 8, 8)
+    np.savez(tmp_path / "x.npz", x=levels, y=np.arange(20))
+    pictures = datas.load(str(tmp_path / "x.npz"), seed).whole()
+    assert np.array_equal(((pictures.part("test")[:, 0] + 1) * 127.5).round().numpy().astype(np.uint8), levels)
+    assert pictures.labels.test.tolist() == list(range(20))
