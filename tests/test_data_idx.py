@@ -168,7 +168,7 @@ def test_choices_that_idx_files_do_not_have_are_refused(tmp_path):
 def test_other_idx_files_replace_a_part(tmp_path):
     one, other = world(tmp_path / "x"), shutil.copytree(world(tmp_path / "x"), tmp_path / "y")
     data = datas.load(str(one), size=64, valid=str(other))
-    assert data.valid.shape == (27, 1, 64, 64) and len(data.labels.valid) == 27
+    assert data.valid.shape == (36, 1, 64, 64) and len(data.labels.valid) == 36
 
 
 # --- numpy files of pictures ---

@@ -576,7 +576,7 @@ def test_what_is_broken_decides_nothing(tmp_path, memory):
 def test_another_folder_replaces_a_part_as_bytes_with_its_labels(tmp_path):
     folder, other = tree(tmp_path / "x", 20), tree(tmp_path / "y", 10, side=40)
     found, own = datas.load(str(folder), test=str(other)), datas.load(str(folder))
-    assert found.test.dtype == torch.uint8 and found.test.shape == (8, 1, 16, 16)
+    assert found.test.dtype == torch.uint8 and found.test.shape == (10, 1, 16, 16)
     assert found.labels.test.tolist() == [s % 2 for s in shades(found.test)]
     assert torch.equal(found.train, own.train) and torch.equal(found.labels.train, own.labels.train)
     assert found.fingerprint != own.fingerprint

@@ -289,3 +289,14 @@ def test_a_game_on_a_stream_is_the_game_on_memory(tmp_path):
             data.train.close()
         ends.append(engine.states()[0]["params"]["critic"]["head.weight"])
     assert torch.equal(ends[0], ends[1]) and torch.equal(ends[0], ends[2])
+
+
+def test_all_rows_of_a_stream_lie_in_the_order_of_their_files(tmp_path):
+    folder = tree(tmp_path, 60)
+    held, streamed = images(folder), images(folder, memory=0, workers=2)
+    assert isinstance(streamed.whole().test, Streamed)
+    assert torch.equal(streamed.whole().test[:], held.whole().test)
+    assert tuple(streamed.whole().test.names) == streamed.files
+    rest = streamed.without(["a"])
+    assert isinstance(rest.train, Streamed)
+    assert torch.equal(rest.train[:], held.without(["a"]).train)

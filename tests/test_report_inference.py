@@ -268,6 +268,8 @@ def test_the_best_of_each_reading_is_marked(tmp_path):
     assert table(render(tmp_path, inferred(tmp_path / "won", WON))) == {
         "codes": ["best", "best"], "raw values": ["", ""], "principal components": ["", ""],
     }  # fmt: skip
+    few = table(render(tmp_path, inferred(tmp_path / "few", WON, test=100)))  # of 100 rows two more are no more
+    assert few == {"codes": ["best", "best"], "raw values": ["close", "close"], "principal components": ["close", ""]}
 
 
 @pytest.mark.parametrize(

@@ -76,22 +76,23 @@ def _alike(data: Data, other: str, choices: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replaced(data: Data, part: str, name: str, other: Data) -> Data:
-    """The data with another's rows for a part, and their labels: none [0] where their classes are not the data's."""
+    """The data with all rows of another for a part, and their labels: none [0] where their classes are not its own."""
     if other.shape != data.shape:
         raise ValueError(f"--{part} {name} has rows of shape {other.shape}, not {data.shape}")
-    rows = other.train if data.kind == other.kind == "pictures" else data.units.strip(other.restored("train"))
+    every = other.whole()
+    rows = every.test if data.kind == other.kind == "pictures" else data.units.strip(every.restored("test"))
     if data.labels:
-        coded = {part: _coded(data.labels, other.labels)}
+        coded = {part: _coded(data.labels, every.labels)}
         data = replace(data, labels=replace(data.labels, **coded))  # type: ignore[arg-type]
     digest = data.digest and f"{data.digest} {part} {other.fingerprint}"
     return replace(data.replaced(**{part: rows}), digest=digest)
 
 
 def _coded(labels: Labels, other: Labels | None) -> Tensor:
-    """The other's training labels in the code of these, by the names of the classes."""
+    """The other's test labels in the code of these, by the names of the classes."""
     if other is None or not set(other.names) <= set(labels.names):
         return torch.empty(0, dtype=torch.long)
-    return torch.tensor([labels.names.index(name) for name in other.names])[other.train]
+    return torch.tensor([labels.names.index(name) for name in other.names])[other.test]
 
 
 def _load(name: str, seed: int, choices: dict[str, Any]) -> Data:

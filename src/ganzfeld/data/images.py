@@ -24,6 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -230,6 +231,10 @@ class Streamed(Lazy):
 
     def subset(self, index: Tensor) -> Streamed:
         return Streamed(self.source, [self.names[i] for i in index.tolist()], self.workers)
+
+    def joined(self, others: Sequence[Any]) -> Streamed:
+        names = [name for part in (self, *others) for name in part.names]
+        return Streamed(self.source, names, self.workers)
 
     def ahead(self, index: Tensor) -> None:
         """Rows that will be asked for soon, in just this order. The oldest of too many announcements is forgotten."""

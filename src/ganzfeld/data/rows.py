@@ -65,6 +65,10 @@ class Lazy:
         """Some of the rows, as lazy."""
         raise NotImplementedError
 
+    def joined(self, others: Sequence[Rows]) -> Lazy:
+        """These rows, and behind them others of the same source."""
+        raise NotImplementedError
+
 
 PICTURE = Units(torch.zeros(1), torch.ones(1))  # a picture's own units are the network's
 
@@ -163,13 +167,17 @@ class Data:
 
     def whole(self) -> Data:
         """All rows as the test part, in the order of their source where that is known."""
-        rows = torch.cat([self.part(name) for name in PARTS])
-        order = torch.arange(len(rows)) if self.order is None else self.order.argsort()
+        parts = [getattr(self, name) for name in PARTS]
+        order = torch.arange(sum(map(len, parts))) if self.order is None else self.order.argsort()
+        if isinstance(self.train, Lazy):
+            rows: Rows = self.train.joined(parts[1:]).subset(order)
+        else:
+            rows = torch.cat(parts)[order]
         labels = self.labels
         if labels:
             codes = torch.cat([labels.train, labels.valid, labels.test])
-            labels = replace(labels, test=codes[order] if len(codes) == len(rows) else codes[:0])
-        return replace(self, test=rows[order], labels=labels)
+            labels = replace(labels, test=codes[order] if len(codes) == len(order) else codes[:0])
+        return replace(self, test=rows, labels=labels)
 
     def replaced(self, **parts: Rows) -> Data:
         """The same with other rows for some parts."""
