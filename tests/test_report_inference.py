@@ -307,6 +307,11 @@ def test_chance_among_rows_counts_once_for_all_seeds():
     assert measures.standing(many, 1, 100) == ["close", "best"]
 
 
+def test_seeds_that_are_all_equal_have_no_spread():
+    assert words.said(Spread(0.9444444444444444, 1.36e-16, (0.9444444444444444,) * 3)) == "0.944 ± 0"
+    assert words.said(Spread(0.9444444444444444, 1.36e-6, (0.9444444444444444,) * 3)) == "0.944 ± 1.36×10⁻⁶"
+
+
 def test_cycles_are_tabled_where_a_baseline_has_one(tmp_path):
     assert set(map(len, table(render(tmp_path, inferred(tmp_path / "run"))).values())) == {2}
     marks = table(render(tmp_path, inferred(tmp_path / "more", {**LOST, **TRAINED})))
@@ -327,10 +332,10 @@ def test_the_table_is_of_the_last_judgement_and_says_so(tmp_path):
     (place / "metrics.jsonl").write_text(lines(rows))
     page = render(tmp_path, place)
     assert "critic’s features" not in table(page) and "0.800 ± 0 against" in page.text
-    assert "The table: judged at step 300, over 2,500 held-out rows. 2 seeds" in page.text
+    assert "The table: judged at step 300, over 2,500 held-out rows. 2 seeds (3–4). ± is one standard" in page.text
 
 
-@pytest.mark.parametrize("facts", [None, 3, {"test": "x"}, {}])
+@pytest.mark.parametrize("facts", [None, 3, {"test": "x"}, {"test": -5}, {}])
 def test_a_judgement_of_unknown_rows_is_tabled(tmp_path, facts):
     place = inferred(tmp_path / "run")
     rows = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]

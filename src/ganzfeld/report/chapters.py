@@ -369,7 +369,7 @@ def _spaces(run: Run) -> Content | None:
     spaces = [space for space in SPACES if any(space in cells for cells in told.values())]
     owners = [(SPACES[space].name, "" if SPACES[space].own else "second") for space in spaces]
     facts = last.provenance.get("inference")
-    rows = whole(facts.get("test")) or 0 if isinstance(facts, Mapping) else 0
+    rows = max(0, whole(facts.get("test")) or 0) if isinstance(facts, Mapping) else 0
     columns = [
         _column(
             READINGS[kind],

@@ -40,7 +40,7 @@ def spread(fact: Spread) -> tuple[str, str]:
     mean = human(fact.mean)
     if fact.mean is None or fact.std is None or len(fact.members) == 1:
         return mean, ""
-    if not fact.std:
+    if fact.std <= 1e-12 * abs(fact.mean):  # members that are all equal differ from their mean by rounding
         return mean, "0"
     decimals = len(mean.partition(".")[2])
     std = f"{fact.std:,.{decimals}f}"
@@ -255,6 +255,8 @@ def spaces(run: Run, rows: int, best: bool, close: bool) -> str:
     """When the table of spaces was judged and over how many rows, and what its marks say."""
     over = f", over {counted(rows, 'held-out row')}" if rows else ""
     said = [f"The table: judged at step {run.judged[-1].step:,}{over}. {seeds(run)}"]
+    if run.seeds and run.seeds > 1:
+        said.append("± is one standard deviation over them, and each is a dot.")
     if best:
         error = f"; ≈ what lies within two standard errors of it, over seeds{' and rows' if rows else ''}"
         said.append(f"● marks the best of a column{error if close else ''}.")
