@@ -183,7 +183,8 @@ class Spectral(Constraint):
 
     Kernels are flattened to [out, rest]. sigma is estimated by power iteration with persistent vectors, one step a
     critic turn, none in the generator's, and approaches from below: norms sit slightly *above* 1. Small weights are
-    scaled up, too. The vectors start at the exact ones; a weight that starts at 0 is refused. u and v are constants of the backward pass.
+    scaled up, too; one that starts at 0 is refused. The vectors start at the exact ones. u and v are constants of the
+    backward pass.
     norm: c, 1 in the paper; L layers of norm c bound the slope by c^L.
     Source: Miyato et al. 2018, eq. 8 and Algorithm 1.
     """
