@@ -16,7 +16,7 @@ FLOORS = {
     "engine": 4, "metrics": 4,
     "papers": 5, "laws": 5, "extractors": 5,
     "record": 6, "judges": 6, "inference": 6.2, "watch": 6.2, "plan": 6.2, "run": 6.4, "loop": 6.6,
-    "report": 7, "use": 7, "export": 7, "comparison": 7.2, "progress": 7, "demo": 7.4,
+    "report": 7, "use": 7, "codes": 7, "export": 7, "comparison": 7.2, "progress": 7, "demo": 7.4,
     "cli": 8, "__main__": 9, "__init__": 9,
 }  # fmt: skip
 

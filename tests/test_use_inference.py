@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 import ganzfeld as gz
-from ganzfeld import cli, data, inference, metrics, use
+from ganzfeld import cli, codes, data, inference, metrics
 from ganzfeld.plan import loaded
 from small import train as small
 from small import vectors
@@ -47,25 +47,25 @@ def ganzfeld(capsys):
 @pytest.mark.parametrize("name", ["ali", "pictures"])
 def test_a_code_depends_on_its_own_row_alone(runs, name):
     run = gz.load(runs / name)
-    x = use.given(run).x
-    codes, drawn = run.encode(x), run.encode(x, seed=5)
+    x = codes.given(run).x
+    centres, drawn = run.encode(x), run.encode(x, seed=5)
     for n in (1, 7, 100):
-        assert torch.equal(run.encode(x[:n]), codes[:n])
+        assert torch.equal(run.encode(x[:n]), centres[:n])
         assert torch.equal(run.encode(x[:n], seed=5), drawn[:n])
-    assert torch.equal(run.encode(x.flip(0)), codes.flip(0))
-    assert not torch.equal(drawn, codes)
+    assert torch.equal(run.encode(x.flip(0)), centres.flip(0))
+    assert not torch.equal(drawn, centres)
     assert not torch.equal(drawn, run.encode(x, seed=6))
 
 
 def test_a_deterministic_encoder_has_one_code(runs):
     run = gz.load(runs / "without")
-    x = use.given(run).x[:9]
+    x = codes.given(run).x[:9]
     assert torch.equal(run.encode(x, seed=5), run.encode(x))
 
 
 def test_reconstruction_is_the_generator_of_the_code(runs):
     run = gz.load(runs / "ali")
-    x = use.given(run).x
+    x = codes.given(run).x
     with torch.no_grad():
         again = run.generator()(run.encoder()(x))
     assert torch.allclose(run.reconstruct(x), again, atol=1e-5)
@@ -76,7 +76,7 @@ def test_reconstruction_is_the_generator_of_the_code(runs):
 
 def test_anomaly_is_reconstruction_and_features_in_their_shares(runs):
     run = gz.load(runs / "ali")
-    x = use.given(run).x[:20]
+    x = codes.given(run).x[:20]
     z, critic = run.encode(x), run.critic()
     again = run.decode(z)
     with torch.no_grad():
@@ -140,7 +140,7 @@ def test_codes_of_files_come_with_their_names(runs, ganzfeld, tmp_path):
     for name, row in zip(names, np.load(tmp_path / "c.npy"), strict=True):
         levels = torch.from_numpy(np.array(Image.open(folder / name))).float().div(127.5).sub(1)
         assert np.allclose(run.encode(levels[None, None])[0].numpy(), row, atol=1e-5)
-    way = use.between(run, use.given(run, str(folder)), "d.png,a/1.png", 2, 0)
+    way = codes.between(run, codes.given(run, str(folder)), "d.png,a/1.png", 2, 0)
     assert torch.equal(way[-1, 0], torch.from_numpy(np.array(Image.open(folder / "a/1.png"))).float().div(127.5).sub(1))
 
 
@@ -149,22 +149,22 @@ def test_pairs_stand_one_below_the_other(runs, ganzfeld, tmp_path):
     pairs = np.load(tmp_path / "p.npy")
     assert pairs.shape == (5, 2, 1, 8, 8)
     run = gz.load(runs / "pictures")
-    x = use.given(run).x[:5]
+    x = codes.given(run).x[:5]
     assert np.array_equal(pairs[:, 0], x.numpy())
     assert np.array_equal(pairs[:, 1], run.reconstruct(x).numpy())
     assert ganzfeld("reconstruct", runs / "pictures", "--n", 5, "--out", tmp_path / "p.png")[0] == 0
     above, below = np.split(np.array(Image.open(tmp_path / "p.png")), 2)
     assert np.abs(above.astype(int) - below).max() > 0
     code, out, _ = ganzfeld("reconstruct", runs / "pictures", "--json")
-    error = float((use.given(run).x - run.reconstruct(use.given(run).x)).square().mean().sqrt())
+    error = float((codes.given(run).x - run.reconstruct(codes.given(run).x)).square().mean().sqrt())
     assert code == 0
     assert json.loads(out)["rmse"] == pytest.approx(error, rel=1e-4)
 
 
 def test_a_way_leads_from_one_row_to_the_other_through_their_codes(runs, ganzfeld, tmp_path):
     run = gz.load(runs / "pictures")
-    x = use.given(run).x
-    way = use.between(run, use.given(run), "4,9", 6, 0)
+    x = codes.given(run).x
+    way = codes.between(run, codes.given(run), "4,9", 6, 0)
     assert way.shape == (8, 1, 8, 8)
     assert torch.equal(way[[0, -1]], x[[4, 9]])
     assert torch.allclose(way[[1, -2]], run.reconstruct(x[[4, 9]]), atol=1e-4)

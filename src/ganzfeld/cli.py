@@ -142,11 +142,11 @@ def encode(
     member: Member = 0,
 ) -> None:
     """Codes of real samples, by a run of ali or bigan; for pictures in files with a list of their names beside them."""
-    from . import use
+    from . import codes, use
 
     opened = use.opened(run)
     opened.encoder(member)  # a run without one is refused before data are read
-    _say(use.encode(opened, use.given(opened, data, part), out, draw, member))
+    _say(codes.encode(opened, codes.given(opened, data, part), out, draw, member))
 
 
 @app.command()
@@ -160,11 +160,11 @@ def reconstruct(
     as_json: Json = False,
 ) -> None:
     """Real samples, encoded and generated again: the error of all, and the first beside what they come from."""
-    from . import use
+    from . import codes, use
 
     opened = use.opened(run)
     opened.encoder(member)
-    found = use.reconstruct(opened, use.given(opened, data, part), out, n, member)
+    found = codes.reconstruct(opened, codes.given(opened, data, part), out, n, member)
     _print_json(found) if as_json else _show({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
 
 
@@ -179,11 +179,11 @@ def anomaly(
     as_json: Json = False,
 ) -> None:
     """How unlike the training data samples are, and how well that finds each class (train with --without one)."""
-    from . import use
+    from . import codes, use
 
     opened = use.opened(run)
     opened.encoder(member)
-    found = use.anomaly(opened, use.given(opened, data, part), out, weight, member)
+    found = codes.anomaly(opened, codes.given(opened, data, part), out, weight, member)
     if as_json:
         _print_json(found)
     else:
@@ -208,12 +208,12 @@ def interpolate(
     member: Member = 0,
 ) -> None:
     """From one real sample to another, through their codes."""
-    from . import use
+    from . import codes, use
 
     use.form(out, interpolate=True)
     opened = use.opened(run)
     opened.encoder(member)
-    way = use.between(opened, use.given(opened, data, part), between, n, member)
+    way = codes.between(opened, codes.given(opened, data, part), between, n, member)
     use.write(opened, way, out, interpolate=True)
     _say(f"{n} samples between two in {out}")
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import constraints, data, inference, judges, metrics, networks, objectives, papers, record
-from .data.rows import PARTS, Part
+from . import constraints, data, inference, judges, networks, objectives, papers, record
 from .noise import great_circle, latents
 from .papers.build import nearest
 from .pictures import there_and_back
-from .plan import loaded, read
+from .plan import loaded
 from .run import CRITIC, Run, load
 
 
@@ -114,105 +112,6 @@ def write(run: Run, samples: Tensor, out: Path, interpolate: bool = False) -> No
     else:
         for i, row in enumerate(samples):
             run.view.one(row).save(out / f"{i:05d}.png")
-
-
-class Given(NamedTuple):
-    """Samples [n, *shape] in the data's units; the class of each, where it is known; the file of each, where it has
-    one."""
-
-    x: Tensor
-    classes: Tensor | None = None
-    names: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-
-
-def given(run: Run, name: str | None = None, part: str | None = None) -> Given:
-    """What is to be encoded: the test part of the run's own data, or all of other data, read as the run's were, unless
-    a part is named; the rows of a ``.npy`` or ``.npz`` as they lie there. Raises ValueError for an unknown part and for
-    what cannot be read."""
-    part = part or ("test" if name is None else "all")
-    if part not in (*PARTS, "all"):
-        raise nearest("part", part, (*PARTS, "all"))
-    if name is not None and Path(name).suffix in (".npy", ".npz"):
-        return Given(data.samples(name))
-    plan = read(run.facts["plan"])
-    size = run.game.shape[-1] if len(run.game.shape) == 3 and name not in (None, *data.TABLE) else plan.size
-    rows = dataclasses.replace(plan, without=None, valid=None, test=None, size=size).rows(name)
-    files = rows.files if part == "all" else ()
-    rows, part = (rows.whole(), "test") if part == "all" else (rows, part)
-    x = rows.restored(cast(Part, part))
-    codes = getattr(rows.labels, part) if rows.labels else x[:0]
-    known = rows.count > 1 and len(codes) == len(x)
-    return Given(x, codes if known else None, rows.labels.names if known and rows.labels else (), files)
-
-
-def encode(run: Run, rows: Given, out: Path, seed: int | None, member: int) -> str:
-    """Write codes [n, latent] to a ``.npy``, and beside it, for pictures in files, a line for the name of each."""
-    if out.suffix != ".npy":
-        raise ValueError(f"--out {out} must end in .npy")
-    codes = run.encode(rows.x, seed, member)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.save(out, codes.numpy(), allow_pickle=False)
-    if rows.files:
-        out.with_suffix(".txt").write_text("".join(f"{name}\n" for name in rows.files), encoding="utf-8")
-    return f"{len(codes)} codes of {codes.shape[1]} numbers in {out}" + (
-        f", names in {out.with_suffix('.txt')}" * bool(rows.files)
-    )
-
-
-def reconstruct(run: Run, rows: Given, out: Path | None, n: int, member: int) -> dict[str, Any]:
-    """The error of every row's reconstruction, root mean square a number, and the first n beside what they come from:
-    in a ``.png``, or as an array [n, 2, *shape] in a ``.npy``."""
-    if out and out.suffix not in (".npy", ".png"):
-        raise ValueError(f"--out {out} must end in .npy or .png")
-    if n < 1:
-        raise ValueError(f"ask for at least one reconstruction, not {n}")
-    again = run.reconstruct(rows.x, None, member)
-    errors = (rows.x - again).flatten(1).square().mean(1)
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".npy":
-            np.save(out, torch.stack([rows.x, again], 1)[:n].numpy(), allow_pickle=False)
-        else:
-            run.view.pairs(rows.x[:n], again[:n]).save(out)
-    each = errors.sqrt()
-    return {"n": len(rows.x), "rmse": float(errors.mean().sqrt()), "median": float(each.median())}
-
-
-def anomaly(run: Run, rows: Given, out: Path | None, weight: float, member: int) -> dict[str, Any]:
-    """How unlike the training data rows are: the scores' quantiles and, where classes are known, how well they find
-    each class among the others, as the area under the ROC curve."""
-    if out and out.suffix != ".npy":
-        raise ValueError(f"--out {out} must end in .npy")
-    if not 0 <= weight <= 1:
-        raise ValueError(f"the weight of reconstruction lies between 0 and 1, not at {weight}")
-    scores = run.anomaly(rows.x, weight, member)
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        np.save(out, scores.numpy(), allow_pickle=False)
-    quantiles = {f"q{q}": float(scores.quantile(q / 100)) for q in (5, 50, 95)}
-    found: dict[str, Any] = {"n": len(scores), "weight": weight, "scores": quantiles}
-    if rows.classes is not None:
-        found["auc"] = {name: metrics.roc_auc(scores, rows.classes == i) for i, name in enumerate(rows.names)}
-        found["without"] = run.facts["plan"].get("without")
-    return found
-
-
-def between(run: Run, rows: Given, ends: str, n: int, member: int) -> Tensor:
-    """Row A, n samples on the great circle between the codes of rows A and B, row B: [n + 2, *shape]. ends: A,B as
-    numbers, or as names of files."""
-    names = [end.strip() for end in ends.split(",")]
-    try:
-        a, b = (rows.files.index(name) if name in rows.files else int(name) for name in names)
-    except ValueError:
-        raise ValueError(f"--between takes two rows, as 0,1, or two files of the data, not {ends!r}") from None
-    if not 0 <= min(a, b) <= max(a, b) < len(rows.x):
-        raise ValueError(f"--between {ends}: there are {len(rows.x)} rows, counted from 0")
-    if n < 2:
-        raise ValueError("an interpolation has at least two samples: --n 2 or more")
-    pair = rows.x[[a, b]]
-    first, last = run.encode(pair, None, member)
-    return torch.cat([pair[:1], run.decode(great_circle(first, last, n), member), pair[1:]])
 
 
 def judge(
