@@ -1,4 +1,4 @@
-"""What a user does with a run that encodes: codes, reconstructions, anomaly scores, and ways from one sample to another.
+"""What a user does with a run that encodes: codes, reconstructions, anomaly scores, ways from one sample to another.
 
 What does not fit the run (another shape, another range) is refused by `Run.encode`, a run without an encoder by
 `Run.encoder`.

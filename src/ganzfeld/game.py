@@ -219,7 +219,7 @@ class Game:
             if scene.cost is not None:
                 besides = gather(scene.cost).mean()
                 costs["generator"] = costs["generator"] + besides
-                record["besides"] = besides.detach()
+                record["generator_besides"] = besides.detach()
         return costs, (memory, record)
 
     def _augmented(self, scene: Scene, noise: Noise) -> Scene:

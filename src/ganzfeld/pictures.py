@@ -82,7 +82,7 @@ class View:
         """An image of samples and, under each, what belongs to it; of points two densities side by side."""
         if self.kind in ("plane", "vectors"):
             left, right = self.picture(above), self.picture(below)
-            page = Image.new("RGB", (left.width + right.width + GUTTER, left.height), "white")
+            page = Image.new("RGB", (left.width + right.width + GUTTER, left.height), tuple(PAPER.tolist()))
             page.paste(left, (0, 0))
             page.paste(right, (left.width + GUTTER, 0))
             return page

@@ -109,6 +109,7 @@ class Signal(NamedTuple):
 SIGNALS = (
     Signal("Critic value", {"critic_value": ""}),
     Signal("Generator loss", {"generator_loss": ""}),
+    Signal("Generator side's cost beside the game", {"generator_besides": ""}, 0),
     Signal("Penalty", {"penalty": ""}),
     # both curves meet at 1/2 where the optimal critic cannot tell
     Signal("Discriminator", {"d_real": "D(real)", "d_fake": "D(fake)"}, 0, 1, [Reference(0.5, "undecided")]),
