@@ -1,7 +1,7 @@
-"""Metrics: pure functions of samples, scores and weights. None trains, prints or rolls dice of its own: where
-chance is needed, a seed says which. What a sampler is worth (`modes`, `transport`, `features`, `manifold`), what codes
-are (`inference`, whose classifiers are scikit-learn's),
-what laws are apart by (`divergences`), and what a critic is like (`lipschitz`, `saturation`, `hyperplane`)."""
+"""Metrics: pure functions of samples, scores and weights. None prints or rolls dice of its own: where chance is needed,
+a seed says which. What a sampler is worth (`modes`, `transport`, `features`, `manifold`), what codes are (`inference`,
+whose classifiers are scikit-learn's), what lists are (`ranking`), what laws are apart by (`divergences`), and what a
+critic is like (`lipschitz`, `saturation`, `hyperplane`)."""
 
 from .divergences import (
     crossings,
