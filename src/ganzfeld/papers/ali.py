@@ -4,9 +4,9 @@ The paper: a Gaussian encoder by reparametrisation; generator and encoder descen
 together, -log D of a generated pair and -log(1 - D) of an encoded one; Adam 1e-4 (.5), batch 100, critic and generator
 side moved at once. Its toy, 25 Gaussians: z in the plane, Adam 1e-4 (.8), 200 epochs.
 Changed on the plane: the house's perceptrons, z entering every layer of the critic as the noise does in the encoder
-(the authors' toy has it in the first); critic first, then generator side: at once they circle the modes; rate and
-betas, found by a search under benchmarks/. On pictures: the paper's networks, fewer layers for small pictures.
-On both R1 (Mescheder et al. 2018) binds the critic, in the place of the paper's dropout: without it the critic wins.
+(the authors' toy has it in the first); the critic first, then the generator side; rate, betas and pace of `ns_gan`. On
+pictures: the paper's networks, fewer layers for small pictures. On both R1 (Mescheder et al. 2018) binds the critic, in
+the place of the paper's dropout.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 The paper: a deterministic encoder; the inverse objective, labels swapped, for generator and encoder; critic and
 generator side moved at once. Its permutation-invariant MNIST: perceptrons 1024-1024, leaky ReLU, z uniform in 50
 dimensions, entering every layer of the critic linearly; Adam 2e-4 (.5), batch 128, 400 epochs.
-Changed: z is normal, so that codes and latents have one geometry throughout the house; no weight decay; on the plane
-the house's perceptrons, rate and betas, and one player after the other. On both R1 (Mescheder et al. 2018) binds the
-critic.
+Changed: z is normal, so that codes and latents have one geometry throughout the house; no weight decay; R1 (Mescheder
+et al. 2018) binds the critic; on the plane the house's perceptrons, one player after the other, rate, betas and pace of
+`ns_gan`.
 """
 
 from __future__ import annotations
