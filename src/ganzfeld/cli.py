@@ -142,10 +142,9 @@ def encode(
     member: Member = 0,
 ) -> None:
     """Codes of real samples, by a run of ali or bigan; for pictures in files with a list of their names beside them."""
-    from . import codes, use
+    from . import codes
 
-    opened = use.opened(run)
-    opened.encoder(member)  # a run without one is refused before data are read
+    opened = codes.encoding(run, member)
     _say(codes.encode(opened, codes.given(opened, data, part), out, draw, member))
 
 
@@ -160,10 +159,9 @@ def reconstruct(
     as_json: Json = False,
 ) -> None:
     """Real samples, encoded and generated again: the error of all, and the first beside what they come from."""
-    from . import codes, use
+    from . import codes
 
-    opened = use.opened(run)
-    opened.encoder(member)
+    opened = codes.encoding(run, member)
     found = codes.reconstruct(opened, codes.given(opened, data, part), out, n, member)
     _print_json(found) if as_json else _show({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
 
@@ -179,10 +177,9 @@ def anomaly(
     as_json: Json = False,
 ) -> None:
     """How unlike the training data samples are, and how well that finds each class (train with --without one)."""
-    from . import codes, use
+    from . import codes
 
-    opened = use.opened(run)
-    opened.encoder(member)
+    opened = codes.encoding(run, member)
     found = codes.anomaly(opened, codes.given(opened, data, part), out, weight, member)
     if as_json:
         _print_json(found)
@@ -211,8 +208,7 @@ def interpolate(
     from . import codes, use
 
     use.form(out, interpolate=True)
-    opened = use.opened(run)
-    opened.encoder(member)
+    opened = codes.encoding(run, member)
     way = codes.between(opened, codes.given(opened, data, part), between, n, member)
     use.write(opened, way, out, interpolate=True)
     _say(f"{n} samples between two in {out}")

@@ -10,7 +10,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +19,14 @@ from .noise import great_circle
 from .papers.build import nearest
 from .plan import read
 from .run import Run
+from .use import opened, save
+
+
+def encoding(path: Path, member: int) -> Run:
+    """The run in a directory, if it encodes: else ValueError, before any data are read."""
+    run = opened(path)
+    run.encoder(member)
+    return run
 
 
 class Given(NamedTuple):
@@ -46,10 +53,9 @@ def given(run: Run, name: str | None = None, part: str | None = None) -> Given:
     rows = dataclasses.replace(plan, without=None, valid=None, test=None, size=size).rows(name)
     files = rows.files if part == "all" else ()
     rows, part = (rows.whole(), "test") if part == "all" else (rows, part)
-    x = rows.restored(cast(Part, part))
-    codes = getattr(rows.labels, part) if rows.labels else x[:0]
-    known = rows.count > 1 and len(codes) == len(x)
-    return Given(x, codes if known else None, rows.labels.names if known and rows.labels else (), files)
+    x, codes = rows.restored(cast(Part, part)), rows.coded(cast(Part, part))
+    known = codes if rows.count > 1 else None
+    return Given(x, known, rows.labels.names if rows.labels and known is not None else (), files)
 
 
 def encode(run: Run, rows: Given, out: Path, seed: int | None, member: int) -> str:
@@ -57,8 +63,7 @@ def encode(run: Run, rows: Given, out: Path, seed: int | None, member: int) -> s
     if out.suffix != ".npy":
         raise ValueError(f"--out {out} must end in .npy")
     codes = run.encode(rows.x, seed, member)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.save(out, codes.numpy(), allow_pickle=False)
+    save(out, codes)
     if rows.files:
         out.with_suffix(".txt").write_text("".join(f"{name}\n" for name in rows.files), encoding="utf-8")
     return f"{len(codes)} codes of {codes.shape[1]} numbers in {out}" + (
@@ -75,12 +80,11 @@ def reconstruct(run: Run, rows: Given, out: Path | None, n: int, member: int) ->
         raise ValueError(f"ask for at least one reconstruction, not {n}")
     again = run.reconstruct(rows.x, None, member)
     errors = (rows.x - again).flatten(1).square().mean(1)
-    if out:
+    if out and out.suffix == ".npy":
+        save(out, torch.stack([rows.x, again], 1)[:n])
+    elif out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".npy":
-            np.save(out, torch.stack([rows.x, again], 1)[:n].numpy(), allow_pickle=False)
-        else:
-            run.view.pairs(rows.x[:n], again[:n]).save(out)
+        run.view.pairs(rows.x[:n], again[:n]).save(out)
     each = errors.sqrt()
     return {"n": len(rows.x), "rmse": float(errors.mean().sqrt()), "median": float(each.median())}
 
@@ -94,8 +98,7 @@ def anomaly(run: Run, rows: Given, out: Path | None, weight: float, member: int)
         raise ValueError(f"the weight of reconstruction lies between 0 and 1, not at {weight}")
     scores = run.anomaly(rows.x, weight, member)
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        np.save(out, scores.numpy(), allow_pickle=False)
+        save(out, scores)
     quantiles = {f"q{q}": float(scores.quantile(q / 100)) for q in (5, 50, 95)}
     found: dict[str, Any] = {"n": len(scores), "weight": weight, "scores": quantiles}
     if rows.classes is not None:

@@ -69,7 +69,7 @@ def judge(coder: Coder, z: Tensor, data: Data) -> dict[str, float]:
 
 def classified(data: Data) -> bool:
     """Whether test rows have classes to be told."""
-    return data.count > 1 and data.labels is not None and len(data.labels.test) == len(data.test)
+    return data.count > 1 and data.coded("test") is not None
 
 
 def facts(data: Data) -> dict[str, object]:
@@ -207,10 +207,7 @@ def _batches(rows: int, dice: torch.Generator) -> Iterator[Tensor]:
 
 def _coder(encoder: nn.Module, decode: Callable[[Tensor], Tensor], data: Data) -> Coder:
     encoder.eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def blockwise(call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        return torch.cat([call(part) for part in x.split(BATCH)])
-
     strip = cast(Callable[[Tensor], Tensor], data.units.strip)
-    return Coder(lambda x: blockwise(lambda part: encoder(strip(part)), x), lambda z: blockwise(decode, z))
+    return Coder(
+        lambda x: networks.blockwise(lambda part: encoder(strip(part)), x), lambda z: networks.blockwise(decode, z)
+    )

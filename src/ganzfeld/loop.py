@@ -125,7 +125,7 @@ def _check(game: Game, rows: Data) -> None:
         raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
     if game.draw.labelled and not rows.count:
         raise ValueError(f"{rows.name} has no labels: put its pictures into a folder for each class")
-    if game.draw.labelled and rows.labels and len(rows.labels.valid) != len(rows.valid):
+    if game.draw.labelled and rows.coded("valid") is None:
         raise ValueError(f"the validation rows have no labels of the classes of {rows.name}: play without --labels")
     if rows.kind == "pictures" and game.batch_size > rows.rows:
         raise ValueError(f"{rows.name} has {rows.rows} training pictures, fewer than a batch of {game.batch_size}")

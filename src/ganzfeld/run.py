@@ -86,11 +86,13 @@ class Run:
         return Stripped(_with_weights(self.game.generators["encoder"], weights), self.units).eval()
 
     def coder(self, member: int = 0) -> inference.Coder:
-        """The member's encoder, generator and critic, as the judges of inference ask for them."""
+        """The member's encoder, generator and critic, as the judges of inference ask for them. Raises ValueError where
+        there is no encoder."""
+        encoder = self.encoder(member)
         return inference.Coder(
-            encode=lambda x: self._codes(x, None, member),
+            encode=lambda x: self._codes(encoder, x),
             decode=lambda z: self.decode(z, member),
-            draw=lambda x: self._codes(x, 0, member),
+            draw=lambda x: self._codes(encoder, x, seed=0),
             features=None if self.game.objective.features else lambda x, z: self.features(x, z, member),
         )
 
@@ -102,13 +104,13 @@ class Run:
         """
         encoder = self.encoder(member)
         self._fits(x)
-        return self._codes(x, seed, member, encoder)
+        return self._codes(encoder, x, seed)
 
-    def _codes(self, x: Tensor, seed: int | None, member: int, encoder: nn.Module | None = None) -> Tensor:
+    def _codes(self, encoder: nn.Module, x: Tensor, seed: int | None = None) -> Tensor:
         """Of samples that need not be in the data's range: the generator's may not be."""
         noise = self.game.draw.needs("generator").get("e")
         dice = () if seed is None or noise is None else (latents(noise, seed, len(x)),)
-        return _blockwise(encoder or self.encoder(member), x, *dice)
+        return networks.blockwise(encoder, x, *dice)
 
     def reconstruct(self, x: Tensor, seed: int | None = None, member: int = 0) -> Tensor:
         """G(E(x)) [n, *shape] in the data's units; arguments and errors as of `encode`."""
@@ -120,7 +122,7 @@ class Run:
         critic = self.critic(member)
         if not isinstance(critic, networks.Critic):
             raise ValueError("this critic has no features of its own: build it as a networks.Critic")
-        return _blockwise(Stripped(critic.features, self.units), x, z)
+        return networks.blockwise(Stripped(critic.features, self.units), x, z)
 
     def anomaly(self, x: Tensor, weight: float = RECONSTRUCTION, member: int = 0) -> Tensor:
         r"""How unlike the training data samples [n, *shape] are, [n]:
@@ -182,9 +184,9 @@ class Run:
         generator = self._whole(member)
         z = truncated(z, truncation) if truncation is not None else z
         if not self.classes:
-            return _blockwise(generator, z)
+            return networks.blockwise(generator, z)
         labels = torch.arange(len(z)) % len(self.classes) if label is None else torch.full((len(z),), label)
-        return _blockwise(generator, z, labels)
+        return networks.blockwise(generator, z, labels)
 
     def _whole(self, member: int) -> nn.Module:
         """The generator, kept while its state is the same: its standing statistics cost a thousand samples."""
@@ -230,7 +232,6 @@ class Run:
         rows, told = [], inference.facts(data)
         z = latents(self.latent, seed, judges.COUNT)
         for member in range(self.members):
-            self.encoder(member)
             coder = self.coder(member)
             row = inference.judge(coder, z, data)
             if baselines:
@@ -252,46 +253,38 @@ class Run:
         return judges.summary(rows) if rows[0] else {}
 
 
-class Restored(nn.Module):
-    """A generator whose samples come out in the data's units."""
+class InUnits(nn.Module):
+    """What a module needs to know to speak in the data's units."""
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, generator: nn.Module, units: Units):
+    def __init__(self, units: Units):
         super().__init__()
-        self.generator = generator
         self.register_buffer("shift", units.shift.clone())
         self.register_buffer("scale", units.scale.clone())
+
+
+class Restored(InUnits):
+    """A generator whose samples come out in the data's units."""
+
+    def __init__(self, generator: nn.Module, units: Units):
+        super().__init__(units)
+        self.generator = generator
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.shift + self.scale * self.generator(*inputs)
 
 
-class Stripped(nn.Module):
+class Stripped(InUnits):
     """A module that reads samples in the data's units, and whatever else beside them."""
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(self, module: nn.Module, units: Units):
-        super().__init__()
+        super().__init__(units)
         self.module = module
-        self.register_buffer("shift", units.shift.clone())
-        self.register_buffer("scale", units.scale.clone())
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         return self.module((x - self.shift) / self.scale, *others)
-
-
-@torch.no_grad()
-def _blockwise(module: nn.Module, *inputs: Tensor) -> Tensor:
-    """Applied to whole blocks of rows, so that the arithmetic of a row never depends on how many there are."""
-    rows = len(inputs[0])
-    pad = -rows % ROWS
-    padded = [torch.cat([x, x[:1].expand(pad, *x.shape[1:])]) for x in inputs]
-    blocks = zip(*(x.split(ROWS) for x in padded), strict=True)
-    return torch.cat([module(*block) for block in blocks])[:rows]
 
 
 def truncated(z: Tensor, most: float) -> Tensor:

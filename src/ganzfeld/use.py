@@ -104,7 +104,7 @@ def write(run: Run, samples: Tensor, out: Path, interpolate: bool = False) -> No
     what = form(out, interpolate)
     (out if what == "folder" else out.parent).mkdir(parents=True, exist_ok=True)
     if what == "npy":
-        np.save(out, samples.numpy(), allow_pickle=False)
+        save(out, samples)
     elif what == "png":
         run.view.picture(samples, most=len(samples), columns=len(samples) if interpolate else None).save(out)
     elif what == "gif":
@@ -112,6 +112,12 @@ def write(run: Run, samples: Tensor, out: Path, interpolate: bool = False) -> No
     else:
         for i, row in enumerate(samples):
             run.view.one(row).save(out / f"{i:05d}.png")
+
+
+def save(out: Path, rows: Tensor) -> None:
+    """To a ``.npy``, whose folder is made."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.save(out, rows.numpy(), allow_pickle=False)
 
 
 def judge(

@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..noise import generator
 from .archive import EXPANSION
 from .decode import RESIZER, SIDES, USUAL, Choices, resized
-from .rows import PICTURE, Data, Labels
+from .rows import PICTURE, Data, Labels, shuffled
 
 PARTS = {"train": "train", "test": "t10k"}
 KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
@@ -55,7 +54,7 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
         usual = (s for s in SIDES if s <= USUAL)
         side = min(usual, key=lambda s: (abs(math.log2(s / min(pictures.shape[1:]))), -s))
     how = _how(pictures.shape[1:], Choices(side, channels=1).size)
-    order = torch.randperm(len(pictures), generator=generator(seed, "split"))
+    order = shuffled(len(pictures), seed)
     held = max(1, len(pictures) // 10)
     valid, train = order[:held], order[held:]
     source = torch.cat([train, valid, len(pictures) + torch.arange(len(tested))])

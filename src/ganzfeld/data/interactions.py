@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .rankings import Interactions, Note, lines, partners, shuffled, tally, tenths
-from .rows import PARTS, Part
+from .rankings import Interactions, Note, lines, partners, tally, tenths
+from .rows import PARTS, Part, shuffled
 
 SEPARATORS = ("::", "\t", ",", ";")  # in the order in which they are looked for; else blanks
 USUAL = ("user", "item", "rating", "time")

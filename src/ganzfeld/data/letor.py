@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .rankings import Letor, Note, Table, lines, partners, shuffled, tally, tenths
-from .rows import PARTS, Part
+from .rankings import Letor, Note, Table, lines, partners, tally, tenths
+from .rows import PARTS, Part, shuffled
 
 FOLDS = 5
 WIDEST = 2**16  # of feature numbers: a table is dense, and one wild number should not fill the memory

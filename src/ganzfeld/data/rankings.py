@@ -11,7 +11,6 @@ parts would be a leak.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..noise import generator
-from .rows import PARTS, Part
+from .rows import PARTS, Part, hashed
 
 ENDS = ("base", "train")  # how the name of a training file ends, and of the files beside it
 PARTNERS: Mapping[Part, tuple[str, ...]] = {"valid": ("valid", "vali", "val", "dev"), "test": ("test",)}
@@ -123,10 +121,7 @@ class Letor:
 
 
 def _digest(tensors: Iterable[Tensor], names: object, choices: Mapping[str, str | int | float]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for x in tensors:
-        digest.update(repr(tuple(x.shape)).encode())
-        digest.update(x.contiguous().numpy().tobytes())
+    digest = hashed(tensors)
     digest.update(repr((names, sorted(choices.items()))).encode())
     return digest.hexdigest()
 
@@ -138,11 +133,6 @@ def tally(notes: Iterable[Note]) -> tuple[Note, ...]:
         before = held.get(note.reason, note._replace(times=0))
         held[note.reason] = before._replace(times=before.times + note.times)
     return tuple(note for note in held.values() if note.times)
-
-
-def shuffled(n: int, seed: int) -> Tensor:
-    """The permutation [n] of the seed by which rows are held out."""
-    return torch.randperm(n, generator=generator(seed, "split"))
 
 
 def tenths(free: Tensor, n: int, parts: Sequence[Part]) -> dict[Part, Tensor]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -157,6 +157,11 @@ class Data:
             raise ValueError(f"{self.name} has no labels")
         return self.labels.train[rows]
 
+    def coded(self, part: Part) -> Tensor | None:
+        """The classes [n] of a part's rows; None where they are not known."""
+        codes = getattr(self.labels, part) if self.labels else None
+        return codes if codes is not None and len(codes) == len(getattr(self, part)) else None
+
     def part(self, name: Part, most: int | None = None) -> Tensor:
         """The first rows of a part, all unless ``most`` is given, in network units."""
         return numbers(getattr(self, name)[:most])
@@ -191,18 +196,21 @@ class Data:
         if unknown := [name for name in names if name not in self.labels.names]:
             raise ValueError(f"{self.name} has no class {unknown[0]!r}; it has {', '.join(self.labels.names)}")
         left_out = torch.tensor([self.labels.names.index(name) for name in names])
-        parts, codes = {}, {}
+        parts: dict[str, Rows] = {}
+        codes: list[Tensor] = []
         for part in PARTS:
-            rows, code = getattr(self, part), getattr(self.labels, part)
-            if len(code) != len(rows):
+            rows, code = getattr(self, part), self.coded(part)
+            if code is None:
                 raise ValueError(f"the {part} rows have no labels of the classes of {self.name}")
             kept = (~torch.isin(code, left_out)).nonzero().squeeze(1)
             if not len(kept):
                 raise ValueError(f"without {', '.join(names)} there are no {part} rows in {self.name}")
             parts[part] = rows.subset(kept) if isinstance(rows, Lazy) else rows.index_select(0, kept)
-            codes[part] = code[kept]
+            codes.append(code[kept])
         choices = {**self.choices, "without": ", ".join(names)}
-        return replace(self.replaced(**parts), labels=replace(self.labels, **codes), choices=choices)
+        train, valid, test = codes
+        labels = Labels(train, valid, test, self.labels.names)
+        return replace(self.replaced(**parts), labels=labels, choices=choices)
 
     def as_pictures(self) -> Data:
         """Square rows of values in [-1, 1] as pictures of one channel."""
@@ -217,11 +225,8 @@ class Data:
     @property
     def fingerprint(self) -> str:
         """A digest of the rows of all parts, their units and what was chosen."""
-        digest = hashlib.blake2b(digest_size=16)
         parts = () if self.digest else (self.train, self.valid, self.test)
-        for part in (*parts, self.units.shift, self.units.scale):
-            digest.update(repr(tuple(part.shape)).encode())
-            digest.update(part.contiguous().numpy().tobytes())  # type: ignore[union-attr]
+        digest = hashed((*parts, self.units.shift, self.units.scale))
         if self.choices or self.digest:
             digest.update(repr((sorted(self.choices.items()), self.digest)).encode())
         return digest.hexdigest()
@@ -232,12 +237,26 @@ def numbers(stored: Tensor) -> Tensor:
     return stored.float().div_(127.5).sub_(1) if stored.dtype == torch.uint8 else stored
 
 
+def hashed(tensors: Iterable[Any]) -> hashlib.blake2b:
+    """A digest, to be gone on with, of the shapes and numbers of tensors."""
+    digest = hashlib.blake2b(digest_size=16)
+    for x in tensors:
+        digest.update(repr(tuple(x.shape)).encode())
+        digest.update(x.contiguous().numpy().tobytes())
+    return digest
+
+
+def shuffled(n: int, seed: int) -> Tensor:
+    """The permutation [n] of the seed by which rows are held out."""
+    return torch.randperm(n, generator=generator(seed, "split"))
+
+
 def split(x: Tensor, seed: int, share: float = 0.1) -> tuple[Tensor, Tensor, Tensor]:
     """Train, validation and test rows, cut by a permutation of the seed; at least one row each."""
     held = max(1, round(share * len(x)))
     if len(x) < 3:
         raise ValueError(f"{len(x)} rows cannot be cut into train, validation and test: give at least 3")
-    x = x[torch.randperm(len(x), generator=generator(seed, "split"))]
+    x = x[shuffled(len(x), seed)]
     return x[2 * held :], x[:held], x[held : 2 * held]
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from .critic import Critic, Head
 from .joint import Encoder, Triple
 from .mlp import MLP
-from .norm import mixes_samples, standing, treats_samples_separately
+from .norm import blockwise, mixes_samples, standing, treats_samples_separately
 from .pictures import ALI, DCGAN, R3, SNDCGAN, ResNet
 
 
@@ -35,6 +35,6 @@ class Maker(Protocol):
 TABLE: dict[str, type[Maker]] = {"mlp": MLP, "dcgan": DCGAN, "sndcgan": SNDCGAN, "resnet": ResNet, "r3": R3, "ali": ALI}
 
 __all__ = [
-    "ALI", "DCGAN", "MLP", "R3", "SNDCGAN", "TABLE", "Critic", "Encoder", "Head", "Maker", "ResNet", "mixes_samples",
-    "standing", "treats_samples_separately",
+    "ALI", "DCGAN", "MLP", "R3", "SNDCGAN", "TABLE", "Critic", "Encoder", "Head", "Maker", "ResNet", "blockwise",
+    "mixes_samples", "standing", "treats_samples_separately",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ is used: none of these has one.
 
 from __future__ import annotations
 
+import copy
 from functools import reduce
 from typing import Protocol
 
@@ -108,10 +109,9 @@ def trunks(maker: Pairs, shape: tuple[int, ...], head: Head, stochastic: bool) -
     trunk of x in the critic of pairs."""
     latent = maker.latent_of(shape)
     generator, eye = maker.pair(shape, "features")
-    _, seen = maker.pair(shape, "features")
     # sum pooling and the like leave features of any size, and a standard deviation is the exponential of theirs
-    last = nn.Sequential(nn.LayerNorm(seen.width), Dense(seen.width, latent * (1 + stochastic), init=glorot()))
-    encoder = Encoder(seen.features, last, stochastic)
+    last = nn.Sequential(nn.LayerNorm(eye.width), Dense(eye.width, latent * (1 + stochastic), init=glorot()))
+    encoder = Encoder(copy.deepcopy(eye.features), last, stochastic)
     wide = min(WIDEST, eye.width)
     of_z, of_both = dense([latent, wide, wide]), dense([eye.width + wide, 2 * wide, 2 * wide])
     features = Trunks(eye.features, of_z, of_both)
@@ -122,5 +122,10 @@ def dense(sizes: list[int], pieces: int = 1) -> nn.Sequential:
     """Linear layers with a leaky ReLU, or the largest of so many pieces, behind each."""
     layers: list[nn.Module] = []
     for n, m in zip(sizes, sizes[1:], strict=False):
-        layers += [Dense(n, pieces * m, init=he(2**0.5)), Maxout(pieces) if pieces > 1 else Leaky(0.2)]
+        layers += [Dense(n, pieces * m, init=he(2**0.5)), bend(pieces, 0.2)]
     return nn.Sequential(*layers)
+
+
+def bend(pieces: int, slope: float) -> nn.Module:
+    """The largest of several pieces, or of one a leaky ReLU."""
+    return Maxout(pieces) if pieces > 1 else Leaky(slope)

@@ -9,11 +9,12 @@ its neighbours.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
+from ..noise import ROWS
 from . import joint
 from . import layers as own
 from .critic import Bilinear, Critic, Projection
@@ -63,3 +64,13 @@ def standing(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> nn.Mod
             for batch in batches:
                 module(*batch)
     return module.eval()
+
+
+@torch.no_grad()
+def blockwise(module: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Applied to whole blocks of rows, so that the arithmetic of a row never depends on how many there are."""
+    rows = len(inputs[0])
+    pad = -rows % ROWS
+    padded = [torch.cat([x, x[:1].expand(pad, *x.shape[1:])]) for x in inputs]
+    blocks = zip(*(x.split(ROWS) for x in padded), strict=True)
+    return torch.cat([module(*block) for block in blocks])[:rows]

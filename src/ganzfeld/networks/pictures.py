@@ -13,7 +13,7 @@ from typing import Literal
 from torch import nn
 
 from .critic import Critic, Head
-from .joint import Encoder, Maxout, Triple, Trunks, dense, trunks
+from .joint import Encoder, Triple, Trunks, bend, dense, trunks
 from .layers import (
     BatchNorm,
     Blur,
@@ -339,10 +339,10 @@ class ALI:
         for (kernel, stride), narrow, wide in zip(plan, [channels, *widths], widths, strict=False):
             layers.append(Conv(narrow, pieces * wide, kernel, stride, 0, init=init))
             layers += [nn.GroupNorm(1, wide)] if encodes else []
-            layers.append(Maxout(pieces) if pieces > 1 else Leaky(0.1))
+            layers.append(bend(pieces, 0.1))
         layers += [Flat(), Dense(16 * widths[-2], pieces * widths[-1], init=init)]
         layers += [nn.LayerNorm(widths[-1])] if encodes else []
-        return [*layers, Maxout(pieces) if pieces > 1 else Leaky(0.1)]
+        return [*layers, bend(pieces, 0.1)]
 
     def _generator(self, channels: int, plan, widths: list[int]) -> nn.Module:
         init, first = he(2**0.5), widths[-2]

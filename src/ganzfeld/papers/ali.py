@@ -11,11 +11,9 @@ the place of the paper's dropout.
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
-from ..draws import Infer
-from ..game import Game, Turns
+from ..game import Game
 from ..networks import ALI, MLP, Maker
-from .board import HALF_LIFE, Shaped, play
+from .board import HALF_LIFE, Shaped, inference
 
 CITATION = "Dumoulin et al. 2017, Adversarially learned inference"
 
@@ -36,15 +34,17 @@ def ali(
     half_life: float = HALF_LIFE,
 ) -> Game:
     """Inference with a stochastic encoder; ``cycle`` and ``cycle_z`` weigh reconstruction (ALICE)."""
-    return play(
+    return inference(
         data,
         networks,
-        objectives.non_saturating,
-        infer=Infer(networks.latent_of(data.shape), True, cycle, cycle_z),
-        critic=rules.adam(rate, betas),
-        constraints=(constraints.R1(gamma),) if gamma else (),
-        schedule=Turns(critic_turns, at_once=at_once),
-        share=True,
+        stochastic=True,
+        rate=rate,
+        betas=betas,
+        gamma=gamma,
+        cycle=cycle,
+        cycle_z=cycle_z,
+        critic_turns=critic_turns,
+        at_once=at_once,
         pace=pace,
         batch_size=batch_size,
         half_life=half_life,
@@ -69,15 +69,17 @@ def ali_pictures(
     half_life: float = HALF_LIFE,
 ) -> Game:
     """Inference with a stochastic encoder, on pictures."""
-    return play(
+    return inference(
         data,
         networks,
-        objectives.non_saturating,
-        infer=Infer(networks.latent_of(data.shape), True, cycle, cycle_z),
-        critic=rules.adam(rate, betas),
-        constraints=(constraints.R1(gamma),) if gamma else (),
-        schedule=Turns(critic_turns, at_once=at_once),
-        share=True,
+        stochastic=True,
+        rate=rate,
+        betas=betas,
+        gamma=gamma,
+        cycle=cycle,
+        cycle_z=cycle_z,
+        critic_turns=critic_turns,
+        at_once=at_once,
         augment=augment,
         pace=pace,
         batch_size=batch_size,

@@ -10,11 +10,9 @@ et al. 2018) binds the critic; on the plane the house's perceptrons, one player 
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
-from ..draws import Infer
-from ..game import Game, Turns
+from ..game import Game
 from ..networks import MLP, Maker
-from .board import HALF_LIFE, Shaped, play
+from .board import HALF_LIFE, Shaped, inference
 
 CITATION = "Donahue, Kraehenbuehl, Darrell 2017, Adversarial feature learning"
 
@@ -35,15 +33,17 @@ def bigan(
     half_life: float = HALF_LIFE,
 ) -> Game:
     """Inference with a deterministic encoder, which at the optimum inverts the generator."""
-    return play(
+    return inference(
         data,
         networks,
-        objectives.non_saturating,
-        infer=Infer(networks.latent_of(data.shape), False, cycle, cycle_z),
-        critic=rules.adam(rate, betas),
-        constraints=(constraints.R1(gamma),) if gamma else (),
-        schedule=Turns(critic_turns, at_once=at_once),
-        share=True,
+        stochastic=False,
+        rate=rate,
+        betas=betas,
+        gamma=gamma,
+        cycle=cycle,
+        cycle_z=cycle_z,
+        critic_turns=critic_turns,
+        at_once=at_once,
         pace=pace,
         batch_size=batch_size,
         half_life=half_life,
@@ -68,15 +68,17 @@ def bigan_pictures(
     half_life: float = HALF_LIFE,
 ) -> Game:
     """Inference with a deterministic encoder, on pictures read as vectors."""
-    return play(
+    return inference(
         data,
         networks,
-        objectives.non_saturating,
-        infer=Infer(networks.latent_of(data.shape), False, cycle, cycle_z),
-        critic=rules.adam(rate, betas),
-        constraints=(constraints.R1(gamma),) if gamma else (),
-        schedule=Turns(critic_turns, at_once=at_once),
-        share=True,
+        stochastic=False,
+        rate=rate,
+        betas=betas,
+        gamma=gamma,
+        cycle=cycle,
+        cycle_z=cycle_z,
+        critic_turns=critic_turns,
+        at_once=at_once,
         augment=augment,
         pace=pace,
         batch_size=batch_size,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .. import objectives, rules
 from ..augment import Augment
-from ..constraints import Constraint
+from ..constraints import R1, Constraint
 from ..draws import Draw, Generate, Infer
 from ..game import PACES, Game, Turns
 from ..networks import Head, Maker
@@ -64,6 +65,43 @@ def play(
         share=share,
         augment=Augment(tuple(name.strip() for name in augment.split(","))) if augment else None,
         shape=data.shape,
+        citation=citation,
+    )
+
+
+def inference(
+    data: Shaped,
+    networks: Maker,
+    *,
+    stochastic: bool,
+    rate: float,
+    betas: tuple[float, float],
+    gamma: float,
+    cycle: float,
+    cycle_z: float,
+    critic_turns: int,
+    at_once: bool,
+    augment: str = "",
+    pace: str,
+    batch_size: int,
+    half_life: float,
+    citation: str,
+) -> Game:
+    """The game of ALI and BiGAN: the non-saturating cost of both sides, R1 of weight gamma (0 for none), Adam, and one
+    batch of pairs for both players, one after the other or at once."""
+    return play(
+        data,
+        networks,
+        objectives.non_saturating,
+        infer=Infer(networks.latent_of(data.shape), stochastic, cycle, cycle_z),
+        critic=rules.adam(rate, betas),
+        constraints=(R1(gamma),) if gamma else (),
+        schedule=Turns(critic_turns, at_once=at_once),
+        share=True,
+        augment=augment,
+        pace=pace,
+        batch_size=batch_size,
+        half_life=half_life,
         citation=citation,
     )
 
