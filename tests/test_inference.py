@@ -244,7 +244,7 @@ def test_reparametrised_gradient_is_the_score_function_and_the_slope():
             z = functional_call(encoder, unpacked(vector), (x, e))
         mean, log_std = (vector[:2] * 0.7 + vector[2:]).unbind()
         log_prob = torch.distributions.Normal(mean, log_std.exp()).log_prob(z.squeeze(1))
-        return estimate(cost(z), Scene((), (), log_prob=log_prob, weight=weight))
+        return estimate(cost(z), Scene((), (), log_prob=log_prob, weight=weight, baseline="none"))
 
     at = torch.cat([t.flatten() for t in theta])
     reparametrised = torch.func.grad(expected)(at, e)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld import judges, loop
+from ganzfeld import gallery, judges
 from ganzfeld.noise import great_circle, latents
 from ganzfeld.pictures import image
 from ganzfeld.report import chapters, measures, read, words
@@ -94,8 +94,8 @@ def test_a_run_of_vectors_has_neither(tmp_path):
 
 def test_neighbours_are_those_that_a_search_finds(played):
     data = gz.data.load("digits").as_pictures()
-    x = played.sample(loop.COPIED)
-    found = judges.memorised(x, data, n=loop.COPIED, k=loop.NEAREST)
+    x = played.sample(gallery.COPIED)
+    found = judges.memorised(x, data, n=gallery.COPIED, k=gallery.NEAREST)
     facts = told(played.directory, "neighbours")
     assert set(facts["spaces"]) == {"pixels", "features"}
     for space, said in facts["spaces"].items():

@@ -168,8 +168,8 @@ def test_a_member_that_diverges_is_frozen_and_counted_and_the_others_play_on(tmp
     game = gz.papers.lsgan(data, gz.MLP(width=8, depth=1), batch_size=16)
     init = gz.Game.init
 
-    def broken(self, seed):
-        state = init(self, seed)
+    def broken(self, seed, *given):
+        state = init(self, seed, *given)
         return tree.map(lambda p: p * 1e30, state) if seed == 1 else state
 
     with pytest.MonkeyPatch.context() as patch:

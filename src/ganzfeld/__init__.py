@@ -19,7 +19,8 @@ from .game import Game, Turns
 from .loop import Diverged, Interrupted, train
 from .networks import MLP
 from .objectives import Objective
-from .run import Run, load
+from .opening import load
+from .run import Run
 
 __all__ = [
     "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Draw", "Engine", "Game", "Generate",

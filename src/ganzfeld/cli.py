@@ -18,7 +18,7 @@ import typer
 
 app = typer.Typer(
     name="ganzfeld",
-    help="The whole field of generative adversarial networks: train, sample, judge, compare, report.",
+    help="The whole field of generative adversarial networks: train, sample, recommend, judge, compare, report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,7 +26,10 @@ app = typer.Typer(
 )
 
 PaperName = Annotated[str, typer.Argument(help="a paper: ganzfeld list papers")]
-DataName = Annotated[str, typer.Option("--data", help="a world (ring8, ...), digits, .npy, .npz, or pictures")]
+DataName = Annotated[
+    str,
+    typer.Option("--data", help="a world (ring8, ...), digits, .npy, .npz, pictures, interactions or LETOR lines"),
+]
 Seed = Annotated[int, typer.Option("--seed", help="the base seed")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value of the paper, network or constraint")]
@@ -48,7 +51,9 @@ def train(
     paper: PaperName,
     data: DataName,
     out: Annotated[Path, typer.Option("--out", help="the run directory")],
-    steps: Annotated[int, typer.Option(help="turns of the generator")] = 10_000,
+    steps: Annotated[
+        int | None, typer.Option(help="turns of the generator; 10000, or 300 of retrieval, unless given")
+    ] = None,
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(help="size of the population: seed, seed + 1, ...")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; the paper's unless given")] = None,
@@ -65,6 +70,9 @@ def train(
     crop: Annotated[str | None, typer.Option(help="how pictures become square: centre, pad or stretch")] = None,
     background: Annotated[str | None, typer.Option(help="what shows through pictures: white, black, ...")] = None,
     without: Annotated[str | None, typer.Option(help="classes to leave out of the data, with commas")] = None,
+    least: Annotated[float | None, typer.Option(help="the smallest rating that counts (interactions)")] = None,
+    fold: Annotated[int | None, typer.Option(help="1 to 5, of a LETOR folder")] = None,
+    qrels: Annotated[str | None, typer.Option(help="TREC judgements in the place of LETOR labels")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="stop at the first file that is no picture")] = False,
     labels: Annotated[bool, typer.Option("--labels", help="tell both players the classes of the data")] = False,
     set_: Sets = None,
@@ -74,21 +82,25 @@ def train(
     """Train a paper, or any crossing of objective, constraint and network."""
     from . import loop
     from .progress import shown
+    from .retrieval import Retrieval
 
     asked: dict[str, Any] = {
         "steps": steps, "seed": seed, "seeds": seeds, "batch_size": batch_size, "objective": objective,
         "constraints": constraint or None, "network": network, "settings": _settings(set_), "engine": engine,
         "valid": valid, "test": test, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every, "size": size, "crop": crop, "background": background, "strict": strict,
-        "without": without, "labels": labels,
+        "without": without, "least": least, "fold": fold, "qrels": qrels, "labels": labels,
     }  # fmt: skip
     if dry_run:
         _show(loop.describe(paper, data, **asked))
         return
-    with shown(steps) as tell:
+    with shown() as tell:
         run = loop.train(paper, data, out=out, resume=resume, tell=tell, **asked)
     if os.environ.get("RANK", "0") == "0":
-        _say(f"saved in {run.directory}; try: ganzfeld sample {run.directory} --n 100 --out samples.png")
+        next_ = "sample {} --n 100 --out samples.png"
+        if isinstance(run, Retrieval):
+            next_ = "recommend {} --k 10 --out lists.csv" if run.facts["data"]["kind"] == "interactions" else "judge {}"
+        _say(f"saved in {run.directory}; try: ganzfeld {next_.format(run.directory)}")
 
 
 @app.command()
@@ -123,7 +135,7 @@ def sample(
     from . import use
 
     use.form(out, interpolate)  # a name that cannot be written is refused before the work
-    opened = use.opened(run)
+    opened = use.sampler(run)
     drawn = use.draw(
         opened, n, seed=seed, seeds=seeds, member=member, interpolate=interpolate, label=use.class_of(opened, class_),
         truncation=truncation,
@@ -215,6 +227,34 @@ def interpolate(
 
 
 @app.command()
+def recommend(
+    run: RunPath,
+    k: Annotated[int, typer.Option("--k", help="items a user")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="FILE.trec, FILE.csv or FILE.jsonl; printed as .csv unless given")
+    ] = None,
+    users: Annotated[
+        str | None, typer.Option(help="ids with commas, or a file with one a line; all unless given")
+    ] = None,
+    exclude_seen: Annotated[
+        bool, typer.Option("--exclude-seen/--include-seen", help="whether to leave out what a user has")
+    ] = True,
+    ranker: Annotated[str | None, typer.Option(help="policy or critic; the policy unless there is none")] = None,
+    member: Member = 0,
+) -> None:
+    """The first k items of every user, by a run of irgan, irgan-pairwise, dns or bpr on interactions."""
+    from . import lists, use
+
+    ending = lists.form(out) if out else ".csv"
+    found = use.retriever(run).recommend(use.users(users), k, exclude_seen=exclude_seen, ranker=ranker, member=member)
+    if out is None:
+        print(lists.text(found, ending), end="")
+    else:
+        lists.write(found, out, use.tag(run))
+        _say(f"the first {k} items of {len(found)} users in {out}")
+
+
+@app.command()
 def export(
     run: RunPath,
     out: Annotated[Path, typer.Option("--out", help="FILE.onnx, FILE.safetensors, or a folder: see above")],
@@ -234,7 +274,7 @@ def export(
 
     exports.form(out, force)
     try:
-        _say(exports.export(use.opened(run), out, member, force))
+        _say(exports.export(use.sampler(run), out, member, force))
     except exports.Disparity as error:
         _say(f"ganzfeld: {error}")
         raise typer.Exit(1) from None
@@ -250,7 +290,10 @@ def judge(
     member: Annotated[int | None, typer.Option(help="one of the population; all unless given")] = None,
     seed: Seed = 0,
     baselines: Annotated[
-        bool, typer.Option("--baselines", help="train an encoder's baselines, each as long as the run was")
+        bool,
+        typer.Option(
+            "--baselines", help="beside an encoder those it has to beat, trained as long; beside a ranker too"
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -267,16 +310,24 @@ def judge(
 
 @app.command()
 def compare(
-    papers: Annotated[list[str], typer.Argument(help="papers, or all")],
+    papers: Annotated[list[str], typer.Argument(help="papers, or all; with --ablate one of irgan")],
     data: DataName,
     out: Annotated[Path, typer.Option("--out", help="where the runs, the table and the report go")],
     seeds: Annotated[int, typer.Option(help="members of every population")] = 10,
-    steps: Annotated[int, typer.Option(help="the same for every paper")] = 10_000,
+    steps: Annotated[
+        int | None, typer.Option(help="the same for every paper; 10000, or 300 of retrieval, unless given")
+    ] = None,
     seed: Seed = 0,
     engine: Annotated[str, typer.Option(help="auto, eager or compiled")] = "auto",
     jobs: Annotated[int, typer.Option(help="papers trained side by side, a core each")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; each paper's own unless given")] = None,
     size: Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")] = None,
+    network: Annotated[str | None, typer.Option(help="the networks of all; each paper's own unless given")] = None,
+    valid: Annotated[str | None, typer.Option(help="your own validation data")] = None,
+    test: Annotated[str | None, typer.Option(help="your own test data")] = None,
+    ablate: Annotated[
+        bool, typer.Option("--ablate", help="irgan, and what becomes of it without each of its parts, from one start")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on from what the directory holds")] = False,
     set_: Sets = None,
     as_json: Json = False,
@@ -286,7 +337,8 @@ def compare(
 
     result = comparison.compare(
         papers, data, out, seeds=seeds, steps=steps, seed=seed, engine=engine, jobs=jobs, batch_size=batch_size,
-        settings=_settings(set_), size=size, resume=resume, say=_say,
+        settings=_settings(set_), size=size, network=network, valid=valid, test=test, ablate=ablate, resume=resume,
+        say=_say,
     )  # fmt: skip
     if as_json:
         _print_json(result)

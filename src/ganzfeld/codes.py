@@ -19,12 +19,12 @@ from .noise import great_circle
 from .papers.build import nearest
 from .plan import read
 from .run import Run
-from .use import opened, save
+from .use import sampler, save
 
 
 def encoding(path: Path, member: int) -> Run:
     """The run in a directory, if it encodes: else ValueError, before any data are read."""
-    run = opened(path)
+    run = sampler(path)
     run.encoder(member)
     return run
 

@@ -6,24 +6,40 @@ last finite state, and are counted. Nothing is selected: the final state is judg
 
 from __future__ import annotations
 
+import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from . import record
+from .data import Data, Rankings
+from .judges import summary
 from .loop import Interrupted, handled, train
-from .papers import PICTURES, TABLE
-from .papers.build import build, named
-from .plan import loaded, side_for
+from .papers import ABLATIONS, INTERACTIONS, LETOR, PICTURES, TABLE
+from .papers.build import build, named, resolve, retrieves, signature
+from .plan import ROUNDS, STEPS, loaded, side_for, suits
+from .retrieval import closed, question
 
 Say = Callable[[str], None]
+
+
+class Entry(NamedTuple):
+    """What is compared: a title, its paper, and the settings that are its own."""
+
+    title: str
+    paper: str
+    settings: Mapping[str, Any]
+
+    @property
+    def folder(self) -> str:
+        return re.sub(r"[^a-z0-9.]+", "-", self.title)
 
 
 def compare(
@@ -32,43 +48,63 @@ def compare(
     out: Path,
     *,
     seeds: int = 10,
-    steps: int = 10_000,
+    steps: int | None = None,
     seed: int = 0,
     engine: str = "auto",
     jobs: int = 1,
     batch_size: int | None = None,
     settings: Mapping[str, Any] | None = None,
     size: int | None = None,
+    network: str | None = None,
+    valid: str | None = None,
+    test: str | None = None,
+    ablate: bool = False,
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """``{"data", "steps", "seeds", "rows": [{"paper", "run", "metrics", "seconds", "diverged"}]}``, also written to
     ``out/compare.json`` with a report beside it; each paper's run lies under its name.
 
-    jobs: papers trained at once, each in a process with one thread. Raises ValueError before the first step.
+    jobs: papers trained at once, each in a process with one thread. steps: 10,000 unless given, 300 of retrieval.
+    ablate: in the place of papers one of IRGAN and what becomes of it without each of its parts, all from one start;
+    the rankers in closed form stand beside papers of retrieval. Raises ValueError before the first step.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     names = [] if list(papers) == ["all"] else [named(paper) for paper in papers]
-    size = side_for(names, data, None, size)
-    rows = loaded(data, seed=seed, size=size)
-    names = names or list(PICTURES if rows.kind == "pictures" else TABLE)
-    for name in names:  # all errors before the first step
-        build(name, rows, settings=settings, batch_size=batch_size)
+    size = side_for(names, data, network, size)
+    source = {"valid": valid, "test": test, "size": size}
+    rows = loaded(data, seed=seed, **source)
+    for name in names:
+        suits(name, rows)
+    names = names or list(_all_papers(rows))
+    steps = steps or (STEPS if isinstance(rows, Data) else ROUNDS)
     asked = {
-        "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size,
-        "settings": dict(settings or {}), "size": size, "resume": resume,
+        "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size, "network": network,
+        "resume": resume, **source,
     }  # fmt: skip
+    entries = _ablations(names) if ablate else [Entry(name, name, {}) for name in names]
+    for entry in entries:  # all errors before the first step
+        build(entry.paper, rows, settings=_own(entry, settings or {}), batch_size=batch_size, network=network)
     with record.owned(out):
         if (out / "compare.json").exists() and not resume:
             raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
+        common = dict(settings or {})
+        if ablate:
+            common |= _one_start(entries[0].paper, data, rows, out / "start", {**asked, "settings": common}, say)
         found = []
-        tasks = [(name, data, str(out / name), asked) for name in names]
+        tasks = [
+            (entry.title, entry.paper, data, str(out / entry.folder), {**asked, "settings": _own(entry, common)})
+            for entry in entries
+        ]
         for row in _all(tasks, jobs, say):
             found.append(row)
             say(f"{row['paper']}: " + _short(row))
-        found.sort(key=lambda row: names.index(row["paper"]))
+        titles = [entry.title for entry in entries]
+        found.sort(key=lambda row: titles.index(row["paper"]))
         result = {"data": data, "steps": steps, "seeds": seeds, "seed": seed, "rows": found}
+        if not isinstance(rows, Data):
+            result["closed"] = _closed(rows)
         record.write_json(out / "compare.json", result)
         from . import report
 
@@ -76,11 +112,59 @@ def compare(
     return result
 
 
+def _all_papers(rows: Data | Rankings) -> Iterable[str]:
+    if isinstance(rows, Data):
+        return PICTURES if rows.kind == "pictures" else TABLE
+    return INTERACTIONS if rows.kind == "interactions" else LETOR
+
+
+def _ablations(names: Sequence[str]) -> list[Entry]:
+    """IRGAN as it is asked for, with one thing changed at a time, and its start taught on without an adversary."""
+    if len(names) != 1 or not names[0].startswith("irgan"):
+        raise ValueError(f"--ablate takes one paper, irgan or irgan-pairwise, not {' '.join(names)}")
+    (name,) = names
+    known = signature(INTERACTIONS[name])
+    fitting = {title: own for title, own in ABLATIONS.items() if own.keys() <= known.keys()}
+    if name != "irgan":
+        fitting = {title: own for title, own in fitting.items() if "reward" not in own}
+    return [
+        Entry(name, name, {}),
+        *(Entry(title, name, own) for title, own in fitting.items()),
+        Entry("dns, on", "dns", {}),
+    ]
+
+
+def _one_start(
+    paper: str, data: str, rows: Rankings, folder: Path, asked: Mapping[str, Any], say: Say
+) -> dict[str, Any]:
+    """The setting that starts every variant from the same weights: those of one run of dns, or the closed form."""
+    game = build(paper, rows, settings=asked["settings"], network=asked["network"])
+    if game.start != "dns":
+        return {"start": game.start}
+    values = resolve(paper, rows.shape, asked["settings"], asked["network"])
+    kept = {key: values[key] for key in ("rank", "spread", "width", "depth") if key in values}
+    say(f"dns, the start of all: {values['start_steps']} steps")
+    train("dns", data, out=folder, **{**asked, "settings": kept, "steps": values["start_steps"], "resume": True})
+    return {"start": str(folder)}
+
+
+def _own(entry: Entry, common: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an entry: of dns beside irgan only those that it has."""
+    known = {**signature(INTERACTIONS[entry.paper]), "rank": int, "spread": float} if entry.title == "dns, on" else None
+    return {**{key: value for key, value in common.items() if known is None or key in known}, **entry.settings}
+
+
+def _closed(rows: Rankings) -> dict[str, Any]:
+    """The rankers in closed form, on the same test part."""
+    asked = question(rows, "test")
+    return {name: summary([asked.judge(scores)]) for name, scores in closed(rows, "test").items()}
+
+
 def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
     """The rows, as they come."""
     if jobs == 1:
         for task in tasks:
-            say(f"{task[0]}: {task[3]['seeds']} seeds, {task[3]['steps']} steps")
+            say(f"{task[0]}: {task[4]['seeds']} seeds, {task[4]['steps']} steps")
             yield _one(*task)
         return
     waiting = list(tasks)
@@ -132,15 +216,22 @@ def _received(pipe: Any) -> dict[str, Any] | Exception:
         )
 
 
-def _one(paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _one(title: str, paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Train and judge one paper."""
     start = time.perf_counter()
-    run = train(paper, data, out=out, keep_going=True, judge_every=max(1, asked["steps"] // 4), **asked)
+    run = train(
+        paper,
+        data,
+        out=out,
+        keep_going=True,
+        judge_every=max(1, asked["steps"] // (4 if not retrieves(paper) else 20)),
+        **asked,
+    )
     seconds = time.perf_counter() - start
     judged = run.judged()
     logged = record.lines(Path(out) / "log.jsonl")
     return {
-        "paper": paper,
+        "paper": title,
         "run": Path(out).name,
         "metrics": judged["metrics"],
         "provenance": judged["provenance"],
@@ -161,7 +252,7 @@ def table(result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"]))
+    names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"] if "." not in name))
     rows = Table("paper", *names, "diverged", "seconds", box=None, header_style="bold", pad_edge=False)
     for row in result["rows"]:
         cells = []
@@ -169,5 +260,7 @@ def table(result: Mapping[str, Any]) -> None:
             value = row["metrics"].get(name)
             cells.append("" if value is None else f"{value['mean']:.3g} ± {value['std']:.2g}")
         rows.add_row(row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}")
+    for title, metrics in result.get("closed", {}).items():
+        rows.add_row(f"{title} (closed form)", *(f"{metrics[name]['mean']:.3g}" for name in names), "", "")
     Console(width=max(100, 22 * (len(names) + 2))).print(rows)
     print(f"{result['data']}, {result['steps']} steps, {result['seeds']} seeds; mean ± standard deviation over seeds")

@@ -293,6 +293,29 @@ class Orthonormal(Constraint):
         return q * torch.diagonal(r, dim1=-2, dim2=-1).sign().unsqueeze(-2)
 
 
+@dataclass(frozen=True)
+class Decay(Constraint):
+    r""":math:`\frac{\lambda}{2} \|u_q\|^2 + \|v_d\|^2 + b_d^2` of every pair that is scored, known and picked: a row is held
+    back as often as it is pulled. For a ranker of other weights, and with ``even``, :math:`\frac\lambda2` of all squares.
+
+    Source: Wang et al. 2017 (IRGAN), their code; Salakhutdinov and Mnih 2008 (weights as often as they are seen).
+    """
+
+    weight: float = 0.1
+    even: bool = False
+
+    def penalty(self, f, params, real, fake, dice):
+        if self.even or "item" not in params:
+            return self.weight / 2 * sum(p.square().sum() for p in params.values())
+        squares = {"user": params["user"].square().sum(1), "item": params["item"].square().sum(1) + params["bias"] ** 2}
+        total = 0.0
+        for side in (real, fake):
+            for (name, rows), part in zip(squares.items(), side, strict=True):
+                times = torch.bincount(part.expand(side[1].shape).flatten(), minlength=len(rows))
+                total = total + (times * rows).sum() / side[1].numel()
+        return self.weight / 2 * total
+
+
 TABLE: dict[str, type[Constraint]] = {
     "clip": Clip,
     "gradient-penalty": GradientPenalty,
@@ -300,6 +323,7 @@ TABLE: dict[str, type[Constraint]] = {
     "r1": R1,
     "r2": R2,
     "margin": Margin,
+    "decay": Decay,
     "spectral": Spectral,
     "ball": Ball,
     "orthonormal": Orthonormal,

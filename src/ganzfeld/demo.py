@@ -47,13 +47,13 @@ def play(out: Path, say: Say) -> Path:
         say(f"{part.data}: {', '.join(part.papers)}, {part.seeds} seeds, {part.steps} steps")
         compare(part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, jobs=JOBS, resume=True, say=say)
     digits = out / "digits"
-    with shown(DIGITS_STEPS, "digits") as tell:
+    with shown("digits") as tell:
         train("ns-gan", "digits", out=digits, steps=DIGITS_STEPS, resume=True, tell=tell)
     pictures = out / "dcgan"
-    with shown(PICTURES_STEPS, "dcgan") as tell:
+    with shown("dcgan") as tell:
         train("dcgan", "digits", out=pictures, steps=PICTURES_STEPS, log_every=80, resume=True, tell=tell)
     codes = out / "ali"
-    with shown(CODES_STEPS, "ali") as tell:
+    with shown("ali") as tell:
         train(
             "ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, judge_every=CODES_STEPS // 4,
             resume=True, tell=tell,

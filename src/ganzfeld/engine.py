@@ -53,6 +53,13 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Sided(Protocol):
+    """A data set whose rows differ with the role whose turn it is: relevant pairs, queries."""
+
+    def side(self, role: Role) -> Source: ...
+
+
+@runtime_checkable
 class Slow(Protocol):
     """A data set that may want to know early which rows come next."""
 
@@ -111,6 +118,10 @@ def choose(asked: str, game: Game, steps: int, members: int) -> Mode:
     if asked not in ("auto", "eager", "compiled"):
         raise ValueError(f"the engine is auto, eager or compiled, not {asked!r}")
     turns = steps * moves(game.schedule(steps // 2)) * members
+    if game.draw.discrete:
+        if asked == "compiled":
+            raise ValueError("retrieval draws as many documents as a batch has queries: it is played eagerly")
+        return "eager"
     if asked == "eager" or (asked == "auto" and (turns < WORTH or convolves(game))):
         return "eager"
     if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
@@ -207,12 +218,17 @@ def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: R
     def play(state, batches, noises, tempos):
         records: dict[str, list[Tensor]] = {}
         played = dict.fromkeys(ROLES, 0)
+        held: Noise = {}
+        before = None
         for turn, after in zip(turns, [*turns[1:], "critic"], strict=True):
             first = moving(turn)[0]
             if first == "critic" or not game.share:  # else: those of the critic's turn before
                 at = partial(torch.select, dim=int(mapped), index=played[first])
                 batch = tuple(at(x) for x in batches[first].values())
                 noise = {name: at(draw) for name, draw in noises[first].items()}
+            if game.draw.discrete:  # the last turn's, where it was of the same players on the same rows
+                held = held if turn == before and not game.batch_size else game.still(moving(turn), state, batch)
+                noise, before = {**noise, **held}, turn
             side = pair if pair and "generator" in (turn, after) and turn != "both" else slopes
             gradients, (memory, record) = side[turn](state, batch, noise)
             for role in moving(turn):
@@ -236,7 +252,7 @@ class Engine:
     def __init__(
         self,
         game: Game,
-        data: Source,
+        data: Source | Sided,
         seeds: Sequence[int],
         steps: int,
         mode: Mode = "eager",
@@ -246,19 +262,25 @@ class Engine:
         self._slow = data if isinstance(data, Slow) and data.lazy else None
         self.ranks = ranks if ranks and ranks.world > 1 else None
         self.seeds = tuple(seeds)
+        if self.ranks and game.draw.discrete:
+            raise ValueError("retrieval is played by one process: start it without torchrun")
+        self._sides: dict[Role, Source] = {r: data.side(r) if isinstance(data, Sided) else data for r in ROLES}
+        rows = {role: side.rows for role, side in self._sides.items()}
+        batch = rows if not game.batch_size else dict.fromkeys(ROLES, game.batch_size)
         share = (self.ranks.rank, self.ranks.world) if self.ranks else (0, 1)
         groups = _groups(self.seeds, self._group_size())
         self._dealers = [
-            Dealer({r: game.needs(r) for r in ROLES}, g, game.batch_size, data.rows, share) for g in groups
+            Dealer({r: game.needs(r) for r in ROLES}, g, batch, rows, share, not game.batch_size) for g in groups
         ]
+        self._whole: dict[Role, Tensor] = {}
         self.groups: list[Tree] = []
         self._players: dict[tuple[Turn, ...], Callable] = {}
         self._turns: tuple[int, dict[Role, int]] = (0, dict.fromkeys(ROLES, 0))
 
     def _group_size(self) -> int:
         """Games that are played as one stack: eagerly many, since calls are what costs; compiled, all that fit the
-        cache; one by one across ranks, and where they convolve: mapped convolutions lose to a loop."""
-        if self.ranks or convolves(self.game):
+        cache; one by one across ranks, where they convolve (mapped convolutions lose to a loop), and where batches are ragged."""
+        if self.ranks or self.game.draw.discrete or convolves(self.game):
             return 1
         if self.mode == "eager":
             return STACK
@@ -324,19 +346,29 @@ class Engine:
         batches: dict[Role, dict[str, Tensor]] = {}
         noises: dict[Role, dict[str, Tensor]] = {}
         for role in ROLES:
-            count = sum(role in moving(turn) for turn in turns)
+            batches[role], noises[role] = {}, {}
+            if not (count := sum(role in moving(turn) for turn in turns)):
+                continue
             single = (lambda x: x[0]) if len(dealer.seeds) == 1 else (lambda x: x)
-            batches[role] = {}
             if self.game.reads_data(role) or self.game.reads_labels(role):
                 rows = single(dealer.order(role, first[role], count))
                 if self.game.reads_data(role):
-                    batches[role]["x"] = self.data.take(rows)
+                    batches[role]["x"] = self._take(role, rows)
                 if self.game.reads_labels(role):
                     batches[role]["y"] = self.data.classes(rows)
                 if self._slow:
                     self._slow.ahead(single(dealer.order(role, first[role] + count, count)))
             noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], count).items()}
         return batches, noises
+
+    def _take(self, role: Role, rows: Tensor) -> Tensor:
+        """The rows of some turns [turns, batch]; all rows are taken once, and are those of every turn."""
+        side = self._sides[role]
+        if self.game.batch_size:
+            return side.take(rows)
+        if role not in self._whole:
+            self._whole[role] = side.take(torch.arange(side.rows))
+        return self._whole[role].expand(len(rows), *self._whole[role].shape)
 
     def _tempos(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
         """How often each role has played before ``step``, and the numbers of its coming turns."""

@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -54,24 +55,28 @@ def moving(turn: Turn) -> tuple[Role, ...]:
 
 @dataclass(frozen=True)
 class Turns:
-    """Each step is some critic turns and one of the generator. ``warm``: critic turns of the first ``warm_steps``
-    steps and of every ``warm_every``-th. ``at_once``: the generator moves together with the last of them."""
+    """Each step is some critic turns and then some of the generator, one unless more, or none, are asked for. ``warm``:
+    critic turns of the first ``warm_steps`` steps and of every ``warm_every``-th. ``at_once``: the generator moves
+    together with the last of them."""
 
     critic: int = 1
     warm: int = 0
     warm_steps: int = 0
     warm_every: int = 0
     at_once: bool = False
+    generator: int = 1
 
     def __post_init__(self) -> None:
         if self.critic < 1:
             raise ValueError(f"a step needs at least one critic turn, not {self.critic}")
+        if self.generator < 0 or (self.at_once and self.generator != 1):
+            raise ValueError(f"a step has 0 or more turns of the generator, at once one, not {self.generator}")
 
     def __call__(self, step: int) -> tuple[Turn, ...]:
         """The turns of step 0, 1, ..."""
         warm = self.warm and (step < self.warm_steps or (self.warm_every and step % self.warm_every == 0))
         turns: list[Turn] = ["critic"] * (self.warm if warm else self.critic)
-        return (*turns[1:], "both") if self.at_once else (*turns, "generator")
+        return (*turns[1:], "both") if self.at_once else (*turns, *["generator"] * self.generator)
 
 
 def constant(progress: float) -> float:
@@ -91,7 +96,8 @@ PACES: dict[str, Callable[[float], float]] = {"constant": constant, "linear": li
 class Game:
     """Everything that is fixed while a game is played.
 
-    generators: the generator side by name, ``{"generator": ...}``. rules: one per role. schedule: step -> turns.
+    generators: the generator side by name, ``{"generator": ...}``; {} where the draw needs none. rules: one per role.
+    schedule: step -> turns. batch_size: 0 for all rows in every turn.
     pace: progress in [0, 1) -> factor on the rates. half_life: of the weights' moving average, in samples; 0 for
     none. share: the generator's turn meets the batch and the noise of the critic's turn before it (or of the turn that
     is both's), so that one fake batch serves both. augment: what both sides of a comparison go through. citation:
@@ -115,37 +121,52 @@ class Game:
     augment: Augment | None = None
     shape: tuple[int, ...] = field(default=())
     citation: str = ""
+    start: str = ""  # where the weights of a retrieval game come from: see `starts`
     separate: bool = field(init=False)  # one forward pass may score both sides together
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+        if self.batch_size < 1 - self.draw.discrete:
+            raise ValueError(f"batch_size must be at least {1 - self.draw.discrete}, not {self.batch_size}")
         if not 0 <= self.half_life < float("inf"):
             raise ValueError(f"half_life must be a number of samples, not {self.half_life}")
         if "both" in self.schedule(0) and not self.share:
             raise ValueError("players that move at once meet one batch: a schedule with both needs share=True")
-        pairings.check(self.objective, self.constraints, self.critic, self.rules)
+        pairings.check(self.objective, self.constraints, self.critic, self.rules, alone=not self.generators)
+        if self.draw.discrete:
+            pairings.check_discrete(self.objective, self.constraints, self.draw)
         if self.draw.encodes:
             pairings.check_inference(self.objective, self.critic, self.generators)
         object.__setattr__(self, "separate", networks.treats_samples_separately(self.critic))
 
     # --- what is played with ---
 
-    def init(self, seed: int) -> Tree:
-        """The state before the first turn, a function of the seed alone."""
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Who plays."""
+        return ("critic", "generator") if self.generators else ("critic",)
+
+    def init(self, seed: int, given: Mapping[str, Tree] = MappingProxyType({})) -> Tree:
+        """The state before the first turn, a function of the seed alone. given: weights of players, by name, that do
+        not start afresh."""
         modules = {**self.generators, "critic": self.critic}
         params = {name: _weights(module, seed, name) for name, module in modules.items()}
-        weights = {role: tree.vector(self.moved(params, role)) for role in self.rules}
+        return self.begin({**params, **given})
+
+    def begin(self, params: Tree) -> Tree:
+        """The state before the first turn, from the weights of every player."""
+        if self.draw.anchored:
+            params = {**params, "start": params["policy"]}
+        weights = {role: tree.vector(self.moved(params, role)) for role in self.roles}
         state = {
             "params": params,
             "constraints": {str(i): c.init(params["critic"]) for i, c in enumerate(self.constraints)},
-            "rules": {role: rule.init(weights[role]) for role, rule in self.rules.items()},
+            "rules": {role: self.rules[role].init(weights[role]) for role in self.roles},
         }
         return {**state, "average": weights["generator"].clone()} if self.half_life else state
 
     def reads_data(self, role: Role) -> bool:
         """Whether a turn of the role is dealt real samples to look at."""
-        return role == "critic" or (self._two_sided and not self.share)
+        return role == "critic" or self.draw.discrete or (self._two_sided and not self.share)
 
     @property
     def _two_sided(self) -> bool:
@@ -174,8 +195,29 @@ class Game:
 
     def scene(self, params: Tree, role: Role, batch: Batch, noise: Noise) -> Scene:
         """The two sides, made by the generator side's weights."""
+        return self.draw(self._players(params), batch, noise, role)
+
+    def _players(self, params: Tree) -> dict[str, Callable[..., Tensor]]:
         players = {name: partial(_call, m, params[name]) for name, m in self.generators.items()}
-        return self.draw(players, batch, noise, role)
+        if self.draw.discrete:
+            players["critic"] = partial(_call, self.critic, params["critic"])
+        if self.draw.anchored:
+            players["start"] = partial(_call, self.generators["policy"], params["start"])
+        return players
+
+    def still(self, roles: tuple[Role, ...], state: Tree, batch: Batch) -> Noise:
+        """What a turn reads of the side that stands still in it, to be handed over with the turn's noise where more
+        turns on the same batch follow. Without it a turn works it out for itself."""
+        role, *others = roles
+        if others or not self.draw.discrete:
+            return {}
+        held = self.draw.still(self._players(state["params"]), batch, role)
+        if role == "generator" and not self.objective.relative and not self.needs(role):
+            # every candidate of every query is priced by a critic that stands still
+            scene = self.scene(state["params"], role, batch, {})
+            critic, _ = self.dress(state["params"]["critic"], state["constraints"], advance=False)
+            held["still.cost"] = self.objective.generator(None, _call(self.critic, critic, *scene.fake)).detach()
+        return held
 
     def costs(
         self,
@@ -200,6 +242,9 @@ class Game:
             times = len(samples[0]) // max(1, len(scene.fake[0]))  # twice where both sides are scored together
             return _call(self.critic, critic, *samples, *(g.repeat(times) for g in scene.given))
 
+        if "still.cost" in noise:
+            value, record = self._lowered(noise["still.cost"], scene)
+            return {"generator": value}, (memory, record)
         scores = self._scores(f, scene, "critic" in roles or self._two_sided)
         gathered: list[Any] = [side if side is None else gather(side) for side in scores]
         real, fake = gathered
@@ -214,13 +259,18 @@ class Game:
             record |= {"critic_value": value.detach(), "penalty": penalty.detach()}
         if "generator" in roles:
             cost = self.objective.generator(real if self._two_sided else None, fake)
-            costs["generator"] = estimate(cost, scene)
-            record["generator_loss"] = costs["generator"].detach()
-            if scene.cost is not None:
-                besides = gather(scene.cost).mean()
-                costs["generator"] = costs["generator"] + besides
-                record["generator_besides"] = besides.detach()
+            costs["generator"], more = self._lowered(cost, scene, gather)
+            record |= more
         return costs, (memory, record)
+
+    def _lowered(self, cost: Tensor, scene: Scene, gather: Gather = alone) -> tuple[Tensor, Record]:
+        """What the generator side descends, and its terms."""
+        total = estimate(cost.mean(0) if self.draw.averaged else cost, scene)
+        record = {"generator_loss": total.detach()}
+        if scene.cost is not None:
+            besides = gather(scene.cost).mean()
+            total, record["generator_besides"] = total + besides, besides.detach()
+        return total, record
 
     def _augmented(self, scene: Scene, noise: Noise) -> Scene:
         if not self.augment:
@@ -241,7 +291,7 @@ class Game:
         """Scores of the two sides; None for the real one where it is not read."""
         if not both:
             return None, f(*scene.fake)
-        if not self.separate:  # together the two sides would share batch statistics: another game
+        if not self.separate or self.draw.discrete:  # together the two sides would share batch statistics: another game
             return f(*scene.real), f(*scene.fake)
         joined = f(*(torch.cat(parts) for parts in zip(scene.real, scene.fake, strict=True)))
         return joined.split([len(scene.real[0]), len(scene.fake[0])])
@@ -305,12 +355,29 @@ class Game:
 
 
 def estimate(cost: Tensor, scene: Scene) -> Tensor:
-    r"""The mean cost where fakes are reparametrised; else the score function's surrogate, whose gradient is
-    :math:`E\,w\,(c - \bar c)\,\nabla\log p`."""
+    r"""The mean cost where fakes are reparametrised. Of discrete ones a number whose gradient is that of the expected
+    cost: of all that could be drawn :math:`\sum_d p_d c_d`, of a sample the score function's surrogate
+    :math:`E\,w\,(c - b) \log p`."""
+    if scene.prob is not None:
+        return (scene.prob * cost.detach()).sum(-1).mean()
     if scene.log_prob is None:
         return cost.mean()
-    advantage = cost.detach() - cost.detach().mean()
+    advantage = cost.detach() - _baseline(cost.detach(), scene)
     return (scene.weight * advantage * scene.log_prob).mean()
+
+
+def _baseline(cost: Tensor, scene: Scene) -> Tensor | float:
+    r"""What the costs of draws are held against, from the other draws [B] or, of each query, [B, k]: with itself in it a
+    cost would be shrunk. The mean is not always better than none; the optimal :math:`E[w^2 s c] / E[w^2 s]` is, with s
+    the squared norm of the gradient of log p."""
+    if scene.baseline == "none" or cost.shape[-1] < 2:
+        return 0.0
+    share = torch.ones_like(cost)
+    if scene.baseline == "optimal":
+        assert scene.square is not None
+        share = torch.as_tensor(scene.weight).square() * scene.square
+    others = share.sum(-1, keepdim=True) - share
+    return ((share * cost).sum(-1, keepdim=True) - share * cost) / others.clamp(min=torch.finfo(cost.dtype).tiny)
 
 
 def _call(module: nn.Module, params: Tree, *samples: Tensor) -> Tensor:

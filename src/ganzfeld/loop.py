@@ -24,22 +24,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import inference, judges, record, tree, watch
-from .data import Data
+from . import record, starts, tree, watch
+from .data import Data, Interactions, Rankings
 from .engine import Engine, Ranks, choose
+from .gallery import Gallery
 from .game import Game
-from .noise import great_circle, latents
-from .pictures import View, sheet
-from .plan import SOURCE, Plan, command, difference, loaded, planned, side_for
-from .run import Run, loudly
+from .opening import loudly, played
+from .pictures import View
+from .plan import ROUNDS, SOURCE, STEPS, Plan, command, difference, loaded, planned, side_for, suits
+from .retrieval import Retrieval, Shortlist
+from .run import Run
 from .tree import Tree
 
 Tell = Callable[[str, int, Mapping[str, Any]], None]  # what happened, at which step, its facts
-
-STRIPS, ACROSS = 4, 16  # interpolations at the end of a run of pictures, and the pictures of each
-PAIRS, PAIRED = 48, 12  # held-out rows that are reconstructed, and how many stand in a line
-CODES = 600  # held-out rows whose codes are kept to be drawn
-COPIED, NEAREST = 8, 3  # samples that are looked for in the training part, and the rows shown of each
 
 
 class Diverged(RuntimeError):
@@ -60,10 +57,10 @@ class Interrupted(Exception):
 
 def train(
     paper: str | Game,
-    data: str | Data = "ring8",
+    data: str | Data | Rankings = "ring8",
     *,
     out: str | Path | None = None,
-    steps: int = 10_000,
+    steps: int | None = None,
     seed: int = 0,
     seeds: int = 1,
     batch_size: int | None = None,
@@ -78,6 +75,9 @@ def train(
     crop: str | None = None,
     background: str | None = None,
     without: str | None = None,
+    least: float | None = None,
+    fold: int | None = None,
+    qrels: str | None = None,
     strict: bool = False,
     labels: bool = False,
     log_every: int = 0,
@@ -86,12 +86,12 @@ def train(
     resume: bool = False,
     keep_going: bool = False,
     tell: Tell | None = None,
-) -> Run:
-    """Train a paper, a crossing of one, or a `Game` of your own, and return the `Run`.
+) -> Run | Retrieval:
+    """Train a paper, a crossing of one, or a `Game` of your own, and return the `Run`, of rankings the `Retrieval`.
 
-    steps: each ends with a turn of the generator. seed, seeds: the population plays with seed, seed + 1, ...
+    steps: each ends with turns of the generator; 10,000 unless given, 300 of retrieval. seed, seeds: the population plays with seed, seed + 1, ...
     size, crop, background, strict: how pictures are read (`data.load`). without: classes that are left out of every
-    part of the data, with commas. labels: tell both players the classes.
+    part of the data, with commas. least, fold, qrels: how rankings are read. labels: tell both players the classes.
     resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers are no longer finite
     is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log" | "judge" | "warn" |
     "note", step, facts).
@@ -102,10 +102,14 @@ def train(
     size = side_for([paper], data, network, size)
     source: dict[str, Any] = {
         "valid": valid, "test": test, "size": size, "crop": crop, "background": background, "without": without,
+        "least": least, "fold": fold, "qrels": qrels,
     }  # fmt: skip
-    rows = data if isinstance(data, Data) else loaded(data, seed=seed, strict=strict, **source)
+    rows = loaded(data, seed=seed, strict=strict, **source) if isinstance(data, str) else data
+    suits(paper, rows)
+    if steps is None:
+        steps = STEPS if isinstance(rows, Data) else ROUNDS
     plan = planned(
-        paper, data, rows.shape, rows.count, seed=seed, seeds=seeds, steps=steps, batch_size=batch_size,
+        paper, data, rows.shape, _classes(rows), seed=seed, seeds=seeds, steps=steps, batch_size=batch_size,
         objective=objective, constraints=constraints, network=network, settings=settings, engine=engine, labels=labels,
         log_every=log_every, judge_every=judge_every, checkpoint_every=checkpoint_every, **source,
     )  # fmt: skip
@@ -114,15 +118,21 @@ def train(
     directory = Path(out) if out is not None else Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
     with Ranks() as ranks:
         told = tell if tell and ranks.rank == 0 else (lambda *_: None)
-        loop = Loop(plan, game, rows, directory, ranks, keep_going, told)
+        loop = Loop(plan, game, rows, data, directory, ranks, keep_going, told)
         with record.owned(directory) if ranks.rank == 0 else contextlib.nullcontext():
             return loop.play(resume)
 
 
-def _check(game: Game, rows: Data) -> None:
+def _classes(rows: Data | Rankings) -> int:
+    return rows.count if isinstance(rows, Data) else 0
+
+
+def _check(game: Game, rows: Data | Rankings) -> None:
     """Whether the game can be played on the data. Raises ValueError where it cannot."""
     if game.shape != rows.shape:
         raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
+    if not isinstance(rows, Data):
+        return
     if game.draw.labelled and not rows.count:
         raise ValueError(f"{rows.name} has no labels: put its pictures into a folder for each class")
     if game.draw.labelled and rows.coded("valid") is None:
@@ -136,29 +146,54 @@ def describe(paper: str, data: str, **asked: Any) -> dict[str, Any]:
     strict = asked.pop("strict", False)
     asked["size"] = side_for([paper], data, asked["network"], asked["size"])
     rows = loaded(data, seed=asked["seed"], strict=strict, **{key: asked[key] for key in SOURCE})
-    plan = planned(paper, data, rows.shape, rows.count, **asked)
+    suits(paper, rows)
+    if asked["steps"] is None:
+        asked["steps"] = STEPS if isinstance(rows, Data) else ROUNDS
+    plan = planned(paper, data, rows.shape, _classes(rows), **asked)
     game = plan.game(rows)
     _check(game, rows)
     return {
         "paper": plan.paper,
         "citation": game.citation,
-        "data": f"{rows.name}: {len(rows.train)} train, {len(rows.valid)} validation, {len(rows.test)} test rows "
-        f"of shape {' x '.join(map(str, rows.shape))}",
-        **({"skipped": f"{len(rows.skipped)} files"} if rows.skipped else {}),
+        "data": _parts(rows),
+        **({"skipped": f"{len(rows.skipped)} files"} if isinstance(rows, Data) and rows.skipped else {}),
+        **({"start": game.start or "afresh"} if game.draw.discrete else {}),
         "seeds": f"{plan.seed} to {plan.members[-1]}",
         "steps": plan.steps,
         "a step": ", ".join(game.schedule(plan.steps // 2)),
-        "batch": game.batch_size,
+        "batch": game.batch_size or "all",
         "constraints": ", ".join(map(repr, game.constraints)) or "none",
         "engine": choose(plan.engine, game, plan.steps, plan.seeds),
         "every": f"log {plan.log_every}, judge {plan.judge_every}, checkpoint {plan.checkpoint_every}",
     }
 
 
+def _parts(rows: Data | Rankings) -> str:
+    train, valid, test = rows.sizes().values()
+    if isinstance(rows, Data):
+        what = f"rows of shape {' x '.join(map(str, rows.shape))}"
+    elif isinstance(rows, Interactions):
+        what = "positives of {} users with {} items".format(*rows.shape)
+    else:
+        what = f"queries of {rows.shape[-1]} features"
+    return f"{rows.name}: {train} train, {valid} validation, {test} test {what}"
+
+
 class Loop:
     """The loop of one run: plays, watches, judges, saves, until the end or a signal."""
 
-    def __init__(self, plan: Plan, game: Game, data: Data, directory: Path, ranks: Ranks, keep_going: bool, tell: Tell):
+    def __init__(
+        self,
+        plan: Plan,
+        game: Game,
+        data: Data | Rankings,
+        given: str | Data | Rankings,
+        directory: Path,
+        ranks: Ranks,
+        keep_going: bool,
+        tell: Tell,
+    ):
+        self.given = given  # as the data were asked for
         self.plan, self.game, self.data, self.directory = plan, game, data, directory
         self.ranks, self.keep_going, self.tell = ranks, keep_going, tell
         self.dead: set[int] = set()  # members frozen at their last finite state
@@ -182,21 +217,30 @@ class Loop:
         if self.found:
             self.engine.load(self.found.states)
         else:
-            self.engine.start()
+            given = starts.given(self.game, self.plan.members, self.plan.settings, self._before)
+            self.engine.load([self.game.init(seed, weights) for seed, weights in given])
         if self.writes:
             record.write_json(self.directory / "run.json", facts)
             for name in ("log.jsonl", "metrics.jsonl"):
                 record.rewind(self.directory / name, step)
-            (self.directory / "samples").mkdir(exist_ok=True)
-        self.run = Run(self.directory, facts, self.game, self.engine.states())
+        self.run = played(self.directory, facts, self.game, self.engine.states())
         self.tell("start", step, {"engine": mode, "steps": self.plan.steps})
-        if not step and self.writes:
-            self._picture(0)
+        if self.writes:
+            self.show = self._showing()
+            if not step:
+                self.show.step(0)
         with _signals() as asked:
             while step < self.plan.steps:
                 step = self._piece(step, asked)
         self.run._states = self.engine.states()
         return self.run
+
+    def _showing(self) -> Gallery | Shortlist:
+        if isinstance(self.run, Retrieval):
+            assert not isinstance(self.data, Data)
+            return Shortlist(self.run, self.data)
+        assert isinstance(self.data, Data)
+        return Gallery(self.run, self.data)
 
     def _piece(self, step: int, asked: list[int]) -> int:
         """Play to the next event or a part of the way, and do what is due there."""
@@ -237,6 +281,18 @@ class Loop:
     def _template(self) -> Tree:
         return self.game.init(self.plan.seed)
 
+    def _before(self) -> Path:
+        """The run of dns that this one starts from, in a directory of its own; resumed where it was interrupted."""
+        plan, out = self.plan, self.directory / "start"
+        kept = {key: plan.settings[key] for key in ("rank", "spread", "width", "depth") if key in plan.settings}
+        self.tell("note", 0, {"text": f"first dns, to start from: {out}"})
+        source = {name: getattr(plan, name) for name in SOURCE} if isinstance(self.given, str) else {}
+        train(
+            "dns", self.given, out=out, steps=plan.settings["start_steps"], seed=plan.seed, seeds=plan.seeds,
+            network=plan.network, settings=kept, resume=True, **source,
+        )  # fmt: skip
+        return out
+
     def _open(self, facts: Mapping[str, Any], resume: bool) -> int:
         """The step to begin at, from what the directory holds."""
         here = (self.directory / "run.json").exists()
@@ -267,12 +323,7 @@ class Loop:
             "paper": self.plan.paper,
             "data": {
                 "name": data.name, "kind": data.kind, "shape": list(data.shape), "fingerprint": data.fingerprint,
-                "train": len(data.train), "valid": len(data.valid), "test": len(data.test),
-                "units": {"shift": data.units.shift.tolist(), "scale": data.units.scale.tolist()},
-                "view": dataclasses.asdict(View.of(data)),
-                "range": data.range,
-                "classes": list(data.labels.names) if data.labels else [],
-                "choices": dict(data.choices), "skipped": len(data.skipped),
+                **data.sizes(), "choices": dict(data.choices), **_said(data),
             },
             "seed": self.plan.seed,
             "seeds": self.plan.seeds,
@@ -328,13 +379,14 @@ class Loop:
         warned: list[str] = []
         for i, state in enumerate(states):
             last = {name: float(values[i, -1]) for name, values in records.items()}
-            facts = watch.look(self.game, state, self.data)
+            facts = self.run.look(state, self.data)
             members.append({**last, **facts})
             for cause, text in watch.warnings(self.game, facts, last).items():
                 warned += self._warn(step, i, cause, text)
         played, took = step - self.logged[0], self.seconds - self.logged[1]
         self.logged = (step, self.seconds)
-        speed = played * self.game.batch_size * len(states) / took if took > 0 else math.nan
+        batch = self.game.batch_size or self.data.side("critic").rows
+        speed = played * batch * len(states) / took if took > 0 else math.nan
         mean = {name: _mean([m[name] for m in members]) for name in members[0]}
         line = {
             "step": step,
@@ -357,97 +409,38 @@ class Loop:
             self.tell("warn", step, {"member": member, "cause": cause, "text": text})
         return [message]
 
+    def _judged(self) -> dict[str, Any]:
+        """Of samples against held-out rows; of rankers on the validation part, by which they are selected."""
+        if isinstance(self.run, Retrieval) and self.data.sizes()["valid"]:
+            return self.run.judged(self.data, part="valid")
+        return self.run.judged(self.data)
+
     def _judge(self, step: int) -> None:
         self.run._states = self.engine.states()
-        out = self.run.judged(self.data)
+        out = self._judged()
         per_member = {name: value["per_member"] for name, value in out["metrics"].items()}
         warned = watch.judged_warnings(per_member, out["provenance"].get("modes_total"))
         said = [text for cause, text in warned.items() for text in self._warn(step, -1, cause, text)]
         line = {"step": step, "seconds": round(self.seconds, 3), **out, "diverged": len(self.dead)}
         line["warnings"] = said
         record.append(self.directory / "metrics.jsonl", line)
-        self._picture(step)
-        if step == self.plan.steps and self.data.kind == "pictures":
-            self._interpolations(step)
-            self._neighbours(step)
-        if step == self.plan.steps and self.game.draw.encodes:
-            self._reconstructions(step)
-            self._codes(step)
+        self.show.step(step)
+        if step == self.plan.steps:
+            self.show.end(step)
         self.tell("judge", step, line)
 
-    def _picture(self, step: int) -> None:
-        self.run._states = self.engine.states()
-        path = self.directory / "samples" / f"step-{step:08d}.png"
-        self.run.view.picture(self.run.sample(self.run.view.count)).save(path)
 
-    def _interpolations(self, step: int) -> None:
-        """Strips from one latent of seed 0 to another; with labels, each within a class."""
-        ends = latents(self.run.latent, 0, 2 * STRIPS).view(STRIPS, 2, *self.run.latent.shape)
-        names = self.run.classes
-        classes = [i % len(names) if names else None for i in range(STRIPS)]
-        ways = [great_circle(first, last, ACROSS) for first, last in ends]
-        strips = [self.run.decode(z, label=label) for z, label in zip(ways, classes, strict=True)]
-        said = {"rows": STRIPS, "columns": ACROSS, "classes": [names[i] for i in classes if i is not None]}
-        self._beside("interpolation", step, torch.cat(strips), said)
-
-    def _neighbours(self, step: int) -> None:
-        """Samples of seed 0, and below each the training pictures nearest to it by each eye, if there are enough
-        held-out pictures to say how near is usual."""
-        if not set(judges.FEATURES) & set(judges.fitting(self.data)):
-            return
-        samples = self.run.sample(COPIED)
-        found = judges.memorised(samples, self.data, n=COPIED, k=NEAREST)
-        below = [copies.pictures.transpose(0, 1).flatten(0, 1) for copies in found.values()]
-        spaces = {
-            space: {
-                "distances": copies.distances.tolist(),
-                "indices": copies.indices.tolist(),
-                "usual": copies.usual,
-            }
-            for space, copies in found.items()
-        }
-        shape = {"rows": 1 + NEAREST * len(found), "columns": COPIED, "nearest": NEAREST}
-        among = {"train": len(self.data.train), "held_out": min(judges.USUAL, len(self.data.test))}
-        self._beside("neighbours", step, torch.cat([samples, *below]), {**shape, **among, "spaces": spaces})
-
-    def _reconstructions(self, step: int) -> None:
-        """The first held-out rows, and below each, or beside all, what their codes give back."""
-        flat = self.run.view.kind in ("plane", "vectors")
-        x = self.data.restored("test", self.run.view.count if flat else PAIRS)
-        again = self.run.reconstruct(x)
-        place = self.directory / "samples" / "reconstruction.png"
-        self.run.view.pairs(x, again, PAIRED).save(place)
-        rmse = float((x - again).square().mean().sqrt())
-        said = {
-            "pairs": len(x),
-            "columns": 2 if flat else PAIRED,
-            "rmse": rmse,
-            "part": "test",
-            "layout": "beside" if flat else "below",
-        }
-        record.write_json(place.with_suffix(".json"), {"step": step, "member": 0, **said})
-
-    def _codes(self, step: int) -> None:
-        """Codes of the first held-out rows on their two principal axes, with the class of each where it is known."""
-        x = self.data.restored("test", CODES)
-        codes = self.run.encode(x)
-        codes = codes - codes.mean(0)
-        axes = torch.linalg.svd(codes, full_matrices=False)
-        points = codes @ axes.Vh[:2].T
-        shares = (axes.S.square() / axes.S.square().sum())[:2].tolist()
-        classes = self.data.labels if inference.classified(self.data) else None
-        said = {
-            "points": [[round(float(v), 4) for v in point] for point in points], "shares": shares,
-            "latent": codes.shape[1], "classes": classes.test[: len(x)].tolist() if classes else None,
-            "names": list(classes.names) if classes else [], "part": "test",
-        }  # fmt: skip
-        record.write_json(self.directory / "samples" / "codes.json", {"step": step, "member": 0, **said})
-
-    def _beside(self, name: str, step: int, pictures: Tensor, said: Mapping[str, Any]) -> None:
-        """A sheet beside the samples, with its facts."""
-        place = self.directory / "samples" / name
-        sheet(pictures, said["columns"]).save(place.with_suffix(".png"))
-        record.write_json(place.with_suffix(".json"), {"step": step, "member": 0, "latents": "of seed 0", **said})
+def _said(data: Data | Rankings) -> dict[str, Any]:
+    """What else a run must know of its data when they are not at hand."""
+    if not isinstance(data, Data):
+        return {"noted": [note._asdict() for note in data.noted]}
+    return {
+        "units": {"shift": data.units.shift.tolist(), "scale": data.units.scale.tolist()},
+        "view": dataclasses.asdict(View.of(data)),
+        "range": data.range,
+        "classes": list(data.labels.names) if data.labels else [],
+        "skipped": len(data.skipped),
+    }
 
 
 def _mean(values: Sequence[float]) -> float:

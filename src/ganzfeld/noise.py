@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -29,10 +29,12 @@ ROWS = 64  # latents dealt at once to a user who samples
 
 
 class Need(NamedTuple):
-    """What one turn consumes of one name: a law and the shape behind the batch dimension."""
+    """What one turn consumes of one name: a law and the shape behind the batch dimension. fixed: the first turn's
+    numbers in every turn."""
 
     law: Law
     shape: tuple[int, ...]
+    fixed: bool = False
 
 
 def generator(*key: object) -> torch.Generator:
@@ -73,22 +75,23 @@ def _fill(out: Tensor, law: Law, dice: torch.Generator) -> Tensor:
 class Dealer:
     """Deals batches of a data set and noise to the members of a population, turn by turn.
 
-    rows: the number of rows of the data; seeds: one per member; share: (rank, ranks).
+    batch_size, rows: of a batch and of the data, one number or one for each role; whole: every batch is all rows, in
+    their order; seeds: one per member; share: (rank, ranks).
     """
 
     def __init__(
         self,
         needs: Mapping[str, Mapping[str, Need]],
         seeds: Sequence[int],
-        batch_size: int,
-        rows: int,
+        batch_size: int | Mapping[str, int],
+        rows: int | Mapping[str, int],
         share: tuple[int, int] = (0, 1),
+        whole: bool = False,
     ):
-        self.needs, self.seeds, self.batch_size, self.rows = needs, tuple(seeds), batch_size, rows
-        rank, ranks = share
-        if batch_size % ranks:
-            raise ValueError(f"a batch of {batch_size} cannot be dealt in equal shares to {ranks} ranks")
-        self.slice = slice(rank * batch_size // ranks, (rank + 1) * batch_size // ranks)
+        self.needs, self.seeds, self.whole = needs, tuple(seeds), whole
+        self.batch_size = _each(needs, batch_size)
+        self.rows = _each(needs, rows)
+        self.slice = {role: _slice(n, *share) for role, n in self.batch_size.items()}
         self._blocks: dict[tuple[str, str], tuple[int, Tensor]] = {}
         self._decks: dict[tuple[str, int], tuple[int, Tensor]] = {}
 
@@ -97,20 +100,23 @@ class Dealer:
         return {name: self._rows(role, name, need, turn, turns) for name, need in self.needs[role].items()}
 
     def _rows(self, role: str, name: str, need: Need, turn: int, turns: int) -> Tensor:
-        length = max(1, BLOCK // (self.batch_size * max(1, torch.Size(need.shape).numel())))
+        length = max(1, BLOCK // (self.batch_size[role] * max(1, torch.Size(need.shape).numel())))
+        if need.fixed:
+            first = self._block(role, name, need, 0, length)[:, :1, self.slice[role]]
+            return first.expand(-1, turns, *first.shape[2:])
         parts = []
         while turns:
             block, start = divmod(turn, length)
             count = min(turns, length - start)
             whole = self._block(role, name, need, block, length)
-            parts.append(whole[:, start : start + count, self.slice])
+            parts.append(whole[:, start : start + count, self.slice[role]])
             turn, turns = turn + count, turns - count
         return (torch.cat(parts, 1) if len(parts) > 1 else parts[0]).contiguous()
 
     def _block(self, role: str, name: str, need: Need, block: int, length: int) -> Tensor:
         held = self._blocks.get((role, name))
         if held is None or held[0] != block:
-            out = torch.empty(len(self.seeds), length, self.batch_size, *need.shape)
+            out = torch.empty(len(self.seeds), length, self.batch_size[role], *need.shape)
             for part, seed in zip(out, self.seeds, strict=True):
                 _fill(part, need.law, generator(seed, role, name, block))
             held = self._blocks[role, name] = (block, out)
@@ -118,14 +124,17 @@ class Dealer:
 
     def order(self, role: str, turn: int, turns: int) -> Tensor:
         """Which rows of the data the turns read: [members, turns, batch share], every row once an epoch."""
-        start, count = turn * self.batch_size, turns * self.batch_size
+        size = self.batch_size[role]
+        start, count = turn * size, turns * size
+        if self.whole:
+            return torch.arange(size)[self.slice[role]].expand(len(self.seeds), turns, -1)
         rows = torch.stack([self._dealt(role, seed, start, count) for seed in self.seeds])
-        return rows.view(len(self.seeds), turns, self.batch_size)[:, :, self.slice]
+        return rows.view(len(self.seeds), turns, size)[:, :, self.slice[role]]
 
     def _dealt(self, role: str, seed: int, start: int, count: int) -> Tensor:
         parts = []
         while count:
-            epoch, first = divmod(start, self.rows)
+            epoch, first = divmod(start, self.rows[role])
             part = self._deck(role, seed, epoch)[first : first + count]
             parts.append(part)
             start, count = start + len(part), count - len(part)
@@ -134,6 +143,17 @@ class Dealer:
     def _deck(self, role: str, seed: int, epoch: int) -> Tensor:
         held = self._decks.get((role, seed))
         if held is None or held[0] != epoch:
-            deck = torch.randperm(self.rows, generator=generator(seed, role, "order", epoch))
+            deck = torch.randperm(self.rows[role], generator=generator(seed, role, "order", epoch))
             held = self._decks[role, seed] = (epoch, deck.int())
         return held[1]
+
+
+def _each(roles: Iterable[str], number: int | Mapping[str, int]) -> Mapping[str, int]:
+    return dict.fromkeys(roles, number) if isinstance(number, int) else number
+
+
+def _slice(size: int, rank: int, ranks: int) -> slice:
+    """A rank's share of a batch."""
+    if size % ranks:
+        raise ValueError(f"a batch of {size} cannot be dealt in equal shares to {ranks} ranks")
+    return slice(rank * size // ranks, (rank + 1) * size // ranks)

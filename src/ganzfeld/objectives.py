@@ -73,6 +73,15 @@ non_saturating = Objective(
 r"""The generator raises :math:`E\log D(G(z))`. Goodfellow et al. 2014, section 3; for both sides Dumoulin et al. 2017
 (ALI), section 2.2."""
 
+tanh = Objective(
+    critic=_classify,
+    generator=apart(lambda o: -torch.tanh(o / 2), real=lambda o: torch.tanh(o / 2)),  # 2 sigmoid(o) - 1
+    relative=False,
+)
+r"""The generator raises :math:`2 (\sigma(f) - 1/2)`, a reward between -1 and 1, where that of `minimax` is
+:math:`\mathrm{softplus}(f)`, positive and unbounded, and that of `non_saturating` :math:`\log \sigma(f)`, negative. Wang et
+al. 2017 (IRGAN), their code."""
+
 least_squares = Objective(
     critic=lambda real, fake: -((real - 1) ** 2) - fake**2,
     generator=apart(lambda o: (o - 1) ** 2, real=lambda o: o**2),
@@ -101,6 +110,13 @@ relativistic = Objective(
     generator=lambda real, fake: -logsigmoid(fake - real),
 )
 """Pairs a real with a fake score. Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN)."""
+
+
+relativistic_tanh = Objective(
+    critic=lambda real, fake: logsigmoid(real - fake),
+    generator=lambda real, fake: -torch.tanh((fake - real) / 2),
+)
+"""`relativistic`, with the bounded reward of `tanh`. Wang et al. 2017 (IRGAN), their code, pairwise."""
 
 
 def fgan(divergence: Divergence, alternative: bool = False) -> Objective:
@@ -177,10 +193,12 @@ def ky_fan(symmetric: Tensor, k: int) -> Tensor:
 TABLE: dict[str, Objective] = {
     "minimax": minimax,
     "non-saturating": non_saturating,
+    "tanh": tanh,
     "least-squares": least_squares,
     "wasserstein": wasserstein,
     "hinge": hinge,
     "relativistic": relativistic,
+    "relativistic-tanh": relativistic_tanh,
     **{f"fgan-{name}": fgan(divergence) for name, divergence in divergences.TABLE.items()},
     "mean-1": mean_matching(1.0),
     "mean-2": mean_matching(2.0),

@@ -13,7 +13,7 @@ from torch import nn
 
 from . import constraints as c
 from . import networks
-from .draws import Role
+from .draws import Draw, Retrieve, Role
 from .objectives import Objective
 from .rules import Rule
 
@@ -23,12 +23,16 @@ class Doubtful(UserWarning):
 
 
 def check(
-    objective: Objective, constraints: Sequence[c.Constraint], critic: nn.Module, rules: Mapping[Role, Rule]
+    objective: Objective,
+    constraints: Sequence[c.Constraint],
+    critic: nn.Module,
+    rules: Mapping[Role, Rule],
+    alone: bool = False,
 ) -> None:
-    """Raises ValueError for the impossible, warns `Doubtful` for the doubtful."""
+    """Raises ValueError for the impossible, warns `Doubtful` for the doubtful. alone: there is no generator side."""
     mixing = networks.mixes_samples(critic)
     for role in ("critic", "generator"):
-        if role not in rules:
+        if role not in rules and not (role == "generator" and alone):
             raise ValueError(f"a game needs a rule for the {role}")
     if isinstance(critic, networks.Critic) and critic.scores == objective.features:
         raise ValueError(
@@ -89,6 +93,22 @@ def check_inference(objective: Objective, critic: nn.Module, generators: Mapping
             "batch norm in the encoder would encode a sample by its neighbours; use layer norm or none "
             "(critic_norm='layer')"
         )
+
+
+def check_discrete(objective: Objective, constraints: Sequence[c.Constraint], draw: Draw) -> None:
+    """Of a game whose fakes are picked, not made. Raises ValueError where it has no gradient."""
+    if objective.features:
+        raise ValueError(
+            "this objective compares features [B, m] and has no cost per sample, so it cannot train a policy of discrete "
+            "draws: use minimax or non-saturating (irgan)"
+        )
+    for constraint in constraints:
+        if constraint.per_sample:
+            raise ValueError(
+                f"{type(constraint).__name__} reads the slope at a sample, and documents have none: use Decay"
+            )
+    if objective.relative and isinstance(draw, Retrieve) and not draw.paired:
+        raise ValueError("an objective of pairs needs a positive beside what the policy picks: Retrieve(paired=True)")
 
 
 def _doubt(message: str) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from . import data as datas
-from .data import Data
+from .data import Data, Rankings
+from .data.rankings import Collection
 from .game import Game
-from .papers.build import build, named, resolve, wants_pictures
+from .papers import INTERACTIONS
+from .papers.build import build, named, resolve, retrieves, wants_pictures
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Plan:
     crop: str | None = None
     background: str | None = None
     without: str | None = None
+    least: float | None = None
+    fold: int | None = None
+    qrels: str | None = None
     log_every: int = 0
     judge_every: int = 0
     checkpoint_every: int = 0
@@ -82,7 +87,7 @@ class Plan:
             batch_size=self.batch_size,
         )
 
-    def rows(self, name: str | None = None) -> Data:
+    def rows(self, name: str | None = None) -> Data | Rankings:
         """The data this plan names, or others read the same way."""
         return loaded(name or self.data, **{key: getattr(self, key) for key in ("seed", *SOURCE)})
 
@@ -94,20 +99,47 @@ class Shape:
     shape: tuple[int, ...]
 
 
-SOURCE = ("valid", "test", "size", "crop", "background", "without")  # how data are read
+@dataclass(frozen=True)
+class Held(Shape):
+    """The same of rankings: what a run kept of its collection."""
+
+    collection: Collection
 
 
-def loaded(name: str, *, without: str | None = None, **asked: Any) -> Data:
+def suits(paper: str | Game, rows: Data | Rankings) -> None:
+    """Raises ValueError, with the way out, where a paper of samples meets rankings or the other way round."""
+    wants = paper.draw.discrete if isinstance(paper, Game) else retrieves(paper)
+    name = "this game" if isinstance(paper, Game) else named(paper)
+    if wants and isinstance(rows, Data):
+        raise ValueError(
+            f"{name} ranks documents, and {rows.name} holds samples: give interactions (user item a line), LETOR lines, or "
+            "tastes"
+        )
+    if not wants and not isinstance(rows, Data):
+        raise ValueError(f"{name} makes samples, and {rows.name} holds rankings: use {', '.join(INTERACTIONS)}")
+
+
+# how data are read
+SOURCE = ("valid", "test", "size", "crop", "background", "without", "least", "fold", "qrels")
+STEPS, ROUNDS = 10_000, 300  # unless asked for: of games of samples, and of retrieval
+
+
+def loaded(name: str, *, without: str | None = None, **asked: Any) -> Data | Rankings:
     """The data set of a name or path, but for the classes that are to be left out, with commas. With a size, digits are
     pictures. Raises ValueError where nothing can be read."""
     rows = _loaded(name, **asked)
-    return rows.without([name.strip() for name in without.split(",")]) if without else rows
+    if without is None:
+        return rows
+    if not isinstance(rows, Data):
+        raise ValueError(f"--without is for samples with classes, and {name} holds rankings")
+    return rows.without([name.strip() for name in without.split(",")])
 
 
-def _loaded(name: str, *, seed: int, size: int | None = None, strict: bool = False, **asked: Any) -> Data:
+def _loaded(name: str, *, seed: int, size: int | None = None, strict: bool = False, **asked: Any) -> Data | Rankings:
     given = {key: value for key, value in asked.items() if value is not None}
     if name == "digits":
-        rows = datas.load(name, seed, given.pop("valid", None), given.pop("test", None))
+        rows = datas.load(name, seed, **given)
+        assert isinstance(rows, Data)
         if size not in (None, 8):
             raise ValueError(f"digits are pictures of 8 x 8: --size 8, not {size}")
         return rows.as_pictures() if size else rows
@@ -115,13 +147,15 @@ def _loaded(name: str, *, seed: int, size: int | None = None, strict: bool = Fal
     return datas.load(name, seed, **given)
 
 
-def side_for(papers: Sequence[str | Game], data: str | Data, network: str | None, size: int | None) -> int | None:
+def side_for(
+    papers: Sequence[str | Game], data: str | Data | Rankings, network: str | None, size: int | None
+) -> int | None:
     """The size to read data at: digits are vectors, unless a paper or its networks are for pictures alone."""
     wanted = any(isinstance(paper, str) and wants_pictures(paper, network) for paper in papers)
     return 8 if data == "digits" and size is None and wanted else size
 
 
-def planned(paper: str | Game, data: str | Data, shape: tuple[int, ...], classes: int, **asked: Any) -> Plan:
+def planned(paper: str | Game, data: str | Data | Rankings, shape: tuple[int, ...], classes: int, **asked: Any) -> Plan:
     """The plan of what `train` was asked for, with every setting of the paper and its networks resolved.
 
     shape, classes: of the data. Raises ValueError, in one line, for unknown names and keys and values that do not fit.
@@ -135,7 +169,7 @@ def planned(paper: str | Game, data: str | Data, shape: tuple[int, ...], classes
         paper = named(paper)
     return Plan(
         paper=None if isinstance(paper, Game) else paper,
-        data=data.name if isinstance(data, Data) else data,
+        data=data if isinstance(data, str) else data.name,
         settings=written(settings),
         **asked,
     ).resolved()

@@ -9,14 +9,21 @@ from typing import Any
 
 from .loop import Tell
 
-SHOWN = ("modes", "high_quality", "w1", "fd")
+SHOWN = ("modes", "high_quality", "w1", "fd", "p@5", "ndcg@10")
 
 
 @contextlib.contextmanager
-def shown(steps: int, title: str = "training") -> Iterator[Tell]:
+def shown(title: str = "training") -> Iterator[Tell]:
     """A teller for `train`, shown while the block runs."""
+    steps = 0
+
+    def line(event: str, step: int, facts: Mapping[str, Any]) -> None:
+        nonlocal steps
+        steps = facts["steps"] if event == "start" else steps
+        _line(event, step, steps, facts, title)
+
     if not sys.stderr.isatty():
-        yield lambda event, step, facts: _line(event, step, steps, facts, title)
+        yield line
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,11 +31,15 @@ def shown(steps: int, title: str = "training") -> Iterator[Tell]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[said]}"), console=console) as bar:
-        task = bar.add_task(title, total=steps, said="")
+        task = bar.add_task(title, total=None, said="")
 
         def tell(event: str, step: int, facts: Mapping[str, Any]) -> None:
             bar.update(task, completed=step)
-            if event == "judge":
+            if event == "start":
+                bar.update(task, total=facts["steps"])
+            elif event == "note":
+                bar.console.print(facts["text"], style="dim", highlight=False)
+            elif event == "judge":
                 bar.update(task, said=_metrics(facts))
             elif event == "warn":
                 bar.console.print(_warning(step, facts), style="yellow", highlight=False)
@@ -43,6 +54,8 @@ def _line(event: str, step: int, steps: int, facts: Mapping[str, Any], title: st
         text = f"{title}: step {step}/{steps}  {facts['seconds']:.0f} s  {_metrics(facts)}"
     elif event == "warn":
         text = _warning(step, facts)
+    elif event == "note":
+        text = facts["text"]
     else:
         return
     print(text, file=sys.stderr, flush=True)

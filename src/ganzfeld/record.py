@@ -5,6 +5,7 @@
 ``metrics.jsonl``   a line per judged step
 ``samples/``        pictures
 ``checkpoints/step-00001000/{state.safetensors, meta.json}``
+``selected/``       the same of the weights that validation chose, of a run of retrieval
 
 A checkpoint is written under a temporary name, synced, and renamed; its digest is checked when it is read. The bytes of
 ``state.safetensors`` depend on the state alone. One process owns a directory: the lock is the kernel's and dies with
@@ -130,14 +131,36 @@ def save_checkpoint(directory: Path, step: int, states: Sequence[Tree], identity
     """Write all members' states of a step; identity: a digest of the game they belong to."""
     folder = directory / "checkpoints"
     folder.mkdir(exist_ok=True)
-    name = f"step-{step:08d}"
+    final = _save(folder, f"step-{step:08d}", states, {"step": step, "identity": identity})
+    for stale in [*folder.glob(".step-*"), *sorted(folder.glob("step-*"))[:-KEPT]]:
+        shutil.rmtree(stale, ignore_errors=True)
+    return final
+
+
+def save_selected(directory: Path, states: Sequence[Tree], steps: Mapping[str, Sequence[int]], identity: str) -> Path:
+    """Write the states that validation selected of all members. steps: by player, which each member's is of."""
+    final = _save(directory, "selected", states, {"step": -1, "steps": steps, "identity": identity})
+    shutil.rmtree(directory / ".selected.old", ignore_errors=True)
+    return final
+
+
+def selected(directory: Path, templates: Sequence[Tree], identity: str) -> tuple[list[Tree], dict[str, list[int]]]:
+    """The selected states and their steps, none where nothing was selected. Raises Damaged where they are not whole."""
+    folder = directory / "selected"
+    if not folder.is_dir():
+        return [], {}
+    _, flat = _read(folder, identity)
+    return _members(folder, flat, templates), read_json(folder / "meta.json")["steps"]
+
+
+def _save(folder: Path, name: str, states: Sequence[Tree], said: Mapping[str, Any]) -> Path:
     aside = folder / f".{name}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     flat = {f"{i}/{path}": leaf.contiguous() for i, s in enumerate(states) for path, leaf in tree.flatten(s).items()}
     data = save({path: leaf.clone() for path, leaf in flat.items()})  # safetensors refuses shared storage
     _write(aside / "state.safetensors", data)
-    meta = {"format": FORMAT, "step": step, "members": len(states), "sha256": _digest(data), "identity": identity}
+    meta = {"format": FORMAT, "members": len(states), "sha256": _digest(data), **said}
     _write(aside / "meta.json", (json.dumps(meta, indent=2) + "\n").encode())
     _sync(aside)
     final = folder / name
@@ -147,8 +170,6 @@ def save_checkpoint(directory: Path, step: int, states: Sequence[Tree], identity
         os.rename(final, old)
     os.rename(aside, final)
     _sync(folder)
-    for stale in [*folder.glob(".step-*"), *sorted(folder.glob("step-*"))[:-KEPT]]:
-        shutil.rmtree(stale, ignore_errors=True)
     return final
 
 

@@ -4,8 +4,6 @@ configuration."""
 from __future__ import annotations
 
 import copy
-import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import inference, judges, networks, plan, record, watch
+from . import inference, judges, networks, plan, watch
 from .data import Data, Units
 from .game import Game
 from .noise import ROWS, Need, latents
-from .pairings import Doubtful
 from .pictures import View
 from .tree import Tree
 
@@ -27,17 +24,37 @@ RECONSTRUCTION = 0.9  # the weight of reconstruction in an anomaly score (Zenati
 STANDING, STOOD = 16, 64  # batches, and latents of each, from which batch norm's standing statistics are taken
 
 
-class Run:
-    """A played run. member picks one of its population, counted from 0."""
+class Played:
+    """What all played runs are: a directory, its facts, a game, and a state of each member."""
 
     def __init__(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]):
         self.directory, self.facts, self.game = directory, facts, game
         self._states = list(states)
-        self._generators: dict[int, tuple[Tree, nn.Module]] = {}
 
     @property
     def members(self) -> int:
         return len(self._states)
+
+    def _state(self, member: int) -> Tree:
+        if not 0 <= member < self.members:
+            raise ValueError(f"there is no member {member}: this run has {self.members}, counted from 0")
+        return self._states[member]
+
+    def _module(self, module: nn.Module, weights: Tree) -> nn.Module:
+        """An ordinary module with the weights."""
+        return _with_weights(module, weights).eval()
+
+
+class Run(Played):
+    """A played run of samples. member picks one of its population, counted from 0."""
+
+    def __init__(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]):
+        super().__init__(directory, facts, game, states)
+        self._generators: dict[int, tuple[Tree, nn.Module]] = {}
+
+    def look(self, state: Tree, data: Data) -> dict[str, float]:
+        """What is logged of a member."""
+        return watch.look(self.game, state, data)
 
     @cached_property
     def units(self) -> Units:
@@ -49,11 +66,6 @@ class Run:
         view = dict(self.facts["data"]["view"])
         axes = view.pop("axes", None)
         return View(**{**view, "centre": tuple(view["centre"])}, axes=axes and tuple(map(tuple, axes)))
-
-    def _state(self, member: int) -> Tree:
-        if not 0 <= member < self.members:
-            raise ValueError(f"there is no member {member}: this run has {self.members}, counted from 0")
-        return self._states[member]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -161,7 +173,7 @@ class Run:
         weights it plays with."""
         state = self._state(member)
         dressed, _ = self.game.dress(state["params"]["critic"], state["constraints"], advance=False)
-        return _with_weights(self.game.critic, dressed).eval()
+        return self._module(self.game.critic, dressed)
 
     def sample(
         self, n: int, seed: int = 0, member: int = 0, label: int | None = None, truncation: float | None = None
@@ -303,31 +315,3 @@ def _with_weights(module: nn.Module, weights: Tree) -> nn.Module:
         for name, parameter in module.named_parameters():
             parameter.copy_(weights[name])
     return module.requires_grad_(False)
-
-
-def load(path: str | Path, game: Game | None = None) -> Run:
-    """Open a run. game: only for one that was trained from a Game of your own.
-
-    Raises ValueError, in one line, where the path holds no run or no whole checkpoint.
-    """
-    directory = Path(path)
-    facts = record.read_json(directory / "run.json")
-    try:
-        asked, shape = plan.read(facts["plan"]), tuple(facts["data"]["shape"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{directory / 'run.json'} is not a description of a run: {error}") from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Doubtful)  # said when it was trained
-        game = game or asked.game(plan.Shape(shape))
-    template = game.init(asked.seed)
-    found = record.newest_checkpoint(directory, [template] * asked.seeds, facts["identity"])
-    if found is None:
-        raise ValueError(f"{directory} has no checkpoint yet")
-    loudly(found)
-    return Run(directory, facts, game, found.states)
-
-
-def loudly(found: record.Checkpoint) -> None:
-    """Say what was wrong with newer checkpoints than the one that is used."""
-    for text in found.skipped:
-        print(f"{text}; using step {found.step} instead", file=sys.stderr)

@@ -10,19 +10,55 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import constraints, data, inference, judges, networks, objectives, papers, record
+from . import constraints, data, inference, judges, networks, objectives, papers, record, retrieval
 from .noise import great_circle, latents
+from .opening import load
 from .papers.build import nearest
 from .pictures import there_and_back
 from .plan import loaded
-from .run import CRITIC, Run, load
+from .retrieval import Retrieval
+from .run import CRITIC, Run
 
 
-def opened(path: Path) -> Run:
+def opened(path: Path) -> Run | Retrieval:
     """The run in a directory; ValueError, in one line, where there is none."""
     if not path.is_dir():
         raise ValueError(f"{path} is not a run directory" if path.exists() else f"{path}: no such run")
     return load(path)
+
+
+def sampler(path: Path) -> Run:
+    """The run of samples in a directory."""
+    run = opened(path)
+    if not isinstance(run, Run):
+        raise ValueError(
+            f"{path} holds a run of {run.facts['paper']}, which ranks and makes no samples: recommend, judge"
+        )
+    return run
+
+
+def retriever(path: Path) -> Retrieval:
+    """The run of retrieval in a directory."""
+    run = opened(path)
+    if not isinstance(run, Retrieval):
+        raise ValueError(f"{path} holds a run of {run.facts['paper']}, which makes samples and no lists: sample, judge")
+    return run
+
+
+def users(text: str | None) -> list[str] | None:
+    """Ids with commas, or of a file with one a line."""
+    if text is None:
+        return None
+    path = Path(text)
+    names = path.read_text(encoding="utf-8-sig").split("\n") if path.is_file() else text.split(",")
+    if not (found := [name.strip() for name in names if name.strip()]):
+        raise ValueError(f"--users {text} names no user")
+    return found
+
+
+def tag(path: Path) -> str:
+    """What a TREC run calls its system."""
+    return "-".join(path.resolve().name.split())
 
 
 def draw(
@@ -136,9 +172,21 @@ def judge(
         sized = samples.dim() == 4 and (name == "digits" or name not in data.TABLE)
         return judges.judge([samples], loaded(name, seed=0, size=samples.shape[-1] if sized else None), metrics)
     run = opened(what)
+    if isinstance(run, Retrieval):
+        out = run.judged(name, metrics, baselines=baselines)
+        return out if member is None else _of_member(out, run, member)
     if member is not None:
         run = Run(run.directory, run.facts, run.game, [run._state(member)])
     return run.judged(name, metrics, seed, _played(run) / run.members if baselines else 0.0)
+
+
+def _of_member(out: Mapping[str, Any], run: Retrieval, member: int) -> dict[str, Any]:
+    run._state(member)  # there must be one
+    rows = {
+        name: value["per_member"][member if len(value["per_member"]) > 1 else 0]
+        for name, value in out["metrics"].items()
+    }
+    return {**out, "metrics": judges.summary([rows])}
 
 
 def _played(run: Run) -> float:
@@ -154,6 +202,9 @@ def table(judged: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    if "queries" in judged["provenance"]:
+        _table_of_rankers(judged)
+        return
     perfect = judged["provenance"]["perfect"]
     rows = Table("metric", "mean", "spread", "perfect", "members", box=None, header_style="bold", pad_edge=False)
     for name, value in judged["metrics"].items():
@@ -170,13 +221,36 @@ def table(judged: Mapping[str, Any]) -> None:
     )
 
 
+def _table_of_rankers(judged: Mapping[str, Any]) -> None:
+    """A row a ranker, a column a metric."""
+    from rich.console import Console
+    from rich.table import Table
+
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in judged["metrics"].items():
+        ranker, _, name = key.rpartition(".")
+        found.setdefault(ranker or "selected", {})[name] = value
+    columns = list(next(iter(found.values())))
+    rows = Table("ranker", *columns, box=None, header_style="bold", pad_edge=False)
+    for ranker, metrics in found.items():
+        spread = [f" ± {metrics[c]['std']:.3f}" if len(metrics[c]["per_member"]) > 1 else "" for c in columns]
+        rows.add_row(ranker, *(f"{metrics[c]['mean']:.4f}{s}" for c, s in zip(columns, spread, strict=True)))
+    console, facts = Console(), judged["provenance"]
+    console.print(rows)
+    console.print(
+        f"{facts['queries']} queries of the {facts['part']} part of {facts['data']}; those without a relevant document are "
+        f"{'left out' if facts['empty'] == 'excluded' else 'counted as 0'}; selected by {facts['selected_by']}",
+        style="dim",
+    )
+
+
 LISTS: dict[str, Mapping[str, Any]] = {
-    "papers": {**papers.PICTURES, **papers.TABLE},
-    "data": data.TABLE,
+    "papers": {**papers.PICTURES, **papers.TABLE, **papers.INTERACTIONS},
+    "data": {**data.TABLE, **data.RANKINGS},
     "objectives": objectives.TABLE,
     "constraints": constraints.TABLE,
-    "networks": networks.TABLE,
-    "metrics": dict.fromkeys((*judges.NAMES, CRITIC, *inference.NAMES)),
+    "networks": {**networks.TABLE, **networks.RANKERS},
+    "metrics": dict.fromkeys((*judges.NAMES, CRITIC, *inference.NAMES, *retrieval.NAMES)),
 }
 
 

@@ -17,15 +17,22 @@ import torch
 from torch import Tensor
 
 from . import idx as idxs
+from . import texts
 from .arrays import arrays, holds_pictures, whole
 from .digits import digits
 from .hub import hub
 from .idx import idx
 from .images import images
+from .interactions import interactions
+from .letor import letor
 from .mixtures import grid25, mixture1200, ring8, swissroll
+from .rankings import Collection, Interactions, Letor
 from .rows import PICTURE, Data, Labels, Units, numbers, split
 from .stacked import stacked, stacked_digits
+from .tastes import tastes
 from .vectors import read, vectors
+
+Rankings = Interactions | Letor
 
 TABLE: dict[str, Callable[..., Data]] = {
     "ring8": ring8,
@@ -37,25 +44,48 @@ TABLE: dict[str, Callable[..., Data]] = {
 }
 
 
+RANKINGS: dict[str, Callable[..., Interactions]] = {"tastes": tastes}
 CHOICES = ("size", "crop", "background", "channels", "strict")  # how pictures are read
+READING = tuple(name for names in texts.CHOICES.values() for name in names)  # how rankings are read
 
 
-def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any) -> Data:
-    """The data set of a name; of a ``.npy`` or ``.npz``; of a folder or zip of pictures; of a folder of idx files; or
-    of ``hf:NAME``, a data set of the Hugging Face Hub.
+def load(
+    name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any
+) -> Data | Rankings:
+    """The data set of a name; of a ``.npy`` or ``.npz``; of a folder or zip of pictures; of a folder of idx files; of
+    a text of interactions or LETOR lines, or a folder of such; or of ``hf:NAME``, a data set of the Hugging Face Hub.
 
     seed: cuts the validation and test parts of data that has none of its own. valid, test: data whose rows replace
     those parts. choices: how pictures are read: size, crop (centre, pad, stretch), background, channels, strict (see
-    `images`). Raises ValueError, in one line, where nothing can be loaded.
+    `images`); how rankings are: least, fold, qrels (see `interactions`, `letor`). Raises ValueError, in one line, where
+    nothing can be loaded.
     """
-    for key in choices.keys() - set(CHOICES):
-        near = difflib.get_close_matches(key, CHOICES, 1)
+    for key in choices.keys() - {*CHOICES, *READING}:
+        near = difflib.get_close_matches(key, (*CHOICES, *READING), 1)
         raise ValueError(f"unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    ranked = {key: choices.pop(key) for key in READING if choices.get(key) is not None}
+    if name in RANKINGS or _ranked(name):
+        _none({**choices, "valid": valid, "test": test} if name in RANKINGS else choices, name)
+        if name in RANKINGS:
+            return RANKINGS[name](seed=seed)
+        return texts.rankings(Path(name), seed, valid=valid, test=test, **ranked)
+    if ranked:
+        raise ValueError(f"--{next(iter(ranked))} is for interactions or LETOR lines, and {name} holds neither")
     data = _load(name, seed, dict(choices))
     for part, other in (("valid", valid), ("test", test)):
         if other is not None:
             data = _replaced(data, part, other, _load(other, seed, _alike(data, other, choices)))
     return data
+
+
+def _ranked(name: str) -> bool:
+    path = Path(name)
+    return (
+        name not in TABLE
+        and not name.startswith("hf:")
+        and not (path.is_dir() and idxs.found(path))
+        and texts.found(path)
+    )
 
 
 def samples(path: str | Path) -> Tensor:
@@ -113,11 +143,11 @@ def _load(name: str, seed: int, choices: dict[str, Any]) -> Data:
         return idx(path, seed, size=size)
     if path.is_dir() or path.suffix.lower() == ".zip" and path.is_file():
         return images(path, seed, **choices)
-    near = difflib.get_close_matches(name, TABLE, 1)
+    near = difflib.get_close_matches(name, (*TABLE, *RANKINGS), 1)
     hint = f"; did you mean {near[0]}?" if near else "."
     if path.exists():
         raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy or .npz")
-    raise ValueError(f"no data named {name!r}{hint} There are {', '.join(TABLE)}, and files and folders")
+    raise ValueError(f"no data named {name!r}{hint} There are {', '.join((*TABLE, *RANKINGS))}, and files and folders")
 
 
 def _none(choices: dict[str, Any], name: str) -> None:
@@ -127,6 +157,7 @@ def _none(choices: dict[str, Any], name: str) -> None:
 
 
 __all__ = [
-    "PICTURE", "TABLE", "Data", "Labels", "Units", "arrays", "digits", "grid25", "hub", "idx", "images", "load",
-    "mixture1200", "numbers", "ring8", "samples", "split", "stacked", "stacked_digits", "swissroll", "vectors",
+    "PICTURE", "RANKINGS", "TABLE", "Collection", "Data", "Interactions", "Labels", "Letor", "Rankings", "Units",
+    "arrays", "digits", "grid25", "hub", "idx", "images", "interactions", "letor", "load", "mixture1200", "numbers", "ring8", "samples",
+    "split", "stacked", "stacked_digits", "swissroll", "tastes", "vectors",
 ]  # fmt: skip

@@ -29,6 +29,7 @@ NAMES = {
     "rating": ("rating", "bookrating", "score", "stars", "overall", "value"),
     "time": ("time", "timestamp", "date", "datetime", "unixreviewtime"),
 }  # fmt: skip
+NONE = "none"  # no validation part
 FOLDER = ("u.data", "ratings.dat", "ratings.csv")  # what MovieLens calls the file that holds it all
 
 
@@ -80,7 +81,7 @@ def interactions(
     every line.
 
     path: the file, or a folder that holds u.data, ratings.dat, ratings.csv, or one training file with its test.
-    test, valid: files of those parts; unless given those beside it: u1.test of u1.base, x-test.txt of x-train.txt. A
+    test, valid: files of those parts, or valid="none" to train on all that is not test; unless given those beside it: u1.test of u1.base, x-test.txt of x-train.txt. A
     part without a file is a tenth of the training positives, cut by the seed, of users who keep one in training.
     least: the smallest rating that counts as positive; unless given 4 where the largest of all files is 5, else every
     line counts; ratings below 0 need it. Raises ValueError, in one line that names the file and its line, for what
@@ -89,7 +90,7 @@ def interactions(
     path = Path(path)
     file = _training(path) if path.is_dir() else path
     given: dict[Part, Path | str | None] = {"train": file, "valid": valid, "test": test}
-    files = partners(file) | {part: Path(name) for part, name in given.items() if name is not None}
+    files = partners(file) | {part: Path(name) for part, name in given.items() if name not in (None, NONE)}
     notes: list[Note] = []
     sheets = {part: _sheet(files[part], notes) for part in PARTS if part in files}
     read = _listed if _lists(sheets.values()) else _tabled
@@ -99,7 +100,7 @@ def interactions(
     items = _ordered(item for it in said.values() for item in it.items)
     pairs = {part: _pairs(it, users, items, bar, notes) for part, it in said.items()}
     kept = _apart({part: np.unique(it.keys[it.positive]) for part, it in pairs.items()}, pairs, notes)
-    cut = _cut(file, kept, len(items), seed)
+    cut = _cut(file, kept | ({"valid": kept["train"][:0]} if valid == NONE else {}), len(items), seed)
     _strangers(cut, pairs, len(items), notes)
     choices = {"least": "every line" if bar is None else bar, "form": "lists" if read is _listed else "pairs"}
     for part in ("valid", "test"):

@@ -14,8 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,6 +51,25 @@ class Interactions:
     choices: Mapping[str, str | int | float] = field(default_factory=dict)
     noted: tuple[Note, ...] = ()
 
+    kind: ClassVar[str] = "interactions"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Users and items."""
+        return len(self.users), len(self.items)
+
+    @cached_property
+    def collection(self) -> Collection:
+        """What a game is played on: the training positives."""
+        return Collection(*self.shape, self.train)
+
+    def side(self, role: str) -> Side:
+        return self.collection.side(role)
+
+    def sizes(self) -> dict[Part, int]:
+        """Positives of each part."""
+        return {part: len(self.part(part)) for part in PARTS}
+
     def part(self, name: Part) -> Tensor:
         """The positives [n, 2] of a part."""
         return getattr(self, name)
@@ -64,6 +84,15 @@ class Interactions:
     def fingerprint(self) -> str:
         """A digest of the ids, the positives of all parts and what was chosen."""
         return _digest([getattr(self, name) for name in PARTS], (self.users, self.items), self.choices)
+
+
+class Padded(NamedTuple):
+    """Queries as one block: features [Q, D, m] and gains [Q, D], float32, 0 past a list's end; candidates [Q, D], bool,
+    the first of each row."""
+
+    features: Tensor
+    gains: Tensor
+    candidates: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +116,14 @@ class Table:
         """Where the documents of the i-th query lie."""
         return slice(int(self.offsets[query]), int(self.offsets[query + 1]))
 
+    def padded(self) -> Padded:
+        """The lists, filled up to the longest."""
+        candidates = torch.arange(int(self.sizes.max())) < self.sizes.unsqueeze(1)
+        features = torch.zeros(*candidates.shape, self.features.shape[1])
+        gains = torch.zeros(candidates.shape)
+        features[candidates], gains[candidates] = self.features, self.labels.float()
+        return Padded(features, gains, candidates)
+
     def subset(self, queries: Sequence[int]) -> Table:
         """Some of the queries, by number, in this order."""
         held = [self.rows(i) for i in queries]
@@ -109,6 +146,30 @@ class Letor:
     choices: Mapping[str, str | int | float] = field(default_factory=dict)
     noted: tuple[Note, ...] = ()
 
+    kind: ClassVar[str] = "letor"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Queries and the most documents of one, in training, and features."""
+        collection = self.collection
+        return collection.queries, collection.width, self.train.features.shape[1]
+
+    @cached_property
+    def collection(self) -> Collection:
+        """What a game is played on: the training queries. One whose documents are all relevant, or none, tells nothing
+        apart, and has no positives."""
+        features, gains, candidates = self.train.padded()
+        relevant = (gains > 0) & candidates
+        relevant &= (relevant.any(1) & (candidates & ~relevant).any(1)).unsqueeze(1)
+        return Collection(*gains.shape, relevant.nonzero(), features, candidates)
+
+    def side(self, role: str) -> Side:
+        return self.collection.side(role)
+
+    def sizes(self) -> dict[Part, int]:
+        """Queries of each part."""
+        return {part: len(self.part(part).queries) for part in PARTS}
+
     def part(self, name: Part) -> Table:
         return getattr(self, name)
 
@@ -118,6 +179,102 @@ class Letor:
         tables = [self.part(name) for name in PARTS]
         tensors = [x for table in tables for x in (table.features, table.labels, table.offsets)]
         return _digest(tensors, [(table.queries, table.documents) for table in tables], self.choices)
+
+
+class Collection:
+    """What a game of retrieval is played on: queries 0 to Q - 1, their candidates 0 to D - 1, and the pairs that are
+    known to be relevant.
+
+    positives: long [n, 2], (query, candidate), sorted and unique. features: float32 [Q, D, m], or None where a candidate
+    is known by its number alone. candidates: bool [Q, D], or None where all are candidates of every query.
+    """
+
+    def __init__(
+        self,
+        queries: int,
+        width: int,
+        positives: Tensor,
+        features: Tensor | None = None,
+        candidates: Tensor | None = None,
+    ):
+        self.queries, self.width, self.positives = queries, width, positives
+        self.features, self.candidates = features, candidates
+
+    @cached_property
+    def ends(self) -> Tensor:
+        """The positives of query q are the rows ends[q] to ends[q + 1] [Q + 1]."""
+        return torch.searchsorted(self.positives[:, 0].contiguous(), torch.arange(self.queries + 1))
+
+    def pairs(self, query: Tensor, candidate: Tensor) -> tuple[Tensor, ...]:
+        """What a ranker reads of pairs: their numbers, or the features of the candidate."""
+        if self.features is None:
+            return query, candidate
+        return (self.features[query, candidate],)
+
+    def all(self, query: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """All pairs of queries [b] with their candidates, to be scored as [b, D], and which of them are candidates."""
+        every = torch.arange(self.width).unsqueeze(0)
+        mask = None if self.candidates is None else self.candidates[query]
+        return ((query.unsqueeze(1), every) if self.features is None else (self.features[query],)), mask
+
+    def known(self, query: Tensor) -> Tensor:
+        """Which candidates of queries [b] are known to be relevant, bool [b, D]."""
+        where = torch.full((self.queries,), -1, dtype=torch.long)
+        where[query] = torch.arange(len(query))
+        row = where[self.positives[:, 0]]
+        held = torch.zeros(len(query), self.width, dtype=torch.bool)
+        held[row[row >= 0], self.positives[row >= 0, 1]] = True
+        return held
+
+    def others(self, query: Tensor, u: Tensor) -> Tensor:
+        """Candidates [n, k] of queries [n, 1] that are not known to be relevant, by inversion of uniform numbers
+        [n, k]. Every query must have some."""
+        if self.candidates is not None:
+            first, last = self._unknown_ends[query], self._unknown_ends[query + 1]
+            return self._unknown[torch.minimum(first + (u * (last - first)).long(), last - 1)]
+        first = self.ends[query]
+        free = self.width - (self.ends[query + 1] - first)
+        rank = torch.minimum((u * free).long(), free - 1)
+        # the free candidate of a rank is the rank, plus the positives that stand before it
+        before = torch.searchsorted(self._gaps, query * self.width + rank, right=True) - first
+        return rank + before
+
+    @cached_property
+    def _gaps(self) -> Tensor:
+        """Of every positive how many free candidates of its query stand before it, behind those of other queries."""
+        query, item = self.positives.T
+        return query * self.width + item - (torch.arange(len(item)) - self.ends[query])
+
+    @cached_property
+    def _unknown(self) -> Tensor:
+        return self._free.nonzero()[:, 1]
+
+    @cached_property
+    def _unknown_ends(self) -> Tensor:
+        return torch.cat([torch.zeros(1, dtype=torch.long), self._free.sum(1).cumsum(0)])
+
+    @cached_property
+    def _free(self) -> Tensor:
+        assert self.candidates is not None
+        return self.candidates & ~self.known(torch.arange(self.queries))
+
+    def side(self, role: str) -> Side:
+        """What is dealt in a role's turn: a critic meets relevant pairs, a policy the queries that have some."""
+        rows = self.positives
+        return Side(rows if role == "critic" else rows[:, 0].unique() if len(rows) else torch.arange(self.queries))
+
+
+class Side(NamedTuple):
+    """Rows [n, ...] that are dealt as they are."""
+
+    held: Tensor
+
+    @property
+    def rows(self) -> int:
+        return len(self.held)
+
+    def take(self, rows: Tensor) -> Tensor:
+        return self.held[rows]
 
 
 def _digest(tensors: Iterable[Tensor], names: object, choices: Mapping[str, str | int | float]) -> str:

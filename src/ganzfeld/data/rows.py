@@ -137,6 +137,10 @@ class Data:
         """Of classes, 0 where there are no labels."""
         return len(self.labels.names) if self.labels else 0
 
+    def sizes(self) -> dict[Part, int]:
+        """Rows of each part."""
+        return {part: len(getattr(self, part)) for part in PARTS}
+
     def take(self, rows: Tensor) -> Tensor:
         """Training rows by index [...] -> [..., *shape] in network units."""
         return numbers(self.train.index_select(0, rows.flatten())).unflatten(0, rows.shape)

@@ -3,7 +3,8 @@
 A *maker* is a frozen record of sizes; ``maker.pair(shape, head, classes)`` builds the two modules for samples of a
 shape. The head says what the critic returns: ``"score"`` [B], ``"features"`` [B, m] (the last hidden layer, for McGAN's
 dual), or ``"bilinear"`` [B] (McGAN's primal covariance form). With classes both take a label beside their input.
-``maker.triple(shape, head, stochastic)`` builds a generator, an encoder and a critic of pairs (x, z).
+``maker.triple(shape, head, stochastic)`` builds a generator, an encoder and a critic of pairs (x, z). Rankers have makers
+of their own, ``maker.pair(collection)``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .joint import Encoder, Triple
 from .mlp import MLP
 from .norm import blockwise, mixes_samples, standing, treats_samples_separately
 from .pictures import ALI, DCGAN, R3, SNDCGAN, ResNet
+from .rankers import RANKERS, Factorised, Featured, ItemItem, RankerMaker
 
 
 class Maker(Protocol):
@@ -35,6 +37,6 @@ class Maker(Protocol):
 TABLE: dict[str, type[Maker]] = {"mlp": MLP, "dcgan": DCGAN, "sndcgan": SNDCGAN, "resnet": ResNet, "r3": R3, "ali": ALI}
 
 __all__ = [
-    "ALI", "DCGAN", "MLP", "R3", "SNDCGAN", "TABLE", "Critic", "Encoder", "Head", "Maker", "ResNet", "blockwise",
-    "mixes_samples", "standing", "treats_samples_separately",
+    "ALI", "DCGAN", "MLP", "R3", "RANKERS", "SNDCGAN", "TABLE", "Critic", "Encoder", "Factorised", "Featured", "Head",
+    "ItemItem", "Maker", "RankerMaker", "ResNet", "blockwise", "mixes_samples", "standing", "treats_samples_separately",
 ]  # fmt: skip

@@ -2,7 +2,8 @@
 
 A paper's numbers are for the paper's own task; each file says what was changed for the plane. The signature is the
 configuration: the command line's ``--set`` reads it. A paper that is set for both has two functions, and the shape of a
-sample decides: `TABLE` for vectors, `PICTURES` for pictures.
+sample decides: `TABLE` for vectors, `PICTURES` for pictures. Retrieval has papers of its own, `INTERACTIONS` of users
+with items and `LETOR` of documents with features.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ..game import Game
 from .ali import ali, ali_pictures
 from .bigan import bigan, bigan_pictures
 from .dcgan import dcgan
+from .dns import bpr, dns, dns_letor
 from .dragan import dragan
 from .fgan_gan import fgan_gan
 from .fgan_hellinger import fgan_hellinger
@@ -24,6 +26,8 @@ from .fgan_rkl import fgan_rkl
 from .fgan_tv import fgan_tv
 from .gan import gan
 from .geometric import geometric, geometric_pictures
+from .irgan import ABLATIONS, irgan, irgan_letor
+from .irgan_pairwise import irgan_pairwise, irgan_pairwise_letor
 from .lsgan import lsgan, lsgan_pictures
 from .mcgan import mcgan
 from .mcgan_cov import mcgan_cov, mcgan_cov_pictures
@@ -57,4 +61,17 @@ PICTURES: dict[str, Callable[..., Game]] = {
     "bigan": bigan_pictures,
 }
 
-NAMES: tuple[str, ...] = (*TABLE, *(name for name in PICTURES if name not in TABLE))
+INTERACTIONS: dict[str, Callable[..., Game]] = {
+    "irgan": irgan,
+    "irgan-pairwise": irgan_pairwise,
+    "dns": dns,
+    "bpr": bpr,
+}
+
+LETOR: dict[str, Callable[..., Game]] = {
+    "irgan": irgan_letor,
+    "irgan-pairwise": irgan_pairwise_letor,
+    "dns": dns_letor,
+}
+
+NAMES: tuple[str, ...] = tuple(dict.fromkeys((*TABLE, *PICTURES, *INTERACTIONS)))

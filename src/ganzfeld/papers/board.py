@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from .. import objectives, rules
 from ..augment import Augment
-from ..constraints import R1, Constraint
-from ..draws import Draw, Generate, Infer
+from ..constraints import R1, Constraint, Decay
+from ..data.rankings import Collection
+from ..draws import Draw, Generate, Infer, Retrieve
 from ..game import PACES, Game, Turns
-from ..networks import Head, Maker
+from ..networks import Factorised, Featured, Head, ItemItem, Maker, RankerMaker
+from ..networks.rankers import Factors
 from ..objectives import Objective
 from ..rules import Rule
 
@@ -48,8 +50,6 @@ def play(
     classes: how many labels both are told of, 0 for none. augment: names of `Augment`'s policies, with commas.
     infer: the draw of a game with an encoder.
     """
-    if pace not in PACES:
-        raise ValueError(f"the pace is {' or '.join(PACES)}, not {pace!r}")
     head = head or ("features" if objective.features else "score")
     draw = infer or Generate(networks.latent_of(data.shape), labelled=classes > 0)
     return Game(
@@ -59,7 +59,7 @@ def play(
         rules={"critic": critic, "generator": generator or critic},
         constraints=constraints,
         schedule=schedule,
-        pace=PACES[pace],
+        pace=paced(pace),
         batch_size=batch_size,
         half_life=half_life,
         share=share,
@@ -113,3 +113,98 @@ def seats(networks: Maker, shape: tuple[int, ...], draw: Draw, head: Head, class
         return {"generators": {"generator": generator, "encoder": encoder}, "critic": critic}
     generator, critic = networks.pair(shape, head, classes)
     return {"generators": {"generator": generator}, "critic": critic}
+
+
+# --- retrieval ---
+
+Reward = Literal["softplus", "tanh", "log-sigmoid", "constant"]
+Stepper = Literal["adam", "sgd"]
+OBJECTIVES: dict[str, Objective] = {
+    "softplus": objectives.minimax,
+    "tanh": objectives.tanh,
+    "log-sigmoid": objectives.non_saturating,
+    "constant": objectives.minimax._replace(generator=lambda real, fake: -torch.ones_like(fake)),
+}
+
+PairReward = Literal["tanh", "log-sigmoid"]
+PAIRED: dict[str, Objective] = {"tanh": objectives.relativistic_tanh, "log-sigmoid": objectives.relativistic}
+
+
+class Collected(Shaped, Protocol):
+    """What a paper of retrieval reads of a data set."""
+
+    @property
+    def collection(self) -> Collection: ...
+
+
+class Usual(NamedTuple):
+    """What a kind of ranker asks for, unless a setting says otherwise."""
+
+    start: str
+    rate: float
+    critic_rate: float
+    decay: float
+
+
+USUAL: dict[type, Usual] = {
+    Factorised: Usual("dns", 1e-3, 1e-3, 0.03),
+    ItemItem: Usual("ease", 3e-4, 3e-4, 1e-5),
+    Featured: Usual("", 1e-3, 1e-3, 1e-4),
+}
+
+
+def retrieval(
+    data: Collected,
+    networks: RankerMaker,
+    draw: Retrieve,
+    objective: Objective,
+    *,
+    rule: Stepper,
+    rate: float | None,
+    critic_rate: float | None,
+    critic_decay: float | None,
+    schedule: Callable[[int], tuple],
+    start: str | None,
+    bias_only: bool,
+    pace: str,
+    batch_size: int,
+    citation: str,
+) -> Game:
+    """A game of a policy and a critic of one kind. None: what the kind asks for (`USUAL`). Rates of plain descent are
+    for one pair and one query, as where each is a step of its own, so that they do not depend on how many there are."""
+    usual = USUAL[type(networks)]
+    policy, critic = networks.pair(draw.collection)
+    if bias_only:
+        if not isinstance(policy, Factors):
+            raise ValueError("bias_only is for factors: no other ranker has a bias of items")
+        policy.bias_only = True
+    pairs, queries = (batch_size or max(1, draw.collection.side(role).rows) for role in ("critic", "generator"))
+    decay = usual.decay if critic_decay is None else critic_decay
+    return Game(
+        objective=objective,
+        draw=draw,
+        generators={"policy": policy},
+        critic=critic,
+        rules={
+            "critic": step(rule, usual.critic_rate if critic_rate is None else critic_rate, pairs),
+            "generator": step(rule, usual.rate if rate is None else rate, queries),
+        },
+        constraints=(Decay(decay),) if decay else (),
+        schedule=schedule,
+        pace=paced(pace),
+        batch_size=batch_size,
+        shape=data.shape,
+        citation=citation,
+        start=usual.start if start is None else start,
+    )
+
+
+def step(rule: Stepper, rate: float, rows: int) -> Rule:
+    """Adam; or plain descent, whose rate is for one row and whose cost is a mean over rows."""
+    return rules.adam(rate) if rule == "adam" else rules.sgd(rate * rows)
+
+
+def paced(pace: str) -> Callable[[float], float]:
+    if pace not in PACES:
+        raise ValueError(f"the pace is {' or '.join(PACES)}, not {pace!r}")
+    return PACES[pace]

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import constraints, networks, objectives
 from ..game import Game
-from . import NAMES, PICTURES, TABLE
+from . import INTERACTIONS, LETOR, NAMES, PICTURES, TABLE
 from .board import Shaped, seats
 
 Settings = Mapping[str, Any]
@@ -45,8 +45,13 @@ def named(paper: str) -> str:
 
 
 def paper_for(name: str, shape: tuple[int, ...], network: str | None = None) -> Callable[..., Game]:
-    """The paper's function for samples of a shape. Raises ValueError where it has no settings for them."""
+    """The paper's function for samples of a shape, or rankings of one: (users, items) or (queries, documents,
+    features). Raises ValueError where it has no settings for them."""
     key = named(name)
+    if key in INTERACTIONS:
+        if len(shape) == 3 and key not in LETOR:
+            raise ValueError(f"{key} is a paper of users and items, and these documents have features: use dns")
+        return LETOR[key] if len(shape) == 3 else INTERACTIONS[key]
     if len(shape) == 1:
         if key not in TABLE:
             raise ValueError(f"{key} is a paper of pictures, and these samples are vectors of {shape[0]} numbers")
@@ -63,7 +68,13 @@ def paper_for(name: str, shape: tuple[int, ...], network: str | None = None) -> 
 
 def wants_pictures(paper: str, network: str | None) -> bool:
     """Whether the paper, or the networks asked for, are for pictures alone."""
-    return paper.replace("_", "-") not in TABLE or network not in (None, "mlp")
+    key = paper.replace("_", "-")
+    return key not in INTERACTIONS and (key not in TABLE or network not in (None, "mlp"))
+
+
+def retrieves(paper: str) -> bool:
+    """Whether the paper is one of rankings, not of samples."""
+    return named(paper) in INTERACTIONS
 
 
 def build(
@@ -136,7 +147,8 @@ def resolve(
 def _networks(make: Callable[..., Game], network: str | None) -> tuple[networks.Maker, type[networks.Maker]]:
     """The networks a paper has of its own, and the kind that is asked for."""
     default = inspect.signature(make).parameters["networks"].default
-    return default, find("network", network, networks.TABLE) if network else type(default)
+    known = networks.RANKERS if isinstance(default, tuple(networks.RANKERS.values())) else networks.TABLE
+    return default, find("network", network, known) if network else type(default)
 
 
 def _names(bound: Sequence[str] | None) -> list[str]:

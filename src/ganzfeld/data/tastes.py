@@ -1,0 +1,40 @@
+r"""Tastes: a small world of users and items with known truth.
+
+Every user likes item i with a probability :math:`p_{ui} \propto \exp(\langle a_u, b_i \rangle + c_i)`, with a, b normal in
+the plane and c the item's popularity, and has some items drawn from p without replacement. What is held out was drawn
+the same way, so that p itself is the best ranker there can be.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..noise import generator
+from .rankings import Interactions
+
+USERS, ITEMS, LIKED = 200, 120, 18
+SHARP = 1.6  # of the tastes, beside a popularity of unit spread
+
+
+def truth(seed: int = 0) -> Tensor:
+    """log p [users, items]."""
+    dice = generator(seed, "tastes", "truth")
+    a, b = torch.randn(USERS, 2, generator=dice), torch.randn(ITEMS, 2, generator=dice)
+    return (SHARP * a @ b.T + torch.randn(ITEMS, generator=dice)).log_softmax(1)
+
+
+def tastes(seed: int = 0) -> Interactions:
+    """Two hundred users of a known taste with 18 of 120 items each, of which 3 are for validation and 5 for the test."""
+    dice = generator(seed, "tastes", "liked")
+    keys = truth(seed) - (-torch.rand(USERS, ITEMS, generator=dice).log()).log()
+    liked = keys.topk(LIKED).indices
+    order = torch.rand(USERS, LIKED, generator=dice).argsort(1)
+    test, valid, train = (_pairs(liked.gather(1, rows)) for rows in order.split([5, 3, LIKED - 8], 1))
+    names = tuple(tuple(map(str, range(n))) for n in (USERS, ITEMS))
+    return Interactions("tastes", *names, train, valid, test, {"seed": seed})
+
+
+def _pairs(items: Tensor) -> Tensor:
+    users = torch.arange(len(items)).unsqueeze(1).expand_as(items)
+    return torch.stack([users.flatten(), items.sort(1).values.flatten()], 1)

@@ -1,0 +1,25 @@
+"""Generate: data against what a generator makes of noise, the draw of the original game."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..noise import Need, Noise
+from .draw import Batch, Draw, Players, Role, Scene
+
+
+@dataclass(frozen=True)
+class Generate(Draw):
+    """Data x against G(z) with z ~ N(0, I): the draw of the original game. ``batch`` is (x,), or () where the turn
+    reads no data. labelled: G(z, y) with the labels y of the batch, that the critic is told as well."""
+
+    latent: int
+    labelled: bool = False
+
+    def needs(self, role: Role) -> dict[str, Need]:
+        return {"z": Need("normal", (self.latent,))}
+
+    def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
+        given = batch[-1:] if self.labelled else ()
+        real = batch[:-1] if self.labelled else batch
+        return Scene(real=real, fake=(players["generator"](noise["z"], *given),), given=given)

@@ -1,0 +1,278 @@
+r"""Retrieve: documents that are relevant against documents that a policy picks.
+
+To a query q belong candidates d. A policy :math:`p(d|q) = \mathrm{softmax}_d\, g(q, d) / \tau` picks one to be taken for
+relevant, and the critic scores pairs f(q, d). What is picked is discrete: no gradient flows through it. The policy's
+cost c, of the objective, is a *number* to it, and the gradient is the score function's,
+
+.. math:: \nabla E_p\, c = E_p\,[(c - b) \nabla \log p] = \sum_d c_d \nabla p_d,
+          \qquad \frac{\partial}{\partial g_d} = \frac{p_d}{\tau} (c_d - E_p c).
+
+Where all candidates can be scored the sum is taken as it stands (``exact``): no variance, no baseline. Else a few are
+drawn, from a proposal :math:`(1 - \lambda) p + \lambda\, 1[d \in R_q] / |R_q|` that looks at known positives as well,
+with the weight p over proposal. Draws without replacement are not draws from p: they carry the weight of priority
+sampling, under which the estimator is unbiased again (Kool et al. 2020; Vieira 2017).
+Source: Wang et al. 2017 (IRGAN), section 2.2 to 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ..data.rankings import Collection
+from ..noise import Need, Noise
+from .draw import Baseline, Batch, Draw, Players, Role, Scene
+
+FEW = 8  # times as much as it scores pair by pair a product scores in the same time
+Negatives = Literal["live", "frozen", "uniform"]
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieve(Draw):
+    """(q, d) known to be relevant against (q, d) with d of the policy. ``batch`` is pairs [n, 2] in the critic's turn,
+    queries [b] in the policy's.
+
+    temperature: of the policy, where it is drawn from and where it is differentiated; critic_temperature: of the
+    critic's negatives, if they are to be harder. exact: the policy's gradient in closed form, else from ``draws`` a
+    query, with replacement or without, of a proposal with is_lambda. pool: candidates a query, drawn anew each turn, to
+    which the policy is confined; 0 for all. per_positive: negatives of each positive. negatives: of the policy as it
+    stands (live), of its first weights and always the same (frozen), or uniform. exclude: the policy never picks a known
+    positive. paired: the policy is told a positive of the query, which an objective of pairs needs. averaged: all
+    queries share one cost of a candidate, their mean. What the policy descends besides: pull, the weight of KL(p, first p),
+    and likelihood, that of the mean - log p of known positives, for which it needs no adversary.
+    """
+
+    collection: Collection
+    temperature: float = 1.0
+    critic_temperature: float | None = None
+    exact: bool = True
+    draws: int = 16
+    replace: bool = True
+    baseline: Baseline = "mean"
+    is_lambda: float = 0.0
+    pool: int = 0
+    per_positive: int = 1
+    negatives: Negatives = "live"
+    exclude: bool = False
+    paired: bool = False
+    averaged: bool = False
+    pull: float = 0.0
+    likelihood: float = 0.0
+    discrete: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "critic_temperature"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"a {name.replace('_', ' ')} must be positive, not {value}")
+        if not 0 <= self.is_lambda < 1:
+            raise ValueError(f"is_lambda must lie in [0, 1), not {self.is_lambda}")
+        if self.draws < 1 or self.per_positive < 1 or self.pool < 0 or not min(self.pull, self.likelihood) >= 0:
+            raise ValueError("draws and per_positive are 1 or more, pool, pull and likelihood 0 or more")
+        width = self.pool or self.collection.width
+        if not self.exact and not self.replace and width and self.draws >= width:
+            raise ValueError(f"draws without replacement must be fewer than the {width} candidates, not {self.draws}")
+        if not self.replace and self.is_lambda:
+            raise ValueError("draws without replacement have a weight of their own: leave out is_lambda")
+        if self.pool and self.collection.features is not None:
+            raise ValueError("a pool is for candidates that all queries share; these have their own")
+        if self.averaged and not (self.exact and self.whole):
+            raise ValueError("a cost that queries share needs the exact gradient and all candidates")
+
+    @property
+    def whole(self) -> bool:
+        """Whether all candidates are scored."""
+        return not self.pool
+
+    @property
+    def anchored(self) -> bool:
+        return self.negatives == "frozen" or self.pull > 0
+
+    def needs(self, role: Role) -> dict[str, Need]:
+        pool = {"pool": Need("uniform", (self.pool,))} if self.pool else {}
+        if role == "critic":
+            frozen = self.negatives == "frozen"
+            pool = {name: need._replace(fixed=frozen) for name, need in pool.items()}
+            return {**pool, "d": Need("uniform", (self.per_positive,), fixed=frozen)}
+        paired = {"positive": Need("uniform", ())} if self.paired else {}
+        numbers = self.draws if self.replace else self.pool or self.collection.width
+        return {**pool, **paired, **({} if self.exact else {"d": Need("uniform", (numbers,))})}
+
+    def still(self, players: Players, batch: Batch, role: Role) -> dict[str, Tensor]:
+        """The critic's turn reads the policy's distribution alone."""
+        if role == "generator" or self.pool:
+            return {}
+        asked, row = batch[0][:, 0].unique(return_inverse=True)
+        steps = self._negative_law(players, asked, {}).double().cumsum(1)
+        ladder = steps / steps[:, -1:] + torch.arange(len(asked)).unsqueeze(1)
+        return {"still.row": row, "still.ladder": ladder.flatten()}
+
+    def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
+        return self._against(players, batch, noise) if role == "critic" else self._played(players, batch[0], noise)
+
+    # --- the critic's turn ---
+
+    def _against(self, players: Players, batch: Batch, noise: Noise) -> Scene:
+        query, item = batch[0].split(1, 1)
+        if self.pool:
+            law = self._negative_law(players, query.squeeze(1), noise)
+            pooled = self._items(query.squeeze(1), noise)
+            drawn = pooled.gather(1, _picked(law, noise["d"]))
+        else:
+            held = noise if "still.ladder" in noise else self.still(players, batch, "critic")
+            row = held["still.row"].unsqueeze(1)
+            place = torch.searchsorted(held["still.ladder"], row + noise["d"].double(), right=True)
+            drawn = (place - row * self.collection.width).clamp(max=self.collection.width - 1)
+        pairs = self.collection.pairs
+        return Scene(real=pairs(query, item), fake=pairs(query, drawn))
+
+    @torch.no_grad()
+    def _negative_law(self, players: Players, query: Tensor, noise: Noise) -> Tensor:
+        """The law [b, D] of the critic's negatives."""
+        name = {"live": "policy", "frozen": "start"}.get(self.negatives)
+        at = self.critic_temperature or self.temperature
+        return self._log_law(players[name] if name else None, query, noise, at).exp()
+
+    # --- the policy's turn ---
+
+    def _played(self, players: Players, query: Tensor, noise: Noise) -> Scene:
+        log_p = self._log_law(players["policy"], query, noise, self.temperature)
+        real = self._positive(query, noise["positive"]) if self.paired else ()
+        cost = self._besides(players, log_p, query, noise)
+        if self.exact:
+            return Scene(real, self._candidates(query, noise), prob=log_p.exp(), cost=cost)
+        with torch.no_grad():
+            pick, weight = self._proposed(log_p, query, noise)
+            p = log_p.exp()
+            square = (1 - 2 * p.gather(1, pick) + p.square().sum(1, keepdim=True)) / self.temperature**2
+        items = self._items(query, noise).expand(len(query), -1).gather(1, pick)
+        return Scene(
+            real,
+            self.collection.pairs(query.unsqueeze(1), items),
+            log_prob=log_p.gather(1, pick),
+            weight=weight,
+            baseline=self.baseline,
+            square=square,
+            cost=cost,
+        )
+
+    def _proposed(self, log_p: Tensor, query: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """What is drawn [b, k], as columns of log_p, and the weight of each."""
+        if not self.replace:
+            return _prioritised(log_p, noise["d"], self.draws)
+        p = log_p.exp()
+        known = self._known(query, noise)
+        share = known / known.sum(1, keepdim=True).clamp(min=1)
+        lean = self.is_lambda * known.any(1, keepdim=True)  # a query without a positive in sight is drawn from p alone
+        proposal = (1 - lean) * p + lean * share
+        pick = _picked(proposal, noise["d"])
+        return pick, (p / proposal).gather(1, pick)
+
+    def _positive(self, query: Tensor, u: Tensor) -> Batch:
+        """One known positive [b, 1] of each query."""
+        first, last = self.collection.ends[query], self.collection.ends[query + 1]
+        row = torch.minimum(first + (u * (last - first)).long(), last - 1)
+        return self.collection.pairs(query.unsqueeze(1), self.collection.positives[row, 1:])
+
+    def _besides(self, players: Players, log_p: Tensor, query: Tensor, noise: Noise) -> Tensor | None:
+        costs = []
+        if self.pull:
+            with torch.no_grad():
+                first = self._log_law(players["start"], query, noise, self.temperature)
+            apart = torch.where(log_p.isfinite() & first.isfinite(), log_p - first, 0.0)
+            costs.append(self.pull * (log_p.exp() * apart).sum(1))
+        if self.likelihood:
+            known = self._known(query, noise) & log_p.isfinite()
+            surprise = torch.where(known, -log_p, 0.0).sum(1) / known.sum(1).clamp(min=1)
+            costs.append(self.likelihood * surprise)
+        return torch.stack(costs).sum(0) if costs else None
+
+    # --- candidates ---
+
+    def _items(self, query: Tensor, noise: Noise) -> Tensor:
+        """The numbers of the candidates, [b, m] of a pool or [1, D] of all. A pool is one of each of m equal parts."""
+        width = self.collection.width
+        if not self.pool:
+            return torch.arange(width).unsqueeze(0)
+        start = torch.arange(self.pool) * (width / self.pool)
+        return (start + noise["pool"] * (width / self.pool)).long().clamp(max=width - 1)
+
+    def _known(self, query: Tensor, noise: Noise) -> Tensor:
+        """Which candidates are known positives, [b, D] or of a pool [b, m]."""
+        known = self.collection.known(query)
+        return known.gather(1, self._items(query, noise)) if self.pool else known
+
+    def _candidates(self, query: Tensor, noise: Noise) -> Batch:
+        if self.pool:
+            return self.collection.pairs(query.unsqueeze(1), self._items(query, noise))
+        return self.collection.all(query)[0]
+
+    def _log_law(self, ranker, query: Tensor, noise: Noise, temperature: float) -> Tensor:
+        """log p [b, D] of a ranker, or of none, that likes all candidates alike."""
+        mask = None if self.pool else self.collection.all(query)[1]
+        logits = ranker(*self._candidates(query, noise)) / temperature if ranker else torch.zeros(())
+        if self.exclude:
+            known = self._known(query, noise)
+            free = ~known if mask is None else mask & ~known
+            whole = torch.ones_like(free) if mask is None else mask
+            mask = torch.where(free.any(1, keepdim=True), free, whole)  # one that knows all may pick any
+        logits = logits.expand(len(query), self.pool or self.collection.width)
+        return (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).log_softmax(1)
+
+
+def _picked(law: Tensor, u: Tensor) -> Tensor:
+    """Columns [b, k] of a law [b, D] by inversion of uniform numbers [b, k]."""
+    ladder = law.double().cumsum(1)
+    return torch.searchsorted(ladder, u.double() * ladder[:, -1:], right=True).clamp(max=law.shape[1] - 1)
+
+
+def _prioritised(log_p: Tensor, u: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    r"""k columns without replacement, and weights that make a mean over them unbiased for an expectation under p.
+
+    The k largest of log p + Gumbel noise; with :math:`\kappa` the largest that was left out, one enters with
+    probability :math:`1 - \exp(-\exp(\log p - \kappa))`. Source: Kool et al. 2020, eq. 10; Vieira 2017.
+    """
+    keys = log_p - (-u.clamp(min=torch.finfo(u.dtype).tiny).log()).log()
+    top = keys.topk(k + 1)
+    pick, last = top.indices[:, :k], top.values[:, k:]
+    drawn = log_p.gather(1, pick)
+    entered = -torch.expm1(-(drawn - last).exp())
+    return pick, k * drawn.exp() / entered
+
+
+@dataclass(frozen=True, eq=False)
+class Hardest(Draw):
+    """(q, d) known to be relevant against the candidate, of a few drawn uniformly among all others, that the critic
+    itself scores highest: dynamic negative sampling, a policy that is not learned. One candidate: plain uniform
+    negatives (BPR). ``batch`` is pairs [n, 2]. Source: Zhang et al. 2013 (DNS)."""
+
+    collection: Collection
+    candidates: int = 5
+    discrete: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise ValueError(f"the hardest of at least one candidate, not of {self.candidates}")
+
+    def needs(self, role: Role) -> dict[str, Need]:
+        return {"d": Need("uniform", (self.candidates,))} if role == "critic" else {}
+
+    def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
+        query, item = batch[0].split(1, 1)
+        drawn, pairs = self.collection.others(query, noise["d"]), self.collection.pairs
+        if self.candidates > 1:
+            drawn = drawn.gather(1, self._scores(players["critic"], query, drawn).argmax(1, keepdim=True))
+        return Scene(real=pairs(query, item), fake=pairs(query, drawn))
+
+    @torch.no_grad()
+    def _scores(self, critic: Callable[..., Tensor], query: Tensor, drawn: Tensor) -> Tensor:
+        """Of what was drawn [n, k]: by pairs, or where it is much of all there is from the whole table."""
+        asked, row = query.unique(return_inverse=True)
+        if drawn.numel() * FEW < len(asked) * self.collection.width:
+            return critic(*self.collection.pairs(query, drawn))
+        table = critic(*self.collection.all(asked)[0])
+        return torch.take(table, row * table.shape[1] + drawn)

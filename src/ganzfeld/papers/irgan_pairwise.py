@@ -1,0 +1,101 @@
+"""IRGAN, pairwise: the critic judges which of two documents is the relevant one, Wang et al. 2017, section 2.3.
+
+D of a pair is sigmoid(f(d) - f(d')); the policy picks d' to be preferred to a known d. Reward: log sigmoid of the
+difference, as the paper's code; or tanh. Settings and what was changed: as `irgan`.
+"""
+
+from __future__ import annotations
+
+from ..draws import Baseline, Retrieve
+from ..draws.retrieve import Negatives
+from ..game import Game, Turns
+from ..networks import Factorised, Featured, RankerMaker
+from .board import PAIRED, Collected, PairReward, Stepper, retrieval
+
+CITATION = "Wang et al. 2017, IRGAN: a minimax game for unifying generative and discriminative information retrieval"
+
+
+def irgan_pairwise(
+    data: Collected,
+    networks: RankerMaker = Factorised(32),
+    *,
+    reward: PairReward = "log-sigmoid",
+    rule: Stepper = "adam",
+    rate: float | None = None,
+    critic_rate: float | None = None,
+    critic_decay: float | None = None,
+    critic_turns: int = 2,
+    policy_turns: int = 1,
+    temperature: float = 1.0,
+    critic_temperature: float | None = None,
+    exact: bool = True,
+    draws: int = 16,
+    replace: bool = True,
+    baseline: Baseline = "mean",
+    is_lambda: float = 0.0,
+    pool: int = 0,
+    per_positive: int = 1,
+    negatives: Negatives = "live",
+    exclude: bool = False,
+    pull: float = 0.0,
+    likelihood: float = 0.0,
+    bias_only: bool = False,
+    start: str | None = None,
+    start_steps: int = 100,
+    critic_start: bool = True,
+    pace: str = "constant",
+    batch_size: int = 0,
+) -> Game:
+    """The minimax game of retrieval with a critic of pairs."""
+    draw = Retrieve(
+        data.collection, temperature, critic_temperature, exact, draws, replace, baseline, is_lambda, pool,
+        per_positive, negatives, exclude, paired=True, pull=pull, likelihood=likelihood,
+    )  # fmt: skip
+    return retrieval(
+        data, networks, draw, PAIRED[reward], rule=rule, rate=rate, critic_rate=critic_rate,
+        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start, bias_only=bias_only, pace=pace,
+        batch_size=batch_size, citation=CITATION,
+    )  # fmt: skip
+
+
+def irgan_pairwise_letor(
+    data: Collected,
+    networks: RankerMaker = Featured(),
+    *,
+    reward: PairReward = "log-sigmoid",
+    rule: Stepper = "adam",
+    rate: float | None = None,
+    critic_rate: float | None = None,
+    critic_decay: float | None = None,
+    critic_turns: int = 2,
+    policy_turns: int = 1,
+    temperature: float = 0.2,
+    critic_temperature: float | None = None,
+    exact: bool = True,
+    draws: int = 16,
+    replace: bool = True,
+    baseline: Baseline = "mean",
+    is_lambda: float = 0.0,
+    pool: int = 0,
+    per_positive: int = 1,
+    negatives: Negatives = "live",
+    exclude: bool = False,
+    pull: float = 0.0,
+    likelihood: float = 0.0,
+    bias_only: bool = False,
+    start: str | None = None,
+    start_steps: int = 100,
+    critic_start: bool = True,
+    pace: str = "constant",
+    batch_size: int = 0,
+) -> Game:
+    """The minimax game of retrieval with a critic of pairs, on documents with features."""
+    draw = Retrieve(
+        data.collection, temperature, critic_temperature, exact, draws, replace, baseline, is_lambda, pool,
+        per_positive, negatives, exclude, paired=True, pull=pull, likelihood=likelihood,
+    )  # fmt: skip
+    return retrieval(
+        data, networks, draw, PAIRED[reward], rule=rule, rate=rate, critic_rate=critic_rate,
+        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start, bias_only=bias_only, pace=pace,
+        batch_size=batch_size, citation=CITATION,
+    )  # fmt: skip
