@@ -235,9 +235,10 @@ def _table_of_rankers(judged: Mapping[str, Any]) -> None:
     for ranker, metrics in found.items():
         spread = [f" ± {metrics[c]['std']:.3f}" if len(metrics[c]["per_member"]) > 1 else "" for c in columns]
         rows.add_row(ranker, *(f"{metrics[c]['mean']:.4f}{s}" for c, s in zip(columns, spread, strict=True)))
-    console, facts = Console(), judged["provenance"]
+    facts = judged["provenance"]
+    console = Console(width=max(100, 16 * (len(columns) + 1)))
     console.print(rows)
-    console.print(
+    Console().print(
         f"{facts['queries']} queries of the {facts['part']} part of {facts['data']}; those without a relevant document are "
         f"{'left out' if facts['empty'] == 'excluded' else 'counted as 0'}; selected by {facts['selected_by']}",
         style="dim",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
+import torch
+
 from .. import objectives, rules
 from ..augment import Augment
 from ..constraints import R1, Constraint, Decay
