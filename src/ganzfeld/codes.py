@@ -50,7 +50,7 @@ def given(run: Run, name: str | None = None, part: str | None = None) -> Given:
         return Given(data.samples(name))
     plan = read(run.facts["plan"])
     size = run.game.shape[-1] if len(run.game.shape) == 3 and name not in (None, *data.TABLE) else plan.size
-    rows = dataclasses.replace(plan, without=None, valid=None, test=None, size=size).rows(name)
+    rows = dataclasses.replace(plan, without=None, valid=None, test=None, size=size).samples(name)
     files = rows.files if part == "all" else ()
     rows, part = (rows.whole(), "test") if part == "all" else (rows, part)
     x, codes = rows.restored(cast(Part, part)), rows.coded(cast(Part, part))

@@ -22,8 +22,9 @@ from . import record
 from .data import Data, Rankings
 from .judges import summary
 from .loop import Interrupted, handled, train
-from .papers import ABLATIONS, INTERACTIONS, LETOR, PICTURES, TABLE
+from .papers import INTERACTIONS, LETOR, PICTURES, TABLE
 from .papers.build import build, named, resolve, retrieves, signature
+from .papers.irgan import ABLATIONS
 from .plan import ROUNDS, STEPS, loaded, side_for, suits
 from .retrieval import closed, question
 
@@ -73,7 +74,7 @@ def compare(
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     names = [] if list(papers) == ["all"] else [named(paper) for paper in papers]
     size = side_for(names, data, network, size)
-    source = {"valid": valid, "test": test, "size": size}
+    source: dict[str, Any] = {"valid": valid, "test": test, "size": size}
     rows = loaded(data, seed=seed, **source)
     for name in names:
         suits(name, rows)
@@ -90,7 +91,7 @@ def compare(
         if (out / "compare.json").exists() and not resume:
             raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
         common = dict(settings or {})
-        if ablate:
+        if ablate and not isinstance(rows, Data):
             common |= _one_start(entries[0].paper, data, rows, out / "start", {**asked, "settings": common}, say)
         found = []
         tasks = [

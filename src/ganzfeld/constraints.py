@@ -295,8 +295,8 @@ class Orthonormal(Constraint):
 
 @dataclass(frozen=True)
 class Decay(Constraint):
-    r""":math:`\frac{\lambda}{2} \|u_q\|^2 + \|v_d\|^2 + b_d^2` of every pair that is scored, known and picked: a row is held
-    back as often as it is pulled. For a ranker of other weights, and with ``even``, :math:`\frac\lambda2` of all squares.
+    r""":math:`\frac\lambda2 (\|u_q\|^2 + \|v_d\|^2 + b_d^2)` of every pair that is scored, known and picked: a row is
+    held back as often as it is pulled. Of a ranker of other weights, and with ``even``, half the squares of all of them.
 
     Source: Wang et al. 2017 (IRGAN), their code; Salakhutdinov and Mnih 2008 (weights as often as they are seen).
     """
@@ -307,10 +307,10 @@ class Decay(Constraint):
     def penalty(self, f, params, real, fake, dice):
         if self.even or "item" not in params:
             return self.weight / 2 * sum(p.square().sum() for p in params.values())
-        squares = {"user": params["user"].square().sum(1), "item": params["item"].square().sum(1) + params["bias"] ** 2}
+        squares = params["user"].square().sum(1), params["item"].square().sum(1) + params["bias"] ** 2
         total = 0.0
         for side in (real, fake):
-            for (name, rows), part in zip(squares.items(), side, strict=True):
+            for rows, part in zip(squares, side, strict=True):
                 times = torch.bincount(part.expand(side[1].shape).flatten(), minlength=len(rows))
                 total = total + (times * rows).sum() / side[1].numel()
         return self.weight / 2 * total

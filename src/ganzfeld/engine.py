@@ -265,13 +265,16 @@ class Engine:
         if self.ranks and game.draw.discrete:
             raise ValueError("retrieval is played by one process: start it without torchrun")
         self._sides: dict[Role, Source] = {r: data.side(r) if isinstance(data, Sided) else data for r in ROLES}
-        rows = {role: side.rows for role, side in self._sides.items()}
-        batch = rows if not game.batch_size else dict.fromkeys(ROLES, game.batch_size)
+        rows: dict[str, int] = {role: side.rows for role, side in self._sides.items()}
+        batch = {
+            role: min(game.batch_size or n, n) if game.draw.discrete else game.batch_size for role, n in rows.items()
+        }
         share = (self.ranks.rank, self.ranks.world) if self.ranks else (0, 1)
         groups = _groups(self.seeds, self._group_size())
         self._dealers = [
             Dealer({r: game.needs(r) for r in ROLES}, g, batch, rows, share, not game.batch_size) for g in groups
         ]
+        self.batch = batch["critic"]
         self._whole: dict[Role, Tensor] = {}
         self.groups: list[Tree] = []
         self._players: dict[tuple[Turn, ...], Callable] = {}
@@ -279,7 +282,8 @@ class Engine:
 
     def _group_size(self) -> int:
         """Games that are played as one stack: eagerly many, since calls are what costs; compiled, all that fit the
-        cache; one by one across ranks, where they convolve (mapped convolutions lose to a loop), and where batches are ragged."""
+        cache; one by one across ranks, where they convolve (mapped convolutions lose to a loop), and where they
+        retrieve (each meets documents of its own)."""
         if self.ranks or self.game.draw.discrete or convolves(self.game):
             return 1
         if self.mode == "eager":
@@ -355,7 +359,7 @@ class Engine:
                 if self.game.reads_data(role):
                     batches[role]["x"] = self._take(role, rows)
                 if self.game.reads_labels(role):
-                    batches[role]["y"] = self.data.classes(rows)
+                    batches[role]["y"] = self._sides[role].classes(rows)
                 if self._slow:
                     self._slow.ahead(single(dealer.order(role, first[role] + count, count)))
             noises[role] = {n: single(x) for n, x in dealer.noise(role, first[role], count).items()}

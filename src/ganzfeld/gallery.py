@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import inference, judges, record
+from . import inference, judges, record, watch
 from .data import Data
 from .noise import great_circle, latents
 from .pictures import sheet
 from .run import Run
+from .tree import Tree
 
 STRIPS, ACROSS = 4, 16  # interpolations at the end of a run of pictures, and the pictures of each
 PAIRS, PAIRED = 48, 12  # held-out rows that are reconstructed, and how many stand in a line
@@ -26,6 +27,14 @@ class Gallery:
     def __init__(self, run: Run, data: Data):
         self.run, self.data, self.directory = run, data, run.directory
         (self.directory / "samples").mkdir(exist_ok=True)
+
+    def look(self, state: Tree) -> dict[str, float]:
+        """What is logged of a member."""
+        return watch.look(self.run.game, state, self.data)
+
+    def judged(self) -> dict[str, Any]:
+        """Samples against held-out rows."""
+        return self.run.judged(self.data)
 
     def end(self, step: int) -> None:
         """What the finished run can do besides."""

@@ -76,7 +76,10 @@ class Turns:
         """The turns of step 0, 1, ..."""
         warm = self.warm and (step < self.warm_steps or (self.warm_every and step % self.warm_every == 0))
         turns: list[Turn] = ["critic"] * (self.warm if warm else self.critic)
-        return (*turns[1:], "both") if self.at_once else (*turns, *["generator"] * self.generator)
+        if self.at_once:
+            return (*turns[1:], "both")
+        turns += ["generator"] * self.generator
+        return tuple(turns)
 
 
 def constant(progress: float) -> float:
@@ -198,7 +201,9 @@ class Game:
         return self.draw(self._players(params), batch, noise, role)
 
     def _players(self, params: Tree) -> dict[str, Callable[..., Tensor]]:
-        players = {name: partial(_call, m, params[name]) for name, m in self.generators.items()}
+        players: dict[str, Callable[..., Tensor]] = {
+            name: partial(_call, m, params[name]) for name, m in self.generators.items()
+        }
         if self.draw.discrete:
             players["critic"] = partial(_call, self.critic, params["critic"])
         if self.draw.anchored:
@@ -243,8 +248,8 @@ class Game:
             return _call(self.critic, critic, *samples, *(g.repeat(times) for g in scene.given))
 
         if "still.cost" in noise:
-            value, record = self._lowered(noise["still.cost"], scene)
-            return {"generator": value}, (memory, record)
+            value, lowered = self._lowered(noise["still.cost"], scene)
+            return {"generator": value}, (memory, lowered)
         scores = self._scores(f, scene, "critic" in roles or self._two_sided)
         gathered: list[Any] = [side if side is None else gather(side) for side in scores]
         real, fake = gathered
@@ -359,7 +364,7 @@ def estimate(cost: Tensor, scene: Scene) -> Tensor:
     cost: of all that could be drawn :math:`\sum_d p_d c_d`, of a sample the score function's surrogate
     :math:`E\,w\,(c - b) \log p`."""
     if scene.prob is not None:
-        return (scene.prob * cost.detach()).sum(-1).mean()
+        return torch.dot(scene.prob.flatten(), cost.detach().expand_as(scene.prob).flatten()) / len(scene.prob)
     if scene.log_prob is None:
         return cost.mean()
     advantage = cost.detach() - _baseline(cost.detach(), scene)
@@ -367,9 +372,9 @@ def estimate(cost: Tensor, scene: Scene) -> Tensor:
 
 
 def _baseline(cost: Tensor, scene: Scene) -> Tensor | float:
-    r"""What the costs of draws are held against, from the other draws [B] or, of each query, [B, k]: with itself in it a
-    cost would be shrunk. The mean is not always better than none; the optimal :math:`E[w^2 s c] / E[w^2 s]` is, with s
-    the squared norm of the gradient of log p."""
+    r"""What the costs of draws are held against, from the other draws [B] or, of each query, [B, k]: with itself in it
+    a cost would be shrunk. The mean is not always better than none; the optimal :math:`E[w^2 s c] / E[w^2 s]` is, with
+    s the squared norm of the gradient of log p."""
     if scene.baseline == "none" or cost.shape[-1] < 2:
         return 0.0
     share = torch.ones_like(cost)

@@ -89,9 +89,10 @@ def train(
 ) -> Run | Retrieval:
     """Train a paper, a crossing of one, or a `Game` of your own, and return the `Run`, of rankings the `Retrieval`.
 
-    steps: each ends with turns of the generator; 10,000 unless given, 300 of retrieval. seed, seeds: the population plays with seed, seed + 1, ...
-    size, crop, background, strict: how pictures are read (`data.load`). without: classes that are left out of every
-    part of the data, with commas. least, fold, qrels: how rankings are read. labels: tell both players the classes.
+    steps: each ends with turns of the generator; 10,000 unless given, 300 of retrieval. seed, seeds: the population
+    plays with seed, seed + 1, ... size, crop, background, strict: how pictures are read (`data.load`). without: classes
+    that are left out of every part of the data, with commas. least, fold, qrels: how rankings are read. labels: tell
+    both players the classes.
     resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers are no longer finite
     is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log" | "judge" | "warn" |
     "note", step, facts).
@@ -206,7 +207,7 @@ class Loop:
     def writes(self) -> bool:
         return self.ranks.rank == 0
 
-    def play(self, resume: bool) -> Run:
+    def play(self, resume: bool) -> Run | Retrieval:
         facts = self._facts()
         mode = choose(self.plan.engine, self.game, self.plan.steps, self.plan.seeds)
         facts["engine"] = mode
@@ -379,13 +380,13 @@ class Loop:
         warned: list[str] = []
         for i, state in enumerate(states):
             last = {name: float(values[i, -1]) for name, values in records.items()}
-            facts = self.run.look(state, self.data)
+            facts = self.show.look(state)
             members.append({**last, **facts})
             for cause, text in watch.warnings(self.game, facts, last).items():
                 warned += self._warn(step, i, cause, text)
         played, took = step - self.logged[0], self.seconds - self.logged[1]
         self.logged = (step, self.seconds)
-        batch = self.game.batch_size or self.data.side("critic").rows
+        batch = self.engine.batch
         speed = played * batch * len(states) / took if took > 0 else math.nan
         mean = {name: _mean([m[name] for m in members]) for name in members[0]}
         line = {
@@ -409,15 +410,9 @@ class Loop:
             self.tell("warn", step, {"member": member, "cause": cause, "text": text})
         return [message]
 
-    def _judged(self) -> dict[str, Any]:
-        """Of samples against held-out rows; of rankers on the validation part, by which they are selected."""
-        if isinstance(self.run, Retrieval) and self.data.sizes()["valid"]:
-            return self.run.judged(self.data, part="valid")
-        return self.run.judged(self.data)
-
     def _judge(self, step: int) -> None:
         self.run._states = self.engine.states()
-        out = self._judged()
+        out = self.show.judged()
         per_member = {name: value["per_member"] for name, value in out["metrics"].items()}
         warned = watch.judged_warnings(per_member, out["provenance"].get("modes_total"))
         said = [text for cause, text in warned.items() for text in self._warn(step, -1, cause, text)]

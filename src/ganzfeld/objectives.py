@@ -79,8 +79,8 @@ tanh = Objective(
     relative=False,
 )
 r"""The generator raises :math:`2 (\sigma(f) - 1/2)`, a reward between -1 and 1, where that of `minimax` is
-:math:`\mathrm{softplus}(f)`, positive and unbounded, and that of `non_saturating` :math:`\log \sigma(f)`, negative. Wang et
-al. 2017 (IRGAN), their code."""
+:math:`\mathrm{softplus}(f)`, positive and unbounded, and that of `non_saturating` :math:`\log \sigma(f)`, negative.
+Wang et al. 2017 (IRGAN), their code."""
 
 least_squares = Objective(
     critic=lambda real, fake: -((real - 1) ** 2) - fake**2,

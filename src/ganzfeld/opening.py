@@ -54,7 +54,8 @@ def _shape(directory: Path, data: Mapping[str, Any]) -> plan.Shape:
             positives = load_file(directory / HISTORY)["train"]
         except (OSError, KeyError) as error:
             raise ValueError(f"{directory / HISTORY} cannot be read: {error}") from None
-        return plan.Held(shape, Collection(*shape, positives))
+        users, items = shape
+        return plan.Held(shape, Collection(users, items, positives))
     return plan.Shape(shape)
 
 

@@ -99,8 +99,8 @@ def check_discrete(objective: Objective, constraints: Sequence[c.Constraint], dr
     """Of a game whose fakes are picked, not made. Raises ValueError where it has no gradient."""
     if objective.features:
         raise ValueError(
-            "this objective compares features [B, m] and has no cost per sample, so it cannot train a policy of discrete "
-            "draws: use minimax or non-saturating (irgan)"
+            "this objective compares features [B, m] and has no cost per sample, so it cannot train a policy of "
+            "discrete draws: use minimax or non-saturating (irgan)"
         )
     for constraint in constraints:
         if constraint.per_sample:

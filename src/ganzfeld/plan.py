@@ -87,6 +87,10 @@ class Plan:
             batch_size=self.batch_size,
         )
 
+    def samples(self, name: str | None = None) -> Data:
+        """The same, of samples alone."""
+        return samples_of(name or self.data, **{key: getattr(self, key) for key in ("seed", *SOURCE)})
+
     def rows(self, name: str | None = None) -> Data | Rankings:
         """The data this plan names, or others read the same way."""
         return loaded(name or self.data, **{key: getattr(self, key) for key in ("seed", *SOURCE)})
@@ -112,8 +116,8 @@ def suits(paper: str | Game, rows: Data | Rankings) -> None:
     name = "this game" if isinstance(paper, Game) else named(paper)
     if wants and isinstance(rows, Data):
         raise ValueError(
-            f"{name} ranks documents, and {rows.name} holds samples: give interactions (user item a line), LETOR lines, or "
-            "tastes"
+            f"{name} ranks documents, and {rows.name} holds samples: give interactions (user item a line), LETOR "
+            "lines, or tastes"
         )
     if not wants and not isinstance(rows, Data):
         raise ValueError(f"{name} makes samples, and {rows.name} holds rankings: use {', '.join(INTERACTIONS)}")
@@ -133,6 +137,14 @@ def loaded(name: str, *, without: str | None = None, **asked: Any) -> Data | Ran
     if not isinstance(rows, Data):
         raise ValueError(f"--without is for samples with classes, and {name} holds rankings")
     return rows.without([name.strip() for name in without.split(",")])
+
+
+def samples_of(name: str, **asked: Any) -> Data:
+    """The same, of samples alone. Raises ValueError for rankings."""
+    rows = loaded(name, **asked)
+    if not isinstance(rows, Data):
+        raise ValueError(f"{name} holds rankings, and samples are asked for")
+    return rows
 
 
 def _loaded(name: str, *, seed: int, size: int | None = None, strict: bool = False, **asked: Any) -> Data | Rankings:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from . import judges, plan, rankers, record, tree
 from .data import Collection, Data, Interactions, Rankings
 from .data.rows import Part
+from .draws import Retrieve
 from .game import Game
 from .metrics import ranking
 from .run import Played
@@ -78,7 +79,7 @@ class Retrieval(Played):
         game: Game,
         states: Sequence[Tree],
         selected: Sequence[Tree] | None = None,
-        steps: Mapping[str, Sequence[int]] | None = None,
+        steps: Mapping[str, list[int]] | None = None,
     ):
         super().__init__(directory, facts, game, states)
         self.selected = list(selected or [])
@@ -118,7 +119,7 @@ class Retrieval(Played):
         return held["params"][name]
 
     def ranker(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> nn.Module:
-        """An ordinary module in eval mode: numbers of users [n, 1] and items [1, m], or features [..., d], to scores."""
+        """An ordinary module in eval mode: users [n, 1] and items [1, m], or features [..., d], to scores."""
         name = ranker or self.rankers[0]
         module = self.game.critic if name == "critic" else self.game.generators.get(name, self.game.critic)
         return self._module(module, self.weights(ranker, member, state))
@@ -242,10 +243,10 @@ class Retrieval(Played):
 
     @torch.no_grad()
     def look(self, state: Tree, data: Rankings) -> dict[str, float]:
-        """Of one member, on the training queries: how wide the policy is, how much of what it picks is relevant, and how
-        much of the reward's variance over pairs the document alone explains. A game without a policy has none."""
+        """Of one member, on the training queries: how wide the policy is, how much of what it picks is relevant, and
+        how much of the reward's variance over pairs the document alone explains. Nothing, without a policy."""
         draw = self.game.draw
-        if not self.game.generators:
+        if not isinstance(draw, Retrieve):
             return {}
         collection = cast(Collection, data.collection)
         query = collection.side("generator").held
@@ -311,6 +312,14 @@ class Shortlist:
         if run.selected:  # a resumed run goes on from what it had
             for name in run.rankers:
                 self.best[name] = [self._value(name, i, "selected") for i in range(run.members)]
+
+    def look(self, state: Tree) -> dict[str, float]:
+        """What is logged of a member."""
+        return self.run.look(state, self.data)
+
+    def judged(self) -> dict[str, Any]:
+        """Rankers on the validation part, by which they are selected; without one, on the test part."""
+        return self.run.judged(self.data, part="valid" if self.selects else "test")
 
     def step(self, step: int) -> None:
         """Keep the weights of every ranker that has never ranked the validation part so well."""

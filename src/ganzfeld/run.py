@@ -52,10 +52,6 @@ class Run(Played):
         super().__init__(directory, facts, game, states)
         self._generators: dict[int, tuple[Tree, nn.Module]] = {}
 
-    def look(self, state: Tree, data: Data) -> dict[str, float]:
-        """What is logged of a member."""
-        return watch.look(self.game, state, data)
-
     @cached_property
     def units(self) -> Units:
         units = self.facts["data"]["units"]
@@ -224,7 +220,7 @@ class Run(Played):
         """The same with its provenance: ``{"metrics": ..., "provenance": ...}``. baselines: seconds for which each
         baseline of an encoder is trained, to be judged beside it."""
         if not isinstance(data, Data):
-            data = plan.read(self.facts["plan"]).rows(data)
+            data = plan.read(self.facts["plan"]).samples(data)
         if data.shape != self.game.shape:
             raise ValueError(f"{data.name} has rows of shape {data.shape}, the run was trained on {self.game.shape}")
         samples = [self.sample(judges.count(data), seed, member) for member in range(self.members)]

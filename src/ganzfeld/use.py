@@ -15,7 +15,7 @@ from .noise import great_circle, latents
 from .opening import load
 from .papers.build import nearest
 from .pictures import there_and_back
-from .plan import loaded
+from .plan import samples_of
 from .retrieval import Retrieval
 from .run import CRITIC, Run
 
@@ -170,7 +170,7 @@ def judge(
             raise ValueError("samples in a file are judged against data: give --data")
         samples = data.samples(what)
         sized = samples.dim() == 4 and (name == "digits" or name not in data.TABLE)
-        return judges.judge([samples], loaded(name, seed=0, size=samples.shape[-1] if sized else None), metrics)
+        return judges.judge([samples], samples_of(name, seed=0, size=samples.shape[-1] if sized else None), metrics)
     run = opened(what)
     if isinstance(run, Retrieval):
         out = run.judged(name, metrics, baselines=baselines)
@@ -239,8 +239,9 @@ def _table_of_rankers(judged: Mapping[str, Any]) -> None:
     console = Console(width=max(100, 16 * (len(columns) + 1)))
     console.print(rows)
     Console().print(
-        f"{facts['queries']} queries of the {facts['part']} part of {facts['data']}; those without a relevant document are "
-        f"{'left out' if facts['empty'] == 'excluded' else 'counted as 0'}; selected by {facts['selected_by']}",
+        f"{facts['queries']} queries of the {facts['part']} part of {facts['data']}; those without a relevant "
+        f"document are {'left out' if facts['empty'] == 'excluded' else 'counted as 0'}; selected by "
+        f"{facts['selected_by']}",
         style="dim",
     )
 

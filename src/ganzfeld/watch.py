@@ -139,7 +139,7 @@ def judged_warnings(per_member: Mapping[str, list[float]], total: int | None) ->
 
 def _saturates(game: Game) -> bool:
     """Whether a fake the critic is sure about sends (nearly) no gradient to the generator."""
-    if game.objective.relative or game.objective.features:
+    if game.objective.relative or game.objective.features or game.draw.discrete:
         return False
     sure = torch.full((1,), -20.0, requires_grad=True)
     (slope,) = torch.autograd.grad(game.objective.generator(None, sure).sum(), sure)

@@ -158,6 +158,6 @@ def _none(choices: dict[str, Any], name: str) -> None:
 
 __all__ = [
     "PICTURE", "RANKINGS", "TABLE", "Collection", "Data", "Interactions", "Labels", "Letor", "Rankings", "Units",
-    "arrays", "digits", "grid25", "hub", "idx", "images", "interactions", "letor", "load", "mixture1200", "numbers", "ring8", "samples",
-    "split", "stacked", "stacked_digits", "swissroll", "tastes", "vectors",
+    "arrays", "digits", "grid25", "hub", "idx", "images", "interactions", "letor", "load", "mixture1200", "numbers",
+    "ring8", "samples", "split", "stacked", "stacked_digits", "swissroll", "tastes", "vectors",
 ]  # fmt: skip

@@ -81,8 +81,9 @@ def interactions(
     every line.
 
     path: the file, or a folder that holds u.data, ratings.dat, ratings.csv, or one training file with its test.
-    test, valid: files of those parts, or valid="none" to train on all that is not test; unless given those beside it: u1.test of u1.base, x-test.txt of x-train.txt. A
-    part without a file is a tenth of the training positives, cut by the seed, of users who keep one in training.
+    test, valid: files of those parts; unless given those beside it: u1.test of u1.base, x-test.txt of x-train.txt. A
+    part without a file is a tenth of the training positives, cut by the seed, of users who keep one in training;
+    valid="none" keeps them all.
     least: the smallest rating that counts as positive; unless given 4 where the largest of all files is 5, else every
     line counts; ratings below 0 need it. Raises ValueError, in one line that names the file and its line, for what
     cannot be read.

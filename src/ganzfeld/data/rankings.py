@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,9 +61,9 @@ class Interactions:
     @cached_property
     def collection(self) -> Collection:
         """What a game is played on: the training positives."""
-        return Collection(*self.shape, self.train)
+        return Collection(len(self.users), len(self.items), self.train)
 
-    def side(self, role: str) -> Side:
+    def side(self, role: Literal["critic", "generator"]) -> Side:
         return self.collection.side(role)
 
     def sizes(self) -> dict[Part, int]:
@@ -161,9 +161,10 @@ class Letor:
         features, gains, candidates = self.train.padded()
         relevant = (gains > 0) & candidates
         relevant &= (relevant.any(1) & (candidates & ~relevant).any(1)).unsqueeze(1)
-        return Collection(*gains.shape, relevant.nonzero(), features, candidates)
+        queries, width = gains.shape
+        return Collection(queries, width, relevant.nonzero(), features, candidates)
 
-    def side(self, role: str) -> Side:
+    def side(self, role: Literal["critic", "generator"]) -> Side:
         return self.collection.side(role)
 
     def sizes(self) -> dict[Part, int]:
@@ -185,8 +186,8 @@ class Collection:
     """What a game of retrieval is played on: queries 0 to Q - 1, their candidates 0 to D - 1, and the pairs that are
     known to be relevant.
 
-    positives: long [n, 2], (query, candidate), sorted and unique. features: float32 [Q, D, m], or None where a candidate
-    is known by its number alone. candidates: bool [Q, D], or None where all are candidates of every query.
+    positives: long [n, 2], (query, candidate), sorted and unique. features: float32 [Q, D, m], or None where a
+    candidate is known by its number alone. candidates: bool [Q, D], or None where all are candidates of every query.
     """
 
     def __init__(
@@ -258,7 +259,7 @@ class Collection:
         assert self.candidates is not None
         return self.candidates & ~self.known(torch.arange(self.queries))
 
-    def side(self, role: str) -> Side:
+    def side(self, role: Literal["critic", "generator"]) -> Side:
         """What is dealt in a role's turn: a critic meets relevant pairs, a policy the queries that have some."""
         rows = self.positives
         return Side(rows if role == "critic" else rows[:, 0].unique() if len(rows) else torch.arange(self.queries))
@@ -275,6 +276,9 @@ class Side(NamedTuple):
 
     def take(self, rows: Tensor) -> Tensor:
         return self.held[rows]
+
+    def classes(self, rows: Tensor) -> Tensor:
+        raise ValueError("documents have no classes")
 
 
 def _digest(tensors: Iterable[Tensor], names: object, choices: Mapping[str, str | int | float]) -> str:

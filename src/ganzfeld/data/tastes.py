@@ -1,7 +1,7 @@
 r"""Tastes: a small world of users and items with known truth.
 
-Every user likes item i with a probability :math:`p_{ui} \propto \exp(\langle a_u, b_i \rangle + c_i)`, with a, b normal in
-the plane and c the item's popularity, and has some items drawn from p without replacement. What is held out was drawn
+User u likes item i with a probability :math:`p_{ui} \propto \exp(\langle a_u, b_i \rangle + c_i)`, with a, b normal in
+the plane and c the item's popularity, and has some items, drawn from p without replacement. What is held out was drawn
 the same way, so that p itself is the best ranker there can be.
 """
 
@@ -25,14 +25,14 @@ def truth(seed: int = 0) -> Tensor:
 
 
 def tastes(seed: int = 0) -> Interactions:
-    """Two hundred users of a known taste with 18 of 120 items each, of which 3 are for validation and 5 for the test."""
+    """Two hundred users of known tastes with 18 of 120 items: 10 for training, 3 for validation, 5 for the test."""
     dice = generator(seed, "tastes", "liked")
     keys = truth(seed) - (-torch.rand(USERS, ITEMS, generator=dice).log()).log()
     liked = keys.topk(LIKED).indices
     order = torch.rand(USERS, LIKED, generator=dice).argsort(1)
     test, valid, train = (_pairs(liked.gather(1, rows)) for rows in order.split([5, 3, LIKED - 8], 1))
-    names = tuple(tuple(map(str, range(n))) for n in (USERS, ITEMS))
-    return Interactions("tastes", *names, train, valid, test, {"seed": seed})
+    users, items = (tuple(map(str, range(n))) for n in (USERS, ITEMS))
+    return Interactions("tastes", users, items, train, valid, test, {"seed": seed})
 
 
 def _pairs(items: Tensor) -> Tensor:

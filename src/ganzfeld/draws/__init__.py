@@ -1,8 +1,8 @@
 """Draws: what makes the two sides that the critic compares.
 
 Every member of the family that differs in *what* is compared differs here and nowhere else: `Generate` samples from
-noise, `Infer` pairs of samples and codes (ALI, BiGAN), `Retrieve` documents from a policy (IRGAN), `Hardest` the document
-that the critic itself likes best of a few (DNS).
+noise, `Infer` pairs of samples and codes (ALI, BiGAN), `Retrieve` documents from a policy (IRGAN), `Hardest` the
+document that the critic itself likes best of a few (DNS).
 """
 
 from .draw import Baseline, Batch, Draw, Players, Role, Scene

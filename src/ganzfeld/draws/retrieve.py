@@ -1,8 +1,8 @@
 r"""Retrieve: documents that are relevant against documents that a policy picks.
 
-To a query q belong candidates d. A policy :math:`p(d|q) = \mathrm{softmax}_d\, g(q, d) / \tau` picks one to be taken for
-relevant, and the critic scores pairs f(q, d). What is picked is discrete: no gradient flows through it. The policy's
-cost c, of the objective, is a *number* to it, and the gradient is the score function's,
+To a query q belong candidates d. A policy :math:`p(d|q) = \mathrm{softmax}_d\, g(q, d) / \tau` picks one to be taken
+for relevant, and the critic scores pairs f(q, d). What is picked is discrete: no gradient flows through it. The
+policy's cost c, of the objective, is a *number* to it, and the gradient is the score function's,
 
 .. math:: \nabla E_p\, c = E_p\,[(c - b) \nabla \log p] = \sum_d c_d \nabla p_d,
           \qquad \frac{\partial}{\partial g_d} = \frac{p_d}{\tau} (c_d - E_p c).
@@ -40,10 +40,10 @@ class Retrieve(Draw):
     critic's negatives, if they are to be harder. exact: the policy's gradient in closed form, else from ``draws`` a
     query, with replacement or without, of a proposal with is_lambda. pool: candidates a query, drawn anew each turn, to
     which the policy is confined; 0 for all. per_positive: negatives of each positive. negatives: of the policy as it
-    stands (live), of its first weights and always the same (frozen), or uniform. exclude: the policy never picks a known
-    positive. paired: the policy is told a positive of the query, which an objective of pairs needs. averaged: all
-    queries share one cost of a candidate, their mean. What the policy descends besides: pull, the weight of KL(p, first p),
-    and likelihood, that of the mean - log p of known positives, for which it needs no adversary.
+    stands (live), of its first weights and always the same (frozen), or uniform. exclude: the policy never picks a
+    known positive. paired: the policy is told a positive of the query, which an objective of pairs needs. averaged: all
+    queries share one cost of a candidate, their mean. What the policy descends besides: pull, the weight of KL(p, first
+    p), and likelihood, that of the mean - log p of known positives, for which it needs no adversary.
     """
 
     collection: Collection
@@ -135,13 +135,16 @@ class Retrieve(Draw):
         """The law [b, D] of the critic's negatives."""
         name = {"live": "policy", "frozen": "start"}.get(self.negatives)
         at = self.critic_temperature or self.temperature
-        return self._log_law(players[name] if name else None, query, noise, at).exp()
+        return self._logits(players[name] if name else None, query, noise, at).softmax(1)
 
     # --- the policy's turn ---
 
     def _played(self, players: Players, query: Tensor, noise: Noise) -> Scene:
-        log_p = self._log_law(players["policy"], query, noise, self.temperature)
+        logits = self._logits(players["policy"], query, noise, self.temperature)
         real = self._positive(query, noise["positive"]) if self.paired else ()
+        if self.exact and not (self.pull or self.likelihood):
+            return Scene(real, self._candidates(query, noise), prob=logits.softmax(1))
+        log_p = logits.log_softmax(1)
         cost = self._besides(players, log_p, query, noise)
         if self.exact:
             return Scene(real, self._candidates(query, noise), prob=log_p.exp(), cost=cost)
@@ -182,7 +185,7 @@ class Retrieve(Draw):
         costs = []
         if self.pull:
             with torch.no_grad():
-                first = self._log_law(players["start"], query, noise, self.temperature)
+                first = self._logits(players["start"], query, noise, self.temperature).log_softmax(1)
             apart = torch.where(log_p.isfinite() & first.isfinite(), log_p - first, 0.0)
             costs.append(self.pull * (log_p.exp() * apart).sum(1))
         if self.likelihood:
@@ -211,17 +214,19 @@ class Retrieve(Draw):
             return self.collection.pairs(query.unsqueeze(1), self._items(query, noise))
         return self.collection.all(query)[0]
 
-    def _log_law(self, ranker, query: Tensor, noise: Noise, temperature: float) -> Tensor:
-        """log p [b, D] of a ranker, or of none, that likes all candidates alike."""
+    def _logits(self, ranker, query: Tensor, noise: Noise, temperature: float) -> Tensor:
+        """g / tau [b, D] of a ranker, or of none, that likes all candidates alike; minus infinity for what is none."""
         mask = None if self.pool else self.collection.all(query)[1]
-        logits = ranker(*self._candidates(query, noise)) / temperature if ranker else torch.zeros(())
+        logits = ranker(*self._candidates(query, noise)) if ranker else torch.zeros(())
+        logits = (logits if temperature == 1 else logits / temperature).expand(
+            len(query), self.pool or self.collection.width
+        )
         if self.exclude:
             known = self._known(query, noise)
             free = ~known if mask is None else mask & ~known
             whole = torch.ones_like(free) if mask is None else mask
             mask = torch.where(free.any(1, keepdim=True), free, whole)  # one that knows all may pick any
-        logits = logits.expand(len(query), self.pool or self.collection.width)
-        return (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).log_softmax(1)
+        return logits if mask is None else logits.masked_fill(~mask, -torch.inf)
 
 
 def _picked(law: Tensor, u: Tensor) -> Tensor:

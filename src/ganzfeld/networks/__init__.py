@@ -3,8 +3,8 @@
 A *maker* is a frozen record of sizes; ``maker.pair(shape, head, classes)`` builds the two modules for samples of a
 shape. The head says what the critic returns: ``"score"`` [B], ``"features"`` [B, m] (the last hidden layer, for McGAN's
 dual), or ``"bilinear"`` [B] (McGAN's primal covariance form). With classes both take a label beside their input.
-``maker.triple(shape, head, stochastic)`` builds a generator, an encoder and a critic of pairs (x, z). Rankers have makers
-of their own, ``maker.pair(collection)``.
+``maker.triple(shape, head, stochastic)`` builds a generator, an encoder and a critic of pairs (x, z). Rankers have
+makers of their own, ``maker.pair(collection)``.
 """
 
 from __future__ import annotations

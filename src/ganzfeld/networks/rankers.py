@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
 
 class Collected(Protocol):
@@ -41,8 +40,8 @@ class RankerMaker(Protocol):
 
 class Factors(nn.Module):
     r""":math:`\langle u_q, v_d\rangle + b_d`: matrix factorisation. user [Q, r] and item [D, r] start uniform in plus
-    and minus spread, the bias [D] at 0; with r = 0 the bias is all, and no query has a say. bias_only: the factors stay as
-    they are."""
+    and minus spread, the bias [D] at 0; with r = 0 the bias is all, and no query has a say. bias_only: the factors stay
+    as they are."""
 
     bias_only = False
 
@@ -61,18 +60,22 @@ class Factors(nn.Module):
 
     def forward(self, query: Tensor, candidate: Tensor) -> Tensor:
         user, item = (self.user.detach(), self.item.detach()) if self.bias_only else (self.user, self.item)
-        u = embedding(query, user)
-        if candidate.dim() == 2 and len(candidate) == 1:  # all of them, for every query: one product
-            table = u.squeeze(1) @ item.T + self.bias
-            return table if candidate.shape[1] == len(self.bias) else table[:, candidate[0]]
-        return (u * embedding(candidate, item)).sum(-1) + self.bias[candidate]
+        if candidate.dim() == 2 and candidate.shape == (1, len(item)):  # all of them, for every query: one product
+            return torch.addmm(self.bias, _rows(user, query.squeeze(1)), item.T)
+        return (_rows(user, query) * _rows(item, candidate)).sum(-1) + _rows(self.bias, candidate)
+
+
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    """table[index], by the operation whose gradient is the fastest: six times that of an embedding."""
+    return table.index_select(0, index.flatten()).view(*index.shape, *table.shape[1:])
 
 
 class Items(nn.Module):
-    r""":math:`s_{qd} = \sum_{j \ne d} X_{qj} W_{jd}`: a query is what is known of it, its positives X [Q, D], and an item
-    says nothing of itself. W [D, D] starts at 0."""
+    r""":math:`s_{qd} = \sum_{j \ne d} X_{qj} W_{jd}`: a query is what is known of it, its positives X [Q, D], and an
+    item says nothing of itself. W [D, D] starts at 0."""
 
     history: Tensor
+    others: Tensor
 
     def __init__(self, queries: int, width: int, positives: Tensor):
         super().__init__()

@@ -26,7 +26,7 @@ from .fgan_rkl import fgan_rkl
 from .fgan_tv import fgan_tv
 from .gan import gan
 from .geometric import geometric, geometric_pictures
-from .irgan import ABLATIONS, irgan, irgan_letor
+from .irgan import irgan, irgan_letor
 from .irgan_pairwise import irgan_pairwise, irgan_pairwise_letor
 from .lsgan import lsgan, lsgan_pictures
 from .mcgan import mcgan

@@ -1,8 +1,8 @@
 """Dynamic negative sampling, Zhang et al. 2013 (DNS), and with one candidate BPR, Rendle et al. 2009.
 
-The non-adversarial relative of IRGAN, and what its policy starts from: a critic of pairs that meets, for every positive,
-the document it likes best among a few drawn uniformly. The few are a policy that is not learned: the more there are,
-the harder it picks, and the more often it picks what is relevant and not known to be.
+The non-adversarial relative of IRGAN, and what its policy starts from: a critic of pairs that meets, for every
+positive, the document it likes best among a few drawn uniformly. The few are a policy that is not learned: the more
+there are, the harder it picks, and the more often it picks what is relevant and not known to be.
 Numbers: rank, rate, decay and candidates were chosen by validation on MovieLens-100K (`benchmarks/retrieval.py`); the
 papers descend plainly, pair by pair.
 """

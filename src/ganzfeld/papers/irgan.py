@@ -2,12 +2,12 @@
 
 The paper: reward softplus(f); its code 2 sigmoid(f) - 1, no baseline. Items: factors of rank 5, plain descent of rate
 .001 a pair, decay .1 a pair on the critic and none on the policy; 15 rounds of 100 critic and 50 policy epochs; the
-critic's negatives at temperature .2, the policy's turn at 1, from the proposal .8 p + .2 / |positives|; the policy starts
-from a DNS model. LETOR: 46 tanh units, temperature .2, is_lambda .5, rate .001, decay .01. Its code trains the critic on
-the first round's negatives for ever, and chooses the epoch on the test set.
-Changed here: negatives are live; the policy's gradient is exact; Adam; a turn meets all pairs or all queries; the critic
-starts where the policy does; the epoch is chosen by validation. As the code has it, on MovieLens: rank 5, rule sgd,
-critic_turns 100, policy_turns 50, critic_temperature .2, critic_decay .1, critic_start false.
+critic's negatives at temperature .2, the policy's turn at 1, from the proposal .8 p + .2 / |positives|; the policy
+starts from a DNS model. LETOR: 46 tanh units, temperature .2, is_lambda .5, rate .001, decay .01. Its code trains the
+critic on the first round's negatives for ever, and chooses the epoch on the test set.
+Changed here: negatives are live; the policy's gradient is exact; Adam; a turn meets all pairs or all queries; the
+critic starts where the policy does; the epoch is chosen by validation. As the code has it, on MovieLens: rank 5, rule
+sgd, critic_turns 100, policy_turns 50, critic_temperature .2, critic_decay .1, critic_start false.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def irgan(
     )  # fmt: skip
     return retrieval(
         data, networks, draw, OBJECTIVES[reward], rule=rule, rate=rate, critic_rate=critic_rate,
-        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start, bias_only=bias_only, pace=pace,
-        batch_size=batch_size, citation=CITATION,
+        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start,
+        bias_only=bias_only, pace=pace, batch_size=batch_size, citation=CITATION,
     )  # fmt: skip
 
 
@@ -104,8 +104,8 @@ def irgan_letor(
     )  # fmt: skip
     return retrieval(
         data, networks, draw, OBJECTIVES[reward], rule=rule, rate=rate, critic_rate=critic_rate,
-        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start, bias_only=bias_only, pace=pace,
-        batch_size=batch_size, citation=CITATION,
+        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start,
+        bias_only=bias_only, pace=pace, batch_size=batch_size, citation=CITATION,
     )  # fmt: skip
 
 

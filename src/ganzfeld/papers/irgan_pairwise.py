@@ -53,8 +53,8 @@ def irgan_pairwise(
     )  # fmt: skip
     return retrieval(
         data, networks, draw, PAIRED[reward], rule=rule, rate=rate, critic_rate=critic_rate,
-        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start, bias_only=bias_only, pace=pace,
-        batch_size=batch_size, citation=CITATION,
+        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start,
+        bias_only=bias_only, pace=pace, batch_size=batch_size, citation=CITATION,
     )  # fmt: skip
 
 
@@ -96,6 +96,6 @@ def irgan_pairwise_letor(
     )  # fmt: skip
     return retrieval(
         data, networks, draw, PAIRED[reward], rule=rule, rate=rate, critic_rate=critic_rate,
-        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start, bias_only=bias_only, pace=pace,
-        batch_size=batch_size, citation=CITATION,
+        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start,
+        bias_only=bias_only, pace=pace, batch_size=batch_size, citation=CITATION,
     )  # fmt: skip

@@ -22,7 +22,8 @@ Point = tuple[float, float]
 
 
 class Series(NamedTuple):
-    """A line over steps. band: (low, high) around it; members: a thin line each."""
+    """A line over steps. band: (low, high) around it; members: a thin line each; rings: points that are marked, with
+    what to say of each."""
 
     x: Sequence[float]
     y: Values
@@ -30,6 +31,7 @@ class Series(NamedTuple):
     band: tuple[Values, Values] | None = None
     members: Sequence[Values] = ()
     colour: str = ""
+    rings: Sequence[tuple[float, float, str]] = ()
 
 
 class Reference(NamedTuple):
@@ -324,6 +326,9 @@ def _series(s: Series, x: Axis, y: Axis) -> Iterator[Markup]:
             if b is not None:
                 title = tag("title", {}, f"{s.label + ', ' if s.label else ''}step {a:,.0f}: {b:.3g}")
                 yield tag("circle", {"class": f"dot {s.colour}", "cx": _n(x(a)), "cy": _n(y(b)), "r": 2.2}, title)
+    for a, b, said in s.rings:
+        place = {"class": f"ring {s.colour}", "cx": _n(x(a)), "cy": _n(y(b)), "r": 4}
+        yield tag("circle", place, tag("title", {}, said))
 
 
 def _above_zero(s: Series) -> Series:

@@ -85,12 +85,26 @@ MEASURES = {
         for kind, read in READINGS.items()
         if (kind, name) != ("cycle", "codes")
     },
-    "p": Measure("Precision", 1, 0),
-    "ndcg": Measure("NDCG", 1, 0),
-    "map": Measure("MAP", 1, 0),
-    "mrr": Measure("MRR", 1, 0),
+    "p": Measure("P", 1, None, None, "share of the first k that are relevant"),
+    "ndcg": Measure("NDCG", 1, None, None, "gain of the first k, less for later ranks, as a share of the best order’s"),
+    "map": Measure("MAP", 1, None, None, "precision at the rank of each relevant one, on average"),
+    "mrr": Measure("MRR", 1, None, None, "1 / rank of the first relevant one, on average"),
     "seconds": Measure("Seconds", -1, 0, None, "of training, all seeds together"),
 }
+
+RANKED = ("p", "ndcg", "map", "mrr")
+"""Of rankers; what stands before their last dot is who has ranked."""
+
+CHOSEN = "ndcg@10"
+MAIN = ("p@5", "ndcg@5", CHOSEN, "map", "mrr")
+"""Those that are shown first; the whole table has the others."""
+
+CLOSED = {
+    "popularity": Measure("popularity", note="the same list for all: what most have"),
+    "item-knn": Measure("item-knn", note="items near, by cosine, to those that one has"),
+    "ease": Measure("ease", note="each item from all others, by ridge regression"),
+}
+"""Rankers that need no training but one solution."""
 
 TABLED = {reading(kind, space) for kind in READINGS for space in SPACES} - {"cycle", "knn_codes"}
 """What is worth something beside its like alone: the table of the codes has it, and no panel."""
@@ -104,6 +118,7 @@ class Signal(NamedTuple):
     low: float | None = None
     high: float | None = None
     references: Sequence[Reference] = ()
+    note: str = ""
 
 
 SIGNALS = (
@@ -113,6 +128,7 @@ SIGNALS = (
     Signal("Penalty", {"penalty": ""}),
     # both curves meet at 1/2 where the optimal critic cannot tell
     Signal("Discriminator", {"d_real": "D(real)", "d_fake": "D(fake)"}, 0, 1, [Reference(0.5, "undecided")]),
+    Signal("Reward", {"reward": ""}),
     Signal("Scores", {"score_real": "real", "score_fake": "fake"}),
     Signal("Gradient norms", {"critic_gradient": "critic", "generator_gradient": "generator"}, 0),
     Signal("Saturation", {"saturation_minimax": "minimax", "saturation_non_saturating": "non-saturating"}, 0),
@@ -125,24 +141,70 @@ SIGNALS = (
 """Records that are not named here get a panel each, or one for all that share a name before the first dot."""
 
 
+DIAGNOSTICS = (
+    Signal(
+        "Perplexity", {"perplexity": ""}, 0,
+        note="Over how many candidates the policy spreads its draws: over all by pure chance, over one when it has "
+        "collapsed.",
+    ),
+    Signal(
+        "False negatives", {"false_negatives": ""}, 0,
+        note="Share of its draws that are known to be relevant: a critic that meets them as fakes is taught what is false.",
+    ),
+    Signal(
+        "Hidden positives", {"hidden_positives": ""}, 0,
+        note="Share of its draws that are relevant in the validation part, of which the game knows nothing: taste, and not "
+        "memory.",
+    ),
+    Signal(
+        "Share of the item", {"item_share": ""}, 0,
+        note="Share of the reward’s variance over pairs that the item alone explains: at 1 the reward knows what is "
+        "popular, and no one’s taste.",
+    ),
+)  # fmt: skip
+"""What the log records of a policy."""
+
+
 def measure(name: str) -> Measure:
-    """What is known of a metric; ``ndcg@5`` is read as ``ndcg`` at 5; an unknown name labels itself."""
+    """What is known of a metric; ``ndcg@5`` is read as ``ndcg`` at 5, and ``critic.ndcg@5`` as that of the critic; an
+    unknown name labels itself."""
+    who, dot, rest = name.rpartition(".")
+    if dot and rest.partition("@")[0] in RANKED:
+        known = measure(rest)
+        return known._replace(label=f"{known.label}, {who.replace('.', ' ')}")
     stem, at, k = name.partition("@")
     known = MEASURES.get(stem)
     if known is None:
         return Measure(name.replace("_", " "))
-    return known._replace(label=f"{known.label} @ {k}") if at else known
+    return known._replace(label=f"{known.label}@{k}", note=known.note.replace("first k", f"first {k}")) if at else known
+
+
+def _at(name: str) -> tuple[str, str, int]:
+    """Who is measured by what, and at which rank."""
+    who, _, rest = name.rpartition(".") if ranked(name) else ("", "", name)
+    stem, _, k = rest.partition("@")
+    return who, stem, int(k) if k.isdecimal() else 0
+
+
+def ranked(name: str) -> bool:
+    """Whether it is a metric of a ranker."""
+    return name.rpartition(".")[2].partition("@")[0] in RANKED
 
 
 def ordered(names: set[str]) -> list[str]:
     """Known metrics in the order of the table above, then the others by name."""
     ranks = {name: i for i, name in enumerate(MEASURES)}
-    return sorted(names, key=lambda name: (ranks.get(name.partition("@")[0], len(ranks)), name))
+
+    def place(name: str) -> tuple[str, int, int, str]:
+        who, stem, k = _at(name)
+        return who, ranks.get(stem, len(ranks)), k, name
+
+    return sorted(names, key=place)
 
 
 def shown(names: set[str]) -> list[str]:
-    """Those that have a place of their own, ordered."""
-    return ordered(names - TABLED)
+    """Those that have a place of their own, ordered: of rankers the main ones of the first."""
+    return ordered({name for name in names - TABLED if name in MAIN or not ranked(name)})
 
 
 def references(name: str, provenance: Mapping[str, Any], shape: Any) -> list[Reference]:
@@ -159,19 +221,25 @@ def references(name: str, provenance: Mapping[str, Any], shape: Any) -> list[Ref
     return [] if known is None else [Reference(known, "held-out data")]
 
 
-def standing(cells: Sequence[Spread], better: int, rows: int = 0) -> list[str]:
+def standing(cells: Sequence[Spread], better: int, rows: int = 0, baselines: int = 0) -> list[str]:
     """``best`` for the best means, ``close`` for those within two standard errors of the best, else nothing.
 
     The standard error is of the difference of two means over independent seeds, from the members' own values.
     rows: of accuracies, over how many rows each was counted. Chance among them counts as well, as if each had rows of
     its own: those that share their rows differ with less doubt than is said here.
+    baselines: how many of the last cells only serve to compare. Where one of them is best, the best of the others
+    ``leads``, and those near to that are close.
     """
     means = [cell.mean for cell in cells if cell.mean is not None]
     if not better or len(set(means)) < 2:
         return [""] * len(cells)
     top = max(means, key=lambda mean: better * mean)
-    best = next(cell for cell in cells if cell.mean == top)
-    return ["best" if cell.mean == top else "close" if _close(cell, best, rows) else "" for cell in cells]
+    few = len(cells) - baselines
+    mine = [cell for cell in cells[:few] if cell.mean is not None]
+    best = max(mine, key=lambda cell: better * (cell.mean or 0), default=Spread(None))
+    lead = "best" if best.mean == top else "leads" if len(mine) > 1 else ""
+    marks = [lead if cell.mean == best.mean else "close" if _close(cell, best, rows) else "" for cell in cells[:few]]
+    return marks + ["best" if cell.mean == top else "" for cell in cells[few:]]
 
 
 def _close(a: Spread, b: Spread, rows: int) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 
+RETRIEVAL = ("interactions", "letor")  # kinds of data whose runs rank, and make no samples
 LARGEST = 3.4e38  # of float32, in which games are played: beyond it a record is as undefined as nan
 
 
@@ -89,6 +90,17 @@ class Codes:
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """What a run that ranks has besides. ranking: its rankers and those in closed form on the test part, None until the
+    end; selected: of each ranker, the step at which validation found it best, one for each seed; start: the run whose
+    weights it began with."""
+
+    ranking: Judged | None = None
+    selected: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    start: Run | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """A run directory. facts: run.json; log, judged: an entry per step, in order; warnings: (step, text)."""
 
@@ -103,6 +115,7 @@ class Run:
     neighbours: Sheet | None = None
     reconstruction: Sheet | None = None
     codes: Codes | None = None
+    retrieval: Retrieval | None = None
 
     @property
     def name(self) -> str:
@@ -139,17 +152,20 @@ class Row:
     run: Run | None = None
     seconds: float | None = None
     diverged: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Papers on the same data. ``steps`` and ``seeds`` are None where the papers do not share them."""
+    """Papers on the same data. ``steps`` and ``seeds`` are None where the papers do not share them. baselines: rankers
+    that the papers are measured against and that are none of them."""
 
     rows: tuple[Row, ...]
     data: str | None = None
     steps: int | None = None
     seeds: int | None = None
     absent: tuple[str, ...] = field(default=())
+    baselines: tuple[Row, ...] = ()
 
 
 def directory(path: Path) -> Run | Comparison:
@@ -168,7 +184,8 @@ def run(path: Path) -> Run:
     metrics, lost_too = _lines(path / "metrics.jsonl")
     pictures = _pictures(path / "samples")
     absent = [*lost, *lost_too]
-    if not pictures:
+    retrieval = _retrieval(path, facts, absent)
+    if not pictures and retrieval is None:
         absent.append("No pictures of samples yet: samples/ holds none.")
     beside = {name: _sheet(path / "samples" / name) for name in ("interpolation", "neighbours", "reconstruction")}
     codes = _codes(path / "samples" / "codes.json")
@@ -184,7 +201,7 @@ def run(path: Path) -> Run:
     if lacking and any("inference" in one.provenance for one in judged):
         absent.append(f"Without {' and '.join(lacking)}, which a run with an encoder leaves at its end.")
     warnings = tuple(_warnings([*log, *metrics]))
-    return Run(path, facts, log, judged, pictures, warnings, tuple(absent), codes=codes, **beside)
+    return Run(path, facts, log, judged, pictures, warnings, tuple(absent), codes=codes, retrieval=retrieval, **beside)
 
 
 def comparison(path: Path) -> Comparison:
@@ -210,6 +227,7 @@ def comparison(path: Path) -> Comparison:
         whole(facts.get("steps")),
         whole(facts.get("seeds")),
         tuple(absent),
+        (*_starts(rows, path / "start"), *_closed(_prefixed(facts.get("closed")))),
     )
 
 
@@ -220,7 +238,7 @@ def side_by_side(runs: Sequence[Run]) -> list[Comparison]:
         data = one.facts.get("data")
         mark = data.get("fingerprint") if isinstance(data, Mapping) else None
         groups.setdefault(str(mark or one.data), []).append(one)
-    return [_gathered(group) for group in groups.values() if len(group) > 1 and any(one.judged for one in group)]
+    return [_gathered(group) for group in groups.values() if len(group) > 1 and any(_last(one) for one in group)]
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -246,6 +264,7 @@ def _gathered(runs: list[Run]) -> Comparison:
         runs[0].data,
         _shared(one.steps for one in runs),
         _shared(one.seeds for one in runs),
+        baselines=(*_starts(rows), *_closed({k: v for row in reversed(rows) for k, v in row.metrics.items()})),
     )
 
 
@@ -255,7 +274,81 @@ def _shared(values: Iterable[int | None]) -> int | None:
 
 
 def _last(played: Run | None) -> Mapping[str, Spread]:
+    """Of a run that ranks those on the test part: the last on the validation part have chosen what is shown."""
+    if played and played.retrieval:
+        return played.retrieval.ranking.metrics if played.retrieval.ranking else {}
     return played.judged[-1].metrics if played and played.judged else {}
+
+
+def rankers(metrics: Mapping[str, Spread]) -> dict[str, dict[str, Spread]]:
+    """Metrics by who ranks, which is what stands before the last dot of their names: nothing for the run's first ranker
+    as it was selected, ``final.critic`` for the critic of the last step, ``ease`` for a ranker in closed form."""
+    found: dict[str, dict[str, Spread]] = {}
+    for name, fact in metrics.items():
+        who, _, rest = name.rpartition(".")
+        found.setdefault(who, {})[rest] = fact
+    return found
+
+
+def own(who: str) -> bool:
+    """Whether the run has trained a ranker of that name; the others are in closed form."""
+    return who.removeprefix("final").removeprefix(".") in ("", "policy", "critic")
+
+
+def baselines(run: Run) -> tuple[Row, ...]:
+    """What a run's rankers are measured against: where they started, and the rankers in closed form."""
+    return (*_starts([Row("", {}, run)]), *_closed(_last(run)))
+
+
+def _prefixed(closed: Any) -> dict[str, Spread]:
+    """The metrics of rankers in closed form, under names as a run has them."""
+    told = closed.items() if isinstance(closed, Mapping) else ()
+    return {f"{who}.{name}": fact for who, facts in told for name, fact in _metrics(facts).items()}
+
+
+def _closed(metrics: Mapping[str, Spread]) -> list[Row]:
+    return [Row(who, facts, note="closed form") for who, facts in rankers(metrics).items() if not own(who)]
+
+
+def _starts(rows: Sequence[Row], shared: Path | None = None) -> list[Row]:
+    """Where the runs started, as it was selected; one that they share once, and not again beside each."""
+    played = _start(shared, []) if shared else None
+    starts = [("the start of all", played)] if played else []
+    for row in rows:
+        if row.run and row.run.retrieval and (played := row.run.retrieval.start):
+            starts.append((f"the start of {row.label}" if len(rows) > 1 else "the start", played))
+    return [Row(label, _last(one), one, note=one.name) for label, one in starts if _last(one)]
+
+
+def _retrieval(path: Path, facts: Facts, absent: list[str]) -> Retrieval | None:
+    """None for a run that does not rank. Says in ``absent`` what is not there."""
+    data = facts.get("data")
+    if not isinstance(data, Mapping) or data.get("kind") not in RETRIEVAL:
+        return None
+    left = _left(path / "ranking.json")
+    step = whole(left.get("step"))
+    ranking = None if step is None else _judged({**left, "step": step})
+    if ranking is None or not ranking.metrics:
+        ranking = None
+        absent.append("Without ranking.json, the table of rankers on the test part, which a run leaves at its end.")
+    chosen = ranking.provenance.get("selected") if ranking else _left(path / "selected" / "meta.json").get("steps")
+    return Retrieval(ranking, _selected(chosen), _start(path / "start", absent))
+
+
+def _selected(chosen: Any) -> dict[str, tuple[int, ...]]:
+    steps = chosen.items() if isinstance(chosen, Mapping) else ()
+    found = {str(k): [whole(step) for step in v] for k, v in steps if isinstance(v, list)}
+    return {k: tuple(step for step in v if step is not None) for k, v in found.items() if v and None not in v}
+
+
+def _start(path: Path, absent: list[str]) -> Run | None:
+    if not (path / "run.json").is_file():
+        return None
+    try:
+        return run(path)
+    except ValueError:
+        absent.append(f"The run that this one started from, {path.name}/, could not be read.")
+        return None
 
 
 def number(value: Any) -> float | None:
