@@ -1,7 +1,8 @@
 """Comparing papers: equal budgets, a population of seeds each, means with their spread.
 
 Every paper is reported, the bad ones too; members whose numbers ceased to be finite stay in the statistics, at their
-last finite state, and are counted. Nothing is selected: the final state is judged, on held-out data.
+last finite state, and are counted. Samples are judged as the final state makes them, and nothing is selected; rankers
+as validation selected them, and as they were at the end, on the test part.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def compare(
     for name in names:
         suits(name, rows)
     names = names or list(_all_papers(rows))
-    steps = steps or (STEPS if isinstance(rows, Data) else ROUNDS)
+    if steps is None:
+        steps = STEPS if isinstance(rows, Data) else ROUNDS
     asked = {
         "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size, "network": network,
         "resume": resume, **source,

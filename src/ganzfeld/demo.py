@@ -18,18 +18,19 @@ Say = Callable[[str], None]
 
 
 class Part(NamedTuple):
-    """One comparison: papers on a world, equal budgets."""
+    """One comparison: papers on a world, equal budgets. steps: None for as many as are usual."""
 
     folder: str
     data: str
     papers: tuple[str, ...]
     seeds: int
-    steps: int
+    steps: int | None
 
 
 PARTS = (
     Part("ring8", "ring8", ("ns-gan", "sngan", "wgan-gp", "r3gan"), 2, 1_600),
     Part("grid25", "grid25", ("sngan", "r3gan"), 2, 2_400),
+    Part("tastes", "tastes", ("irgan", "dns", "bpr"), 3, 120),
 )
 DIGITS_STEPS = 3_000  # of vectors of 64 numbers, by perceptrons
 PICTURES_STEPS = 2_400  # of the same digits as pictures, by convolutions
@@ -62,10 +63,11 @@ def play(out: Path, say: Say) -> Path:
     page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
     say(f"""
 the report: {page.resolve()}
-four commands to try:
+five commands to try:
   ganzfeld sample {pictures} --interpolate --out walk.gif
   ganzfeld reconstruct {codes} --out pairs.png
   ganzfeld judge {out / "ring8" / "r3gan"}
+  ganzfeld recommend {out / "tastes" / "irgan"} --k 5
   ganzfeld train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
     return page
 

@@ -133,6 +133,8 @@ def _check(game: Game, rows: Data | Rankings) -> None:
     if game.shape != rows.shape:
         raise ValueError(f"the game is for samples of shape {game.shape}, {rows.name} has {rows.shape}")
     if not isinstance(rows, Data):
+        if not rows.side("critic").rows:
+            raise ValueError(f"no query of {rows.name} has both relevant and other documents: nothing can be learnt")
         return
     if game.draw.labelled and not rows.count:
         raise ValueError(f"{rows.name} has no labels: put its pictures into a folder for each class")
@@ -285,6 +287,8 @@ class Loop:
     def _before(self) -> Path:
         """The run of dns that this one starts from, in a directory of its own; resumed where it was interrupted."""
         plan, out = self.plan, self.directory / "start"
+        if "start_steps" not in plan.settings:
+            raise ValueError(f"{plan.paper} starts afresh, from ease, or from a run: start=dns is for irgan")
         kept = {key: plan.settings[key] for key in ("rank", "spread", "width", "depth") if key in plan.settings}
         self.tell("note", 0, {"text": f"first dns, to start from: {out}"})
         source = {name: getattr(plan, name) for name in SOURCE} if isinstance(self.given, str) else {}

@@ -147,6 +147,8 @@ def save_selected(directory: Path, states: Sequence[Tree], steps: Mapping[str, S
 def selected(directory: Path, templates: Sequence[Tree], identity: str) -> tuple[list[Tree], dict[str, list[int]]]:
     """The selected states and their steps, none where nothing was selected. Raises Damaged where they are not whole."""
     folder = directory / "selected"
+    if not folder.is_dir():  # killed between two renames: the one before is whole
+        folder = directory / ".selected.old"
     if not folder.is_dir():
         return [], {}
     _, flat = _read(folder, identity)

@@ -166,7 +166,7 @@ class Retrieval(Played):
         if strange := [user for user in map(str, users) if user not in place]:
             more = f", nor {len(strange) - 1} others" if len(strange) > 1 else ""
             raise ValueError(f"there is no user {strange[0]!r}{more} among the {len(names)} of this run")
-        return torch.tensor([place[str(user)] for user in users])
+        return torch.tensor([place[str(user)] for user in users], dtype=torch.long)
 
     # --- judging ---
 
@@ -229,13 +229,15 @@ class Retrieval(Played):
             raise ValueError(
                 f"{data.name} holds {data.kind} of {data.shape}, the run was trained on {kind} of another kind"
             )
+        if isinstance(data, Interactions) and (data.users, data.items) != self.ids:
+            raise ValueError(f"{data.name} has other users and items than the run was trained on")
         return data
 
     def _told(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
         return {
             "data": data.name, "fingerprint": data.fingerprint, "part": part, "queries": what.counted,
             "empty": what.empty, "gain": "exponential", "selected_by": f"{CHOSEN} of the validation part",
-            "selected": {name: list(steps) for name, steps in self.steps.items()}, "perfect": {},
+            "selected": {name: list(steps) for name, steps in self.steps.items() if part == "test"}, "perfect": {},
             "samples": what.counted, "held_out": int((what.gains > 0).sum()),
         }  # fmt: skip
 

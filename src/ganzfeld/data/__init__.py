@@ -65,8 +65,10 @@ def load(
         raise ValueError(f"unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     ranked = {key: choices.pop(key) for key in READING if choices.get(key) is not None}
     if name in RANKINGS or _ranked(name):
-        _none({**choices, "valid": valid, "test": test} if name in RANKINGS else choices, name)
+        _none(choices, name)
         if name in RANKINGS:
+            if given := [key for key, value in {**ranked, "valid": valid, "test": test}.items() if value is not None]:
+                raise ValueError(f"--{given[0]} is for files of your own: {name} has its own parts and no choices")
             return RANKINGS[name](seed=seed)
         return texts.rankings(Path(name), seed, valid=valid, test=test, **ranked)
     if ranked:

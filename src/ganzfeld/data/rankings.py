@@ -220,11 +220,11 @@ class Collection:
 
     def known(self, query: Tensor) -> Tensor:
         """Which candidates of queries [b] are known to be relevant, bool [b, D]."""
-        where = torch.full((self.queries,), -1, dtype=torch.long)
-        where[query] = torch.arange(len(query))
-        row = where[self.positives[:, 0]]
+        first, counts = self.ends[query], self.ends.diff()[query]
+        row = torch.arange(len(query)).repeat_interleave(counts)
+        place = torch.arange(len(row)) + (first - counts.cumsum(0) + counts)[row]
         held = torch.zeros(len(query), self.width, dtype=torch.bool)
-        held[row[row >= 0], self.positives[row >= 0, 1]] = True
+        held[row, self.positives[place, 1]] = True
         return held
 
     def others(self, query: Tensor, u: Tensor) -> Tensor:
@@ -261,7 +261,7 @@ class Collection:
 
     def side(self, role: Literal["critic", "generator"]) -> Side:
         """What is dealt in a role's turn: a critic meets relevant pairs, a policy the queries that have some."""
-        rows = self.positives
+        rows = self.positives[self.ends.diff()[self.positives[:, 0]] < self.width]  # all tell nothing
         return Side(rows if role == "critic" else rows[:, 0].unique() if len(rows) else torch.arange(self.queries))
 
 

@@ -71,13 +71,23 @@ class Retrieve(Draw):
                 raise ValueError(f"a {name.replace('_', ' ')} must be positive, not {value}")
         if not 0 <= self.is_lambda < 1:
             raise ValueError(f"is_lambda must lie in [0, 1), not {self.is_lambda}")
-        if self.draws < 1 or self.per_positive < 1 or self.pool < 0 or not min(self.pull, self.likelihood) >= 0:
+        if self.draws < 1 or self.per_positive < 1 or self.pool < 0 or not (self.pull >= 0 and self.likelihood >= 0):
             raise ValueError("draws and per_positive are 1 or more, pool, pull and likelihood 0 or more")
         width = self.pool or self.collection.width
         if not self.exact and not self.replace and width and self.draws >= width:
             raise ValueError(f"draws without replacement must be fewer than the {width} candidates, not {self.draws}")
         if not self.replace and self.is_lambda:
             raise ValueError("draws without replacement have a weight of their own: leave out is_lambda")
+        if not self.replace and not self.exact and self.baseline != "none":
+            raise ValueError("draws without replacement depend on each other, and so would a baseline: baseline none")
+        if self.exclude and self.likelihood:
+            raise ValueError(
+                "a policy that excludes known positives gives them no likelihood: leave out one of the two"
+            )
+        if self.averaged and self.collection.features is not None:
+            raise ValueError("a cost that queries share is for candidates that they share; these have their own")
+        if self.pool and self.collection.width < self.pool:
+            raise ValueError(f"a pool of {self.pool} is more than the {self.collection.width} candidates there are")
         if self.pool and self.collection.features is not None:
             raise ValueError("a pool is for candidates that all queries share; these have their own")
         if self.averaged and not (self.exact and self.whole):
@@ -156,7 +166,8 @@ class Retrieve(Draw):
         return Scene(
             real,
             self.collection.pairs(query.unsqueeze(1), items),
-            log_prob=log_p.gather(1, pick),
+            # what weighs nothing may be impossible, and a logarithm of 0 times 0 is no number
+            log_prob=torch.where(weight > 0, log_p.gather(1, pick), 0.0),
             weight=weight,
             baseline=self.baseline,
             square=square,
@@ -197,12 +208,14 @@ class Retrieve(Draw):
     # --- candidates ---
 
     def _items(self, query: Tensor, noise: Noise) -> Tensor:
-        """The numbers of the candidates, [b, m] of a pool or [1, D] of all. A pool is one of each of m equal parts."""
+        """The numbers of the candidates, [b, m] of a pool or [1, D] of all. A pool is one of each of m parts, whose sizes
+        differ by one at the most."""
         width = self.collection.width
         if not self.pool:
             return torch.arange(width).unsqueeze(0)
-        start = torch.arange(self.pool) * (width / self.pool)
-        return (start + noise["pool"] * (width / self.pool)).long().clamp(max=width - 1)
+        ends = torch.arange(self.pool + 1) * width // self.pool
+        start, size = ends[:-1], ends.diff()
+        return start + torch.minimum((noise["pool"] * size).long(), size - 1)
 
     def _known(self, query: Tensor, noise: Noise) -> Tensor:
         """Which candidates are known positives, [b, D] or of a pool [b, m]."""
@@ -239,14 +252,15 @@ def _prioritised(log_p: Tensor, u: Tensor, k: int) -> tuple[Tensor, Tensor]:
     r"""k columns without replacement, and weights that make a mean over them unbiased for an expectation under p.
 
     The k largest of log p + Gumbel noise; with :math:`\kappa` the largest that was left out, one enters with
-    probability :math:`1 - \exp(-\exp(\log p - \kappa))`. Source: Kool et al. 2020, eq. 10; Vieira 2017.
+    probability :math:`1 - \exp(-\exp(\log p - \kappa))`. Where there are fewer than k, all are drawn, and what fills up
+    weighs nothing. Source: Kool et al. 2020, eq. 10; Vieira 2017.
     """
     keys = log_p - (-u.clamp(min=torch.finfo(u.dtype).tiny).log()).log()
     top = keys.topk(k + 1)
     pick, last = top.indices[:, :k], top.values[:, k:]
     drawn = log_p.gather(1, pick)
     entered = -torch.expm1(-(drawn - last).exp())
-    return pick, k * drawn.exp() / entered
+    return pick, torch.where(drawn.isfinite(), k * drawn.exp() / entered, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,7 +149,7 @@ class Usual(NamedTuple):
 
 
 USUAL: dict[type, Usual] = {
-    Factorised: Usual("dns", 1e-3, 1e-3, 0.03),
+    Factorised: Usual("dns", 1e-4, 1e-3, 0.03),
     ItemItem: Usual("ease", 3e-4, 3e-4, 1e-5),
     Featured: Usual("", 1e-3, 1e-3, 1e-4),
 }

@@ -22,7 +22,7 @@ BPR = "Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feed
 
 def dns(
     data: Collected,
-    networks: RankerMaker = Factorised(32),
+    networks: RankerMaker = Factorised(64),
     *,
     candidates: int = 5,
     rule: Stepper = "adam",
@@ -79,7 +79,7 @@ def dns_letor(
 
 def bpr(
     data: Collected,
-    networks: RankerMaker = Factorised(32),
+    networks: RankerMaker = Factorised(64),
     *,
     rule: Stepper = "adam",
     rate: float = 0.02,

@@ -23,7 +23,7 @@ CITATION = "Wang et al. 2017, IRGAN: a minimax game for unifying generative and 
 
 def irgan(
     data: Collected,
-    networks: RankerMaker = Factorised(32),
+    networks: RankerMaker = Factorised(64),
     *,
     reward: Reward = "tanh",
     averaged: bool = False,
@@ -48,7 +48,7 @@ def irgan(
     likelihood: float = 0.0,
     bias_only: bool = False,
     start: str | None = None,
-    start_steps: int = 100,
+    start_steps: int = 80,
     critic_start: bool = True,
     pace: str = "constant",
     batch_size: int = 0,
@@ -92,7 +92,7 @@ def irgan_letor(
     likelihood: float = 0.0,
     bias_only: bool = False,
     start: str | None = None,
-    start_steps: int = 100,
+    start_steps: int = 80,
     critic_start: bool = True,
     pace: str = "constant",
     batch_size: int = 0,

@@ -17,7 +17,7 @@ CITATION = "Wang et al. 2017, IRGAN: a minimax game for unifying generative and 
 
 def irgan_pairwise(
     data: Collected,
-    networks: RankerMaker = Factorised(32),
+    networks: RankerMaker = Factorised(64),
     *,
     reward: PairReward = "log-sigmoid",
     rule: Stepper = "adam",
@@ -41,7 +41,7 @@ def irgan_pairwise(
     likelihood: float = 0.0,
     bias_only: bool = False,
     start: str | None = None,
-    start_steps: int = 100,
+    start_steps: int = 80,
     critic_start: bool = True,
     pace: str = "constant",
     batch_size: int = 0,
@@ -84,7 +84,7 @@ def irgan_pairwise_letor(
     likelihood: float = 0.0,
     bias_only: bool = False,
     start: str | None = None,
-    start_steps: int = 100,
+    start_steps: int = 80,
     critic_start: bool = True,
     pace: str = "constant",
     batch_size: int = 0,

@@ -11,21 +11,26 @@ import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from . import draw, words
-from .draw import Axis, Series
+from . import draw, measures, words
+from .draw import Axis, Reference, Series
 from .measures import (
     ACCURACIES,
+    CHOSEN,
+    CLOSED,
     COPY,
+    DIAGNOSTICS,
+    MAIN,
     READINGS,
     SIGNALS,
     SPACES,
     Measure,
     Signal,
     measure,
+    ordered,
     reading,
     references,
     shown,
@@ -41,9 +46,11 @@ from .read import (
     Row,
     Run,
     Spread,
+    baselines,
     labels,
     nearness,
     number,
+    rankers,
     side_by_side,
     whole,
 )
@@ -70,6 +77,16 @@ class Section:
     colour: str = ""
 
 
+class Ranker(NamedTuple):
+    """A row of a table of rankers."""
+
+    label: str
+    note: str
+    metrics: Mapping[str, Spread]
+    colour: str = ""
+    baseline: bool = False
+
+
 @dataclass(frozen=True)
 class Page:
     title: str
@@ -92,8 +109,11 @@ def page(things: Sequence[Run | Comparison], title: str | None) -> Page:
     runs = [run for run, _ in placed]
     anchors = {id(run): f"run-{i}" for i, run in enumerate(runs, 1)}
     sections = [_comparison(c, f"comparison-{i}", anchors) for i, c in enumerate(comparisons, 1)]
-    for label, (run, i) in zip(labels(runs), placed, strict=True):
-        told = list(_told(RUN, run))
+    rows = [row.label for comparison in comparisons for row in comparison.rows if row.run]
+    names = rows if len(set(rows)) == len(runs) else labels(runs)
+    for label, (run, i) in zip(names, placed, strict=True):
+        # the rankers of runs that are compared have one table, and that is the comparison's
+        told = list(_told([chapter for chapter in RUN if chapter is not rankings or id(run) not in compared], run))
         sections.append(Section("run", anchors[id(run)], label, words.story(run), run.absent, told, _colour(i)))
     headline, lead = _headline(comparisons, runs)
     return Page(title or headline, lead, sections, draw.field(), words.made_with(runs))
@@ -104,7 +124,8 @@ def _headline(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> tuple[s
         [run] = runs
         return f"{run.name} on {run.data}" if run.data else run.name, words.story(run)
     rows = [row for comparison in comparisons for row in comparison.rows]
-    papers = words.counted(len(rows), "paper") if len(comparisons) == 1 and len(runs) <= len(rows) else None
+    alone = len(comparisons) == 1 and len(runs) <= len(rows)
+    papers = words.counted(len(rows), words.noun(comparisons[0])) if alone else None
     names = {comparison.data for comparison in comparisons} | {run.data for run in runs}
     data = sorted(name for name in names if name)
     where = f"{len(data)} data sets" if len(data) > 3 else words.listed(data) or "unnamed data"
@@ -128,51 +149,148 @@ def _told(chapters: Sequence[Callable[[Any], Content | None]], about: Any) -> It
 
 def standings(comparison: Comparison) -> Content | None:
     """Papers by metrics, the seeds of each as dots on the column's axis, the best of each column marked."""
-    rows = comparison.rows
+    rows, beside = comparison.rows, comparison.baselines
+    everyone = (*rows, *beside)
     names = shown({name for row in rows for name in row.metrics})
-    columns = [_papers(name, [row.metrics.get(name, Spread(None)) for row in rows], rows) for name in names]
+    columns = [
+        _papers(name, [row.metrics.get(name, Spread(None)) for row in everyone], everyone, len(beside))
+        for name in names
+    ]
     if any(row.seconds is not None for row in rows):
-        columns.append(_papers("seconds", [Spread(row.seconds) for row in rows], rows))
+        columns.append(_papers("seconds", [Spread(row.seconds) for row in everyone], everyone, len(beside)))
     if not columns:
         return None
     caption = (
         f"{words.budget(comparison)} Each cell: mean ± standard deviation, and one dot for each seed "
         "on the axis at the foot of its column; the stroke is their mean."
     )
+    ranked = next((row.run for row in rows if row.run and row.run.retrieval and row.run.retrieval.ranking), None)
     return {
         "columns": columns,
+        "noun": words.noun(comparison),
         "rows": [{"row": row, "colour": _colour(i)} for i, row in enumerate(rows)],
-        "caption": caption,
+        "baselines": [_baseline(row) for row in beside],
+        "caption": f"{caption} {words.ranked(ranked, _in_closed_form(beside))}" if ranked else caption,
         "diverged": any(row.diverged for row in rows),
         "perfect": any(column["perfect"] for column in columns),
-        "close": any(cell["mark"] == "close" for column in columns for cell in column["cells"]),
+        "every": _every(comparison) if any(map(measures.ranked, names)) else None,
+        "meant": words.meant(names),
+        "marks": _marks(columns),
     }
 
 
-def _papers(name: str, cells: Sequence[Spread], rows: Sequence[Row]) -> Content:
+def _papers(name: str, cells: Sequence[Spread], rows: Sequence[Row], baselines: int = 0) -> Content:
     """A column of the papers, with what a perfect sampler would have in it."""
     judged = [(row.run.judged[-1].provenance, _shape(row.run)) for row in rows if row.run and row.run.judged]
     perfect = next((r[0].value for r in (references(name, *facts) for facts in judged) if r), None)
     owners = [(row.label, _colour(i)) for i, row in enumerate(rows)]
     known = "" if perfect is None else words.human(perfect)
-    return {**_column(measure(name), cells, owners), "perfect": known}
+    return {**_column(measure(name), cells, owners, baselines=baselines), "perfect": known}
 
 
-def _column(what: Measure, cells: Sequence[Spread], owners: Sequence[tuple[str, str]], counted: int = 0) -> Content:
+def _column(
+    what: Measure,
+    cells: Sequence[Spread],
+    owners: Sequence[tuple[str, str]],
+    counted: int = 0,
+    baselines: int = 0,
+    dots: bool = True,
+) -> Content:
     """Cells with their dots on the column's axis, the best marked. owners: the label and colour of each row;
-    counted: the rows of data behind an accuracy."""
-    values = [value for cell in cells for value in (*cell.defined, cell.mean) if value is not None]
+    counted: the rows of data behind an accuracy; baselines: how many of the last rows are there to compare with: they
+    have no dots, and the axis does not reach for them."""
+    few = len(cells) - baselines
+    values = [value for cell in cells[:few] for value in (*cell.defined, cell.mean) if value is not None]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     log = _wide(values, what)
     axis = Axis(low, high, 4, 106, log) if low < high else Axis(low - 1, high + 1, 4, 106)
     drawn = []
-    for (label, colour), cell, mark in zip(owners, cells, standing(cells, what.better, counted), strict=True):
+    marks = standing(cells, what.better, counted, baselines)
+    for i, ((label, colour), cell, mark) in enumerate(zip(owners, cells, marks, strict=True)):
         mean, std = words.spread(cell)
         describe = f"{what.label} of {label}: {words.said(cell)}"
-        strip = draw.strip(cell.defined, cell.mean, axis, colour, describe) if cell.defined else ""
+        spread = cell.defined if dots and i < few else ()
+        strip = draw.strip(spread, cell.mean, axis, colour, describe) if spread else ""
         drawn.append({"mean": mean, "std": std, "mark": mark, "strip": strip})
     ends = (words.human(low), words.human(high)) if values else ("", "")
     return {"what": what, "cells": drawn, "ends": ends, "log": log}
+
+
+def _marks(columns: Sequence[Content]) -> set[str]:
+    return {cell["mark"] for column in columns for cell in column["cells"]} - {""}
+
+
+def _every(comparison: Comparison) -> Content | None:
+    """All rankers of all papers by all metrics."""
+    lines = [
+        line._replace(label=f"{row.label}, {line.label}")
+        for i, row in enumerate(comparison.rows)
+        for line in _trained(row.metrics, row.run, _colour(i))
+    ]
+    return _ranked_table([*lines, *map(_baseline, comparison.baselines)]) if lines else None
+
+
+def rankings(run: Run) -> Content | None:
+    """Who ranks how well on the test part."""
+    if run.retrieval is None or run.retrieval.ranking is None:
+        return None
+    beside = baselines(run)
+    lines = [*_trained(run.retrieval.ranking.metrics, run, ""), *map(_baseline, beside)]
+    names = {name for line in lines for name in line.metrics}
+    caption = f"{words.seeds(run)} {words.ranked(run, _in_closed_form(beside))}"
+    several = max((len(fact.defined) for line in lines for fact in line.metrics.values()), default=0)
+    main = names & set(MAIN) or names
+    return {
+        "table": _ranked_table(lines, main, several > 1),
+        "every": _ranked_table(lines) if names - main else None,
+        "meant": words.meant(names),
+        "caption": caption,
+    }
+
+
+def _ranked_table(lines: Sequence[Ranker], names: set[str] | None = None, dots: bool = False) -> Content:
+    """names: of the metrics, all unless given."""
+    names = names or {name for line in lines for name in line.metrics}
+    owners = [(line.label, line.colour) for line in lines]
+    columns = [
+        _column(
+            measure(name),
+            [line.metrics.get(name, Spread(None)) for line in lines],
+            owners,
+            baselines=sum(line.baseline for line in lines),
+            dots=dots,
+        )
+        for name in ordered(names)
+    ]
+    return {"rows": lines, "columns": columns, "dots": dots, "marks": _marks(columns)}
+
+
+def _trained(metrics: Mapping[str, Spread], run: Run | None, colour: str) -> Iterator[Ranker]:
+    """The rankers that a run has trained, as they were selected and as they were at its end; of a run that has selected
+    nothing only these, since they stand in for those."""
+    held = rankers(metrics)
+    first = words.first(metrics)
+    known = run.retrieval if run else None
+    for who in filter(held.__contains__, ("", "final", "critic", "final.critic")):
+        final, name = who.startswith("final"), "critic" if who.endswith("critic") else first
+        if final:
+            step = known.ranking.step if known and known.ranking else None
+            note = "at the end" if step is None else f"at the end, step {step:,}"
+        elif known and not known.selected:
+            continue
+        else:
+            note = words.selected(known.selected.get(words.kept(name), ()) if known else ())
+        yield Ranker(name, note, held[who], colour)
+
+
+def _baseline(row: Row) -> Ranker:
+    what = CLOSED.get(row.label)
+    note = ": ".join(part for part in (row.note, what.note if what else "") if part)
+    return Ranker(row.label, note, row.metrics, "", True)
+
+
+def _in_closed_form(rows: Sequence[Row]) -> bool:
+    return any(row.run is None for row in rows)
 
 
 def race(comparison: Comparison) -> Content | None:
@@ -188,7 +306,8 @@ def race(comparison: Comparison) -> Content | None:
         return None
     several = max(_population(run) for run, *_ in played)
     caption = f"{words.budget(comparison)} {words.bands(several, '± 1 standard deviation')}"
-    return {"panels": panels, "caption": f"{caption} {words.judged_at([run for run, *_ in played])}"}
+    runs = [run for run, *_ in played]
+    return {"panels": panels, "caption": f"{caption} {words.judged_at(runs)}{words.judged_on(runs)}"}
 
 
 def gallery(comparison: Comparison) -> Content | None:
@@ -210,7 +329,7 @@ def gallery(comparison: Comparison) -> Content | None:
 
 def opening(run: Run) -> Content | None:
     """The samples, step by step, beside the last numbers."""
-    if not run.pictures and not run.judged:
+    if not run.pictures and _figured(run) is None:
         return None
     film = _evenly(run.pictures, FRAMES)
     caption = when = ""
@@ -219,9 +338,10 @@ def opening(run: Run) -> Content | None:
         some = f"{len(film)} of {some}" if len(film) < len(run.pictures) else some
         when = f"steps {film[0].step:,} to {film[-1].step:,}" if len(film) > 1 else f"step {film[0].step:,}"
         caption = f"Samples: {some}, {when}. {words.seeds(run)} {words.PICTURED}"
-    if run.judged:
-        spread = " ± is one standard deviation over them." if _population(run) > 1 else ""
-        when = f"At step {run.judged[-1].step:,}. {words.seeds(run)}{spread}"
+    if told := _figured(run):
+        several = max((len(fact.members) for fact in told.metrics.values()), default=0) > 1
+        spread = " ± is one standard deviation over them." if several else ""
+        when = f"{words.figured(run, told)} {words.seeds(run)}{spread}"
     return {
         "name": run.name,
         "frames": [_frame(picture) for picture in film],
@@ -233,14 +353,23 @@ def opening(run: Run) -> Content | None:
 
 def _figures(run: Run) -> list[Content]:
     """The last numbers, each beside what a sampler without fault would reach, where that is known."""
+    told = _figured(run)
     figures: list[Content] = []
-    last = run.judged[-1].metrics if run.judged else {}
-    for name in shown(set(last)):
-        mean, std = words.spread(last[name])
-        known = references(name, run.judged[-1].provenance, _shape(run))
+    if told is None:
+        return figures
+    for name in shown(set(told.metrics)):
+        mean, std = words.spread(told.metrics[name])
+        known = references(name, told.provenance, _shape(run))
         note = f"{known[0].label}: {words.human(known[0].value)}" if known else measure(name).note
         figures.append({"what": measure(name), "mean": mean, "std": std, "note": note})
     return figures
+
+
+def _figured(run: Run) -> Judged | None:
+    """What is told in figures: the last judgement, or that of the test part where a run that ranks has come to it."""
+    if run.retrieval and run.retrieval.ranking:
+        return run.retrieval.ranking
+    return run.judged[-1] if run.judged else None
 
 
 def warned(run: Run) -> Content | None:
@@ -251,7 +380,7 @@ def warned(run: Run) -> Content | None:
 def metrics(run: Run) -> Content | None:
     """Every metric over the steps."""
     names = shown({name for judged in run.judged for name in judged.metrics})
-    if not names:
+    if not names or run.retrieval:
         return None
     several = _population(run)
     lines = words.bands(several, "± 1 standard deviation")
@@ -264,8 +393,47 @@ def metrics(run: Run) -> Content | None:
 
 def judges(run: Run) -> Content | None:
     """Sample counts, extractors and whatever else the last judgement says of how it was made."""
-    told = words.judges(run.judged[-1].provenance) if run.judged else []
+    last = _figured(run)
+    told = words.judges(last.provenance) if last else []
     return {"judges": told, "eyes": any(judge.metrics for judge in told)} if told else None
+
+
+def ranked(run: Run) -> Content | None:
+    """How well policy and critic rank over the steps, with those at which validation selected each."""
+    names = shown({name for judged in run.judged for name in judged.metrics})
+    if run.retrieval is None or not names:
+        return None
+    names.sort(key=lambda name: name != CHOSEN)
+    panels = [_ranked_panel(run, name, large=name == names[0]) for name in names]
+    several = _population(run)
+    lines = words.bands(several, "± 1 standard deviation")
+    thin = " Thin lines: each seed." if 1 < several <= MEMBERS else ""
+    said = f"{words.seeds(run)} {lines}{thin} {words.judged_at([run])}{words.judged_on([run])}{words.rings(run)}"
+    return {"panels": panels, "caption": said}
+
+
+def _ranked_panel(run: Run, name: str, large: bool) -> Content:
+    """The large one shows each seed, and what of it was selected."""
+    first = words.first({name: fact for judged in run.judged for name, fact in judged.metrics.items()})
+    lines = []
+    for owner, metric, colour in ((first, name, ""), ("critic", f"critic.{name}", "second")):
+        line = _judged_line(run, metric, owner, colour)
+        rings = _rings(run, owner, metric) if large else ()
+        lines.append(line._replace(rings=rings, members=line.members if large else ()))
+    lines = [line for line in lines if line.x]
+    panel = _metric_panel(name, lines, run, size=(400, 270) if large else (280, 150))
+    return {**panel, "legend": [(line.label, line.colour) for line in lines]}
+
+
+def _rings(run: Run, owner: str, name: str) -> list[tuple[float, float, str]]:
+    """Where each seed was selected; where the start was, there is nothing to mark."""
+    held = {judged.step: judged.metrics.get(name, Spread(None)).defined for judged in run.judged}
+    steps = run.retrieval.selected.get(words.kept(owner), ()) if run.retrieval else ()
+    return [
+        (step, held[step][seed], f"{owner}, seed {seed}: selected at step {step:,}, {words.human(held[step][seed])}")
+        for seed, step in enumerate(steps)
+        if step in held and seed < len(held[step])
+    ]
 
 
 def interpolations(run: Run) -> Content | None:
@@ -393,6 +561,23 @@ def _readings(judged: Judged, kind: str) -> dict[str, Spread]:
     return {space: judged.metrics[name] for space, name in names.items() if name in judged.metrics}
 
 
+def diagnostics(run: Run) -> Content | None:
+    """What the log recorded of a policy, each with what it says."""
+    panels = []
+    for signal in DIAGNOSTICS:
+        lines = [line for line in (_logged_line(run, name, "") for name in signal.records) if any(line.y)]
+        if lines:
+            panels.append(_signal_panel(signal._replace(references=_uniform(run, signal)), lines))
+    return {"panels": panels, "caption": _logged(run)} if panels else None
+
+
+def _uniform(run: Run, signal: Signal) -> list[Reference]:
+    """What a policy has that draws every item alike."""
+    shape = _shape(run)
+    items = whole(shape[-1]) if _kind(run) == "interactions" and isinstance(shape, list) and shape else None
+    return [Reference(items, f"all {items:,} items")] if items and "perplexity" in signal.records else []
+
+
 def signals(run: Run) -> Content | None:
     """What the log recorded, as small multiples."""
     panels = []
@@ -403,11 +588,15 @@ def signals(run: Run) -> Content | None:
             panels.append(_signal_panel(signal, lines))
     if not panels:
         return None
+    return {"panels": panels, "caption": f"{_logged(run)} An arrow marks values beyond the axis."}
+
+
+def _logged(run: Run) -> str:
+    """What the charts of the log are drawn from."""
     several = max(len(values) for row in run.log for values in ([], *_members(row).values()))
     how = words.bands(several, "from the lowest seed to the highest")
     logged = words.between([row["step"] for row in run.log])
-    caption = f"{words.seeds(run)} {how} Logged at {logged}. An arrow marks values beyond the axis."
-    return {"panels": panels, "caption": caption}
+    return f"{words.seeds(run)} {how} Logged at {logged}."
 
 
 def setup(run: Run) -> Content | None:
@@ -425,7 +614,8 @@ def setup(run: Run) -> Content | None:
 
 COMPARISON: Sequence[Callable[[Comparison], Content | None]] = (standings, race, gallery)
 RUN: Sequence[Callable[[Run], Content | None]] = (
-    opening, warned, interpolations, neighbours, reconstructions, codes, metrics, judges, signals, setup,
+    opening, warned, rankings, interpolations, neighbours, reconstructions, codes, metrics, ranked, judges, diagnostics,
+    signals, setup,
 )  # fmt: skip
 
 
@@ -444,7 +634,7 @@ def _metric_panel(
 
 def _unknown(run: Run) -> Iterator[Signal]:
     """Panels of the records that no signal knows, those that share a name before the first dot together."""
-    known = {"step", "seconds", *(name for signal in SIGNALS for name in signal.records)}
+    known = {"step", "seconds", *(name for signal in (*SIGNALS, *DIAGNOSTICS) for name in signal.records)}
     groups: dict[str, dict[str, str]] = {}
     for name in sorted({name for row in run.log for name in row if number(row[name]) is not None} - known):
         stem, _, rest = name.partition(".")
@@ -459,7 +649,7 @@ def _signal_panel(signal: Signal, lines: Sequence[Series]) -> Content:
     described = _described(signal.title, lines)
     drawing = draw.chart(lines, described, signal.references, signal.low, signal.high, size=(280, 150))
     legend = [(line.label, line.colour) for line in lines]
-    return {"title": signal.title, "note": "", "better": 0, "legend": legend, "drawing": drawing}
+    return {"title": signal.title, "note": signal.note, "better": 0, "legend": legend, "drawing": drawing}
 
 
 def _described(title: str, lines: Sequence[Series]) -> str:
@@ -513,6 +703,11 @@ def _members(row: Facts) -> Mapping[str, list[Any]]:
 def _population(run: Run) -> int:
     """How many members the metrics were recorded for."""
     return max((len(fact.members) for judged in run.judged for fact in judged.metrics.values()), default=0)
+
+
+def _kind(run: Run) -> Any:
+    data = run.facts.get("data")
+    return data.get("kind") if isinstance(data, Mapping) else None
 
 
 def _shape(run: Run) -> Any:

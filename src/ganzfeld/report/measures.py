@@ -149,12 +149,11 @@ DIAGNOSTICS = (
     ),
     Signal(
         "False negatives", {"false_negatives": ""}, 0,
-        note="Share of its draws that are known to be relevant: a critic that meets them as fakes is taught what is false.",
+        note="Share of its draws that are known to be relevant: met as fakes, they teach the critic what is false.",
     ),
     Signal(
         "Hidden positives", {"hidden_positives": ""}, 0,
-        note="Share of its draws that are relevant in the validation part, of which the game knows nothing: taste, and not "
-        "memory.",
+        note="Share of its draws that are relevant in the validation part, unknown to the game: taste, and not memory.",
     ),
     Signal(
         "Share of the item", {"item_share": ""}, 0,
@@ -170,8 +169,8 @@ def measure(name: str) -> Measure:
     unknown name labels itself."""
     who, dot, rest = name.rpartition(".")
     if dot and rest.partition("@")[0] in RANKED:
-        known = measure(rest)
-        return known._replace(label=f"{known.label}, {who.replace('.', ' ')}")
+        plain = measure(rest)
+        return plain._replace(label=f"{plain.label}, {who.replace('.', ' ')}")
     stem, at, k = name.partition("@")
     known = MEASURES.get(stem)
     if known is None:

@@ -312,12 +312,22 @@ def _closed(metrics: Mapping[str, Spread]) -> list[Row]:
 
 def _starts(rows: Sequence[Row], shared: Path | None = None) -> list[Row]:
     """Where the runs started, as it was selected; one that they share once, and not again beside each."""
-    played = _start(shared, []) if shared else None
-    starts = [("the start of all", played)] if played else []
+    starts: list[tuple[Run, list[str]]] = []
+    if shared and (played := _start(shared, [])):
+        starts.append((played, ["all"]))
     for row in rows:
         if row.run and row.run.retrieval and (played := row.run.retrieval.start):
-            starts.append((f"the start of {row.label}" if len(rows) > 1 else "the start", played))
-    return [Row(label, _last(one), one, note=one.name) for label, one in starts if _last(one)]
+            alike = next((names for one, names in starts if _last(one) == _last(played)), None)
+            if alike is None:
+                starts.append((played, [row.label]))
+            elif alike != ["all"]:
+                alike.append(row.label)
+    found = [(_start_of(names), rankers(_last(one)).get("", {}), one) for one, names in starts]
+    return [Row(label, metrics, one, note=one.name) for label, metrics, one in found if metrics]
+
+
+def _start_of(names: Sequence[str]) -> str:
+    return "the start of " + " and ".join(names) if any(names) else "the start"
 
 
 def _retrieval(path: Path, facts: Facts, absent: list[str]) -> Retrieval | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from .measures import COPY, READINGS, SPACES, measure, ordered, shown, standing
-from .read import Codes, Comparison, Facts, Near, Run, Sheet, Spread, number, whole
+from .measures import CHOSEN, COPY, RANKED, READINGS, SPACES, measure, ordered, shown, standing
+from .read import Codes, Comparison, Facts, Judged, Near, Run, Sheet, Spread, number, whole
 
 PICTURED = "A picture has no error bar: the spread over seeds is in the numbers and curves."
 
@@ -113,6 +113,120 @@ def between(steps: Sequence[int]) -> str:
     return f"{len(steps):,} steps from {steps[0]:,} to {steps[-1]:,}"
 
 
+PARTS = {"valid": "validation", "test": "test", "train": "training"}
+
+
+def part(judged: Judged) -> str:
+    """Of the data, that rankers were asked about."""
+    name = str(judged.provenance.get("part") or "")
+    return f"the {PARTS.get(name, name)} part" if name else "a part that was not recorded"
+
+
+def judged_on(runs: Sequence[Run]) -> str:
+    """The part, where runs rank."""
+    parts = {part(judged) for run in runs if run.retrieval for judged in run.judged}
+    return f" Ranked on {listed(sorted(parts))}, by the weights of each step." if parts else ""
+
+
+def first(metrics: Iterable[str]) -> str:
+    """What the ranker is called whose metrics have plain names: a policy stands beside a critic."""
+    return "policy" if any(name.startswith(("critic.", "final.critic.")) for name in metrics) else "ranker"
+
+
+def kept(ranker: str) -> str:
+    """Under which name a run keeps a ranker: one that has no policy beside it is the critic of its game."""
+    return "critic" if ranker == "ranker" else ranker
+
+
+def selected(steps: Sequence[int]) -> str:
+    """When a ranker was found best, over its seeds."""
+    return f"selected at {_steps(steps)}" if steps else "selected"
+
+
+def _steps(steps: Sequence[int]) -> str:
+    low, high = min(steps), max(steps)
+    if low == high:
+        return f"step {low:,}" if low else "step 0, the start"
+    return f"steps {low:,} to {high:,}"
+
+
+def rings(run: Run) -> str:
+    """What the rings of a chart are, and whose start was never outranked."""
+    chosen = run.retrieval.selected if run.retrieval else {}
+    if not chosen:
+        return ""
+    best = f"the best {measure(CHOSEN).label} of a seed, where it was selected"
+    still = {name: sum(step == 0 for step in steps) for name, steps in chosen.items()}
+    kept = [f"the {name} of {counted(n, 'seed')}" for name, n in still.items() if n]
+    start = f"; of {listed(kept)} that was step 0, the start, before the first of these" if kept else ""
+    return f" Rings: {best}{start}."
+
+
+def figured(run: Run, told: Judged) -> str:
+    """Whose figures are shown, and when they were taken."""
+    if run.retrieval is None or not told.provenance.get("part"):
+        return f"At step {told.step:,}."
+    if told is not run.retrieval.ranking:
+        return f"At step {told.step:,}, on {part(told)}."
+    who = first(told.metrics)
+    steps = run.retrieval.selected.get(kept(who), ())
+    how = f"as validation selected it at {_steps(steps)}" if steps else f"at step {told.step:,}"
+    return f"On {part(told)}: the {who} {how}."
+
+
+def ranked(run: Run, closed: bool) -> str:
+    """What rankers were asked, what selected them, and how those in closed form were fitted."""
+    found = run.retrieval.ranking if run.retrieval else None
+    if found is None:
+        return ""
+    facts = found.provenance
+    data = run.facts.get("data")
+    users = isinstance(data, Mapping) and data.get("kind") == "interactions"
+    asked = whole(facts.get("queries"))
+    who = ("user", "users") if users else ("query", "queries")
+    many = f", for {asked:,} {who[asked != 1]}" if asked is not None else ""
+    blank = {"excluded": "those with nothing relevant there left out", "zero": "those with nothing relevant count as 0"}
+    empty = blank.get(str(facts.get("empty")))
+    said = [f"Ranked: {part(found)}{many}{f' ({empty})' if empty else ''}."]
+    if run.retrieval and run.retrieval.selected:
+        name, of, rest = str(facts.get("selected_by") or f"{CHOSEN} of the validation part").partition(" of ")
+        by = f"{measure(name).label} on {rest}" if of else name
+        said.append(f"Selected: of each ranker and seed the judged step of the best {by}; the test chose nothing.")
+    else:
+        said.append("Nothing was selected, for want of a validation part: all weights are those of the last step.")
+    if closed:
+        options = (
+            ", their options chosen by the same validation part" if run.retrieval and run.retrieval.selected else ""
+        )
+        said.append(f"Closed forms: fitted to the same training part{options}.")
+    if run.seeds and run.seeds > 1:
+        said.append(f"± is over seeds alone: that other {who[1]} would ask otherwise is a doubt beyond it.")
+    return " ".join(said)
+
+
+MEANT = {
+    "p": ("P@k", "The share of the first k of a list that are relevant; 1 is out of reach where fewer than k are."),
+    "ndcg": (
+        "NDCG@k",
+        "What the first k gain, less by the logarithm of their rank, as a share of what the best order would gain.",
+    ),
+    "map": ("MAP", "The precision down to the rank of each relevant one, averaged over these and then over lists."),
+    "mrr": ("MRR", "One over the rank of the first relevant one, averaged over lists."),
+}
+
+
+def meant(names: Iterable[str]) -> list[tuple[str, str]]:
+    """A sentence for each kind of metric."""
+    stems = {name.partition("@")[0] for name in names}
+    return [MEANT[stem] for stem in RANKED if stem in stems]
+
+
+def noun(comparison: Comparison) -> str:
+    """What its rows are: papers, or one of them with its parts changed."""
+    strange = [row for row in comparison.rows if row.run and not row.label.startswith(row.run.name)]
+    return "variant" if strange else "paper"
+
+
 def judged_at(runs: Sequence[Run]) -> str:
     return f"Judged at {between(sorted({judged.step for run in runs for judged in run.judged}))}."
 
@@ -123,10 +237,14 @@ ELSEWHERE = {
 }  # fmt: skip
 """What the page shows of a judgement's provenance at another place."""
 
+RANKINGS = {"selected", "selected_by", "samples", "held_out"}
+"""Of a judgement of rankers: told under their table, or again the count of the queries."""
+
 EYE = ("extractor", "digest")  # what tells one eye from another
 CALLED = {
     "digest": "weights", "held_out": "held-out rows", "task": "taught", "by": "found by",
     "perfect_samples": "validation rows in their place", "test": "held-out rows", "train": "training rows",
+    "empty": "with nothing relevant",
     "c2st_rows": "rows of the two-sample test",
 }  # fmt: skip
 
@@ -142,7 +260,10 @@ class Judge(NamedTuple):
 def judges(provenance: Facts) -> list[Judge]:
     """How a judgement was made, each fact once: what holds for all metrics, then for those that see by the same eye,
     then for the few that add to it."""
-    told = {key: value for key, value in provenance.items() if key not in ELSEWHERE}
+    ranks = "queries" in provenance
+    told = {
+        key: value for key, value in provenance.items() if key not in (ELSEWHERE | RANKINGS if ranks else ELSEWHERE)
+    }
     common = {key: value for key, value in told.items() if not isinstance(value, Mapping)}
     eyes: dict[Any, dict[str, Facts]] = {}
     for name in ordered({name for name in told if name not in common}):
@@ -355,13 +476,25 @@ def verdict(comparison: Comparison) -> str:
     most = f"the {'lowest' if measure(name).better < 0 else 'highest'} {measure(name).label}"
     line = f"{listed([labels[i] for i in best])} {verb} {most}, {said(cells[best[0]])}"
     doubt = f"; these seeds do not tell it from {listed([labels[i] for i in close])}" if close else ""
-    return f"{line}{doubt}."
+    return f"{line}{doubt}.{_against(comparison, name, cells[best[0]])}"
+
+
+def _against(comparison: Comparison, name: str, best: Spread) -> str:
+    """Whether the best paper is above the best of the baselines."""
+    better = measure(name).better
+    held = [(row, row.metrics[name]) for row in comparison.baselines if name in row.metrics]
+    known = [(cell.mean, row, cell) for row, cell in held if cell.mean is not None]
+    if not known or best.mean is None:
+        return ""
+    value, row, cell = max(known, key=lambda one: better * one[0])
+    where = "the same" if value == best.mean else "higher" if value > best.mean else "lower"
+    return f" Of the baselines, {row.label} has {said(cell)}, which is {where}."
 
 
 def telling(names: Iterable[str]) -> str | None:
     """The metric that says most about the whole distribution: a distance to the data where one was taken."""
     known = shown({name for name in names if measure(name).better})
-    return next((name for name in ("w1", "sliced_w1", "fd", *known) if name in known), None)
+    return next((name for name in ("w1", "sliced_w1", "fd", CHOSEN, *known) if name in known), None)
 
 
 def made_with(runs: Sequence[Run]) -> str:
