@@ -2,14 +2,13 @@
 
     python benchmarks/retrieval.py --data FOLDER/movielens-100k-train.txt --out runs/retrieval [--parts ...]
 
-The data are ``user item rating`` lines, with the test file beside them. Every part runs over ``--seeds`` seeds, of a split
-into training and validation positives that is the same for all (seed 0), and is resumable.
+The data are ``user item rating`` lines, with the test file beside them. Every part runs over ``--seeds`` seeds, of one
+split into training and validation positives (seed 0), and is resumable.
 
     parity     the rankers in closed form, fitted to all training positives: what others have published
-    ladder     BPR, DNS and IRGAN over DNS, each selected by validation, its steps then played again on all training
-               positives (``refit``), which is what the closed forms of ``parity`` have
+    ladder     BPR, DNS and IRGAN over DNS, each selected by validation, then played again on all training positives
+               (``refit``), which is what the closed forms of ``parity`` have
     official   IRGAN with the numbers of its published code, but live negatives, from an early DNS of rank 5
-    search     what was tried by validation
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ ROUNDS = 15
 SHOWN = ("p@5", "p@10", "ndcg@5", "ndcg@10", "map", "mrr")
 LADDER: dict[str, tuple[str, int, dict[str, Any]]] = {
     "bpr": ("bpr", 160, {}),
-    "dns, 5 candidates": ("dns", 80, {}),
+    "dns, 5 candidates": ("dns", 120, {}),
     "dns, 5 candidates, rank 5": ("dns", 120, {"rank": 5, "decay": 0.05}),
     "dns, 32 candidates": ("dns", 120, {"candidates": 32, "decay": 0.01, "rank": 16}),
     "irgan": ("irgan", 60, {"start": "dns, 5 candidates"}),
@@ -91,9 +90,11 @@ def ladder(asked: argparse.Namespace) -> None:
         show(title, [what.judge(s) for s in tables[title]], f"steps {chosen[title]}")
     gains(tables, what)
     whole = question(gz.data.load(asked.data, 0, valid="none"), "test")
-    print("refit: as many steps (the median) on all training positives, the last state")
+    print("refit: on all training positives, the last state; a falling rate to its end, else the median of the steps")
     for title in LADDER:
-        run = trained(title, asked, "whole", max(1, round(statistics.median(chosen[title]))))
+        falls = LADDER[title][2].get("pace", "linear" if LADDER[title][0] != "irgan" else "constant") == "linear"
+        steps = LADDER[title][1] if falls else max(1, round(statistics.median(chosen[title])))
+        run = trained(title, asked, "whole", steps)
         tables[title] = [run.scores(None, None, i, "final") for i in range(run.members)]
         show(title, [whole.judge(s) for s in tables[title]])
     x = gz.data.load(asked.data, 0, valid="none").matrix("train")
@@ -134,10 +135,9 @@ def gains(tables: dict[str, list[torch.Tensor]], what: Question) -> None:
             each = each[:, ~each[0].isnan()]
             mean, error = each.mean(0).mean(), each.mean(0).std() / math.sqrt(each.shape[1])
             seeds = each.mean(1)
-            print(
-                f"  {one} - {other}, {name}: {mean:+.4f}, users {mean - 1.96 * error:+.4f} to {mean + 1.96 * error:+.4f}, "
-                f"seeds {', '.join(f'{s:+.4f}' for s in seeds)}"
-            )
+            users = f"{mean - 1.96 * error:+.4f} to {mean + 1.96 * error:+.4f}"
+            each_seed = ", ".join(f"{s:+.4f}" for s in seeds)
+            print(f"  {one} - {other}, {name}: {mean:+.4f}, users {users}, seeds {each_seed}")
 
 
 def official(asked: argparse.Namespace) -> None:

@@ -296,7 +296,7 @@ class Orthonormal(Constraint):
 @dataclass(frozen=True)
 class Decay(Constraint):
     r""":math:`\frac\lambda2 (\|u_q\|^2 + \|v_d\|^2 + b_d^2)` of every pair that is scored, known and picked: a row is
-    held back as often as it is pulled. Of a ranker of other weights, and with ``even``, half the squares of all of them.
+    held back as often as it is pulled. Of rankers of other weights, and with ``even``, half the squares of all of them.
 
     Source: Wang et al. 2017 (IRGAN), their code; Salakhutdinov and Mnih 2008 (weights as often as they are seen).
     """

@@ -277,11 +277,11 @@ class Retrieval(Played):
 
 def closed(data: Rankings, part: Part) -> dict[str, Tensor]:
     """Scores [U, I] of the rankers in closed form, fitted to the training part, their options chosen by the validation
-    part; none for documents with features."""
+    part, and of the truth where it is known; none for documents with features."""
     if not isinstance(data, Interactions):
         return {}
     x = data.matrix("train")
-    found = {"popularity": rankers.popularity(x)}
+    found = {"popularity": rankers.popularity(x)} | ({} if data.truth is None else {"truth": data.truth.double()})
     if x.shape[1] > LARGEST:
         return found
     asked = question(data, "valid") if len(data.valid) else None

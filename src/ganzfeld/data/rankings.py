@@ -40,7 +40,8 @@ class Interactions:
     """users, items: the ids as they were read, numbers by size and before words; all that occur in any file, with a
     positive or without. train, valid, test: long [n, 2], the positives as indices (user, item), sorted and unique; no
     pair is in two parts. choices: what was decided (the least rating that counts as positive, where each part comes
-    from). noted: what was left out or mended."""
+    from). noted: what was left out or mended. truth: log-probabilities [U, I] that they were drawn from, where they are
+    known."""
 
     name: str
     users: tuple[str, ...]
@@ -50,6 +51,7 @@ class Interactions:
     test: Tensor
     choices: Mapping[str, str | int | float] = field(default_factory=dict)
     noted: tuple[Note, ...] = ()
+    truth: Tensor | None = None
 
     kind: ClassVar[str] = "interactions"
 

@@ -32,7 +32,7 @@ def tastes(seed: int = 0) -> Interactions:
     order = torch.rand(USERS, LIKED, generator=dice).argsort(1)
     test, valid, train = (_pairs(liked.gather(1, rows)) for rows in order.split([5, 3, LIKED - 8], 1))
     users, items = (tuple(map(str, range(n))) for n in (USERS, ITEMS))
-    return Interactions("tastes", users, items, train, valid, test, {"seed": seed})
+    return Interactions("tastes", users, items, train, valid, test, {"seed": seed}, truth=truth(seed))
 
 
 def _pairs(items: Tensor) -> Tensor:

@@ -208,8 +208,8 @@ class Retrieve(Draw):
     # --- candidates ---
 
     def _items(self, query: Tensor, noise: Noise) -> Tensor:
-        """The numbers of the candidates, [b, m] of a pool or [1, D] of all. A pool is one of each of m parts, whose sizes
-        differ by one at the most."""
+        """The numbers of the candidates, [b, m] of a pool or [1, D] of all. A pool is one of each of m parts, whose
+        sizes differ by one at the most."""
         width = self.collection.width
         if not self.pool:
             return torch.arange(width).unsqueeze(0)

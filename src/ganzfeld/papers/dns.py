@@ -29,7 +29,7 @@ def dns(
     rate: float = 0.02,
     decay: float = 0.03,
     start: str = "",
-    pace: str = "constant",
+    pace: str = "linear",
     batch_size: int = 0,
 ) -> Game:
     """A critic of pairs against the hardest of a few uniform negatives."""
@@ -60,7 +60,7 @@ def dns_letor(
     rate: float = 0.01,
     decay: float = 1e-4,
     start: str = "",
-    pace: str = "constant",
+    pace: str = "linear",
     batch_size: int = 0,
 ) -> Game:
     """A critic of pairs against the hardest of a few, on documents with features."""
@@ -84,7 +84,7 @@ def bpr(
     rule: Stepper = "adam",
     rate: float = 0.02,
     decay: float = 0.02,
-    pace: str = "constant",
+    pace: str = "linear",
     batch_size: int = 0,
 ) -> Game:
     """A critic of pairs against uniform negatives."""
