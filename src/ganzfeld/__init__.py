@@ -11,20 +11,21 @@ raises and the generator side lowers, and constraints bind the critic.*
 
 __version__ = "0.1.0"
 
-from . import constraints, data, divergences, draws, metrics, networks, objectives, papers, rules
+from . import constraints, data, divergences, draws, metrics, networks, objectives, papers, rankers, rules
 from .constraints import R1, R2, Ball, Clip, Constraint, Dragan, GradientPenalty, Margin, Orthonormal, Spectral
-from .draws import Draw, Generate, Infer, Scene
+from .draws import Draw, Generate, Hardest, Infer, Retrieve, Scene
 from .engine import Engine
 from .game import Game, Turns
 from .loop import Diverged, Interrupted, train
 from .networks import MLP
 from .objectives import Objective
 from .opening import load
+from .retrieval import Retrieval
 from .run import Run
 
 __all__ = [
     "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Draw", "Engine", "Game", "Generate",
-    "GradientPenalty", "Infer", "Interrupted", "Margin", "Objective", "Orthonormal", "Run", "Scene", "Spectral",
-    "Turns", "constraints", "data", "divergences", "draws", "load", "metrics", "networks", "objectives", "papers",
-    "rules", "train",
+    "GradientPenalty", "Hardest", "Infer", "Interrupted", "Margin", "Objective", "Orthonormal", "Retrieval", "Retrieve",
+    "Run", "Scene", "Spectral", "Turns", "constraints", "data", "divergences", "draws", "load", "metrics", "networks",
+    "objectives", "papers", "rankers", "rules", "train",
 ]  # fmt: skip
