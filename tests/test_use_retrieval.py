@@ -922,7 +922,7 @@ def test_a_comparison_sets_the_closed_forms_beside(tmp_path):
         "popularity": [rankers.popularity(x)],
         "item-knn": [x.double() @ rankers.item_knn(x, k) for k in (20, 50, 100, 200, None)],
         "ease": [x.double() @ rankers.ease(x, w) for w in (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)],
-        "truth": [tastes.truth(0).double()],
+        "truth": [truth(0).double()],
     }
     assert found["closed"].keys() == tried.keys()
     for name, tables in tried.items():

@@ -264,6 +264,11 @@ def table(result: Mapping[str, Any]) -> None:
             cells.append("" if value is None else f"{value['mean']:.3g} ± {value['std']:.2g}")
         rows.add_row(row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}")
     for title, metrics in result.get("closed", {}).items():
-        rows.add_row(f"{title} (closed form)", *(f"{metrics[name]['mean']:.3g}" for name in names), "", "")
+        rows.add_row(
+            title if title == "truth" else f"{title} (closed form)",
+            *(f"{metrics[name]['mean']:.3g}" for name in names),
+            "",
+            "",
+        )
     Console(width=max(100, 22 * (len(names) + 2))).print(rows)
     print(f"{result['data']}, {result['steps']} steps, {result['seeds']} seeds; mean ± standard deviation over seeds")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import record, report
 from .comparison import compare
@@ -18,19 +18,20 @@ Say = Callable[[str], None]
 
 
 class Part(NamedTuple):
-    """One comparison: papers on a world, equal budgets. steps: None for as many as are usual."""
+    """One comparison: papers on a world, equal budgets."""
 
     folder: str
     data: str
     papers: tuple[str, ...]
     seeds: int
-    steps: int | None
+    steps: int
+    settings: dict[str, Any] = {}
 
 
 PARTS = (
     Part("ring8", "ring8", ("ns-gan", "sngan", "wgan-gp", "r3gan"), 2, 1_600),
     Part("grid25", "grid25", ("sngan", "r3gan"), 2, 2_400),
-    Part("tastes", "tastes", ("irgan", "dns", "bpr"), 3, 120),
+    Part("tastes", "tastes", ("irgan", "dns", "bpr"), 3, 120, {"rank": 2}),
 )
 DIGITS_STEPS = 3_000  # of vectors of 64 numbers, by perceptrons
 PICTURES_STEPS = 2_400  # of the same digits as pictures, by convolutions
@@ -46,7 +47,10 @@ def play(out: Path, say: Say) -> Path:
             say(f"{part.data}: done before")
             continue
         say(f"{part.data}: {', '.join(part.papers)}, {part.seeds} seeds, {part.steps} steps")
-        compare(part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, jobs=JOBS, resume=True, say=say)
+        compare(
+            part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, settings=part.settings, jobs=JOBS,
+            resume=True, say=say,
+        )  # fmt: skip
     digits = out / "digits"
     with shown("digits") as tell:
         train("ns-gan", "digits", out=digits, steps=DIGITS_STEPS, resume=True, tell=tell)

@@ -102,6 +102,7 @@ MAIN = ("p@5", "ndcg@5", CHOSEN, "map", "mrr")
 CLOSED = {
     "popularity": Measure("popularity", note="the same list for all: what most have"),
     "item-knn": Measure("item-knn", note="items near, by cosine, to those that one has"),
+    "truth": Measure("truth", note="the law that the data were drawn from: the best there can be"),
     "ease": Measure("ease", note="each item from all others, by ridge regression"),
 }
 """Rankers that need no training but one solution."""
