@@ -220,7 +220,7 @@ class Loop:
         if self.found:
             self.engine.load(self.found.states)
         else:
-            given = starts.given(self.game, self.plan.members, self.plan.settings, self._before)
+            given = starts.given(self.game, self.data, self.plan.members, self.plan.settings, self._before)
             self.engine.load([self.game.init(seed, weights) for seed, weights in given])
         if self.writes:
             record.write_json(self.directory / "run.json", facts)

@@ -175,6 +175,8 @@ def planned(paper: str | Game, data: str | Data | Rankings, shape: tuple[int, ..
     asked["constraints"] = None if asked["constraints"] is None else tuple(asked["constraints"])
     settings = dict(asked.pop("settings") or {})
     if asked.pop("labels"):
+        if retrieves(paper) if isinstance(paper, str) else paper.draw.discrete:
+            raise ValueError("--labels is for samples with classes; rankings have none")
         settings["classes"] = classes
     if not isinstance(paper, Game):
         settings = resolve(paper, shape, settings, asked["network"], asked["constraints"])

@@ -151,7 +151,10 @@ def selected(directory: Path, templates: Sequence[Tree], identity: str) -> tuple
         folder = directory / ".selected.old"
     if not folder.is_dir():
         return [], {}
-    _, flat = _read(folder, identity)
+    try:
+        _, flat = _read(folder, identity)
+    except Damaged as error:
+        raise Damaged(f"{error}; without {folder} the run ranks by its final weights") from None
     return _members(folder, flat, templates), read_json(folder / "meta.json")["steps"]
 
 

@@ -236,7 +236,8 @@ class Retrieval(Played):
     def _told(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
         return {
             "data": data.name, "fingerprint": data.fingerprint, "part": part, "queries": what.counted,
-            "empty": what.empty, "gain": "exponential", "selected_by": f"{CHOSEN} of the validation part",
+            "empty": what.empty, "gain": "exponential",
+            "selected_by": f"{CHOSEN} of the validation part" if self.selected else "nothing: the final weights",
             "selected": {name: list(steps) for name, steps in self.steps.items() if part == "test"}, "perfect": {},
             "samples": what.counted, "held_out": int((what.gains > 0).sum()),
         }  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from . import rankers
+from .data import Data, Interactions, Rankings
 from .game import Game
 from .networks.rankers import Items
 from .opening import load
@@ -28,11 +29,11 @@ WEIGHT = 400.0  # EASE's penalty
 
 
 def given(
-    game: Game, seeds: range, settings: Mapping[str, Any], before: Callable[[], Path]
+    game: Game, data: Data | Rankings, seeds: range, settings: Mapping[str, Any], before: Callable[[], Path]
 ) -> Iterator[tuple[int, dict]]:
     """Of every seed the weights of players that do not start afresh. before: trains the run that is started from.
 
-    Raises ValueError where the networks do not fit.
+    Raises ValueError where networks, users or items do not fit.
     """
     both = settings.get("critic_start", True)
     players = ("policy", "critic") if both else ("policy",)
@@ -49,6 +50,8 @@ def given(
         run = load(path)
         if not isinstance(run, Retrieval):
             raise ValueError(f"{path} holds a run of samples, and no ranker to start from")
+        if isinstance(data, Interactions) and run.ids != (data.users, data.items):
+            raise ValueError(f"{path} ranks other users or items than {data.name} has")
         for seed in seeds:
             yield seed, {name: _from(run, seed, name, game, path) for name in players}
 

@@ -20,8 +20,10 @@ def found(path: Path) -> bool:
     """Whether there are rankings at a path: a text, or a folder of the files that such sets come in."""
     if path.is_dir():
         names = (*FOLDER, *SLICES)
-        return any((path / name).exists() for name in names) or any(
-            "test" in partners(file) for file in path.iterdir() if file.is_file() and file.suffix not in NOT_TEXT
+        held = list(path.iterdir())
+        return any((path / name).exists() for name in names) or (
+            not any(child.is_dir() for child in held)  # folders of classes with a list beside them are pictures
+            and any("test" in partners(file) for file in held if file.suffix not in NOT_TEXT)
         )
     return path.is_file() and path.suffix.lower() not in NOT_TEXT
 

@@ -174,6 +174,8 @@ def retrieval(
 ) -> Game:
     """A game of a policy and a critic of one kind. None: what the kind asks for (`USUAL`). Rates of plain descent are
     for one pair and one query, as where each is a step of its own, so that they do not depend on how many there are."""
+    if batch_size and draw.negatives == "frozen":
+        raise ValueError("frozen negatives are drawn once for every pair: they need whole batches, batch_size=0")
     usual = USUAL[type(networks)]
     policy, critic = networks.pair(draw.collection)
     if bias_only:
