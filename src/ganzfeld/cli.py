@@ -291,9 +291,7 @@ def judge(
     seed: Seed = 0,
     baselines: Annotated[
         bool,
-        typer.Option(
-            "--baselines", help="beside an encoder those it has to beat, trained as long; beside a ranker too"
-        ),
+        typer.Option("--baselines", help="what an encoder has to beat, trained as long as it was, or a ranker"),
     ] = False,
     as_json: Json = False,
 ) -> None:

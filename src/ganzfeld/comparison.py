@@ -27,9 +27,10 @@ from .papers import INTERACTIONS, LETOR, PICTURES, TABLE
 from .papers.build import build, named, resolve, retrieves, signature
 from .papers.irgan import ABLATIONS
 from .plan import ROUNDS, STEPS, loaded, side_for, suits
-from .retrieval import closed, question
+from .retrieval import baseline, question
 
 Say = Callable[[str], None]
+CLOSED = ("popularity", "item-knn", "ease")
 
 
 class Entry(NamedTuple):
@@ -158,9 +159,9 @@ def _own(entry: Entry, common: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _closed(rows: Rankings) -> dict[str, Any]:
-    """The rankers in closed form, on the same test part."""
+    """The rankers without an adversary, on the same test part."""
     asked = question(rows, "test")
-    return {name: summary([asked.judge(scores)]) for name, scores in closed(rows, "test").items()}
+    return {name: summary([asked.judge(scores)]) for name, scores in baseline(rows, "test").items()}
 
 
 def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
@@ -265,7 +266,7 @@ def table(result: Mapping[str, Any]) -> None:
         rows.add_row(row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}")
     for title, metrics in result.get("closed", {}).items():
         rows.add_row(
-            title if title == "truth" else f"{title} (closed form)",
+            title if title not in CLOSED else f"{title} (closed form)",
             *(f"{metrics[name]['mean']:.3g}" for name in names),
             "",
             "",

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from . import record, starts, tree, watch
 from .data import Data, Interactions, Rankings
+from .data.rankings import Note
 from .engine import Engine, Ranks, choose
 from .gallery import Gallery
 from .game import Game
@@ -160,6 +161,7 @@ def describe(paper: str, data: str, **asked: Any) -> dict[str, Any]:
         "citation": game.citation,
         "data": _parts(rows),
         **({"skipped": f"{len(rows.skipped)} files"} if isinstance(rows, Data) and rows.skipped else {}),
+        **({} if isinstance(rows, Data) or not rows.noted else {"noted": "; ".join(map(_told, rows.noted))}),
         **({"start": game.start or "afresh"} if game.draw.discrete else {}),
         "seeds": f"{plan.seed} to {plan.members[-1]}",
         "steps": plan.steps,
@@ -169,6 +171,10 @@ def describe(paper: str, data: str, **asked: Any) -> dict[str, Any]:
         "engine": choose(plan.engine, game, plan.steps, plan.seeds),
         "every": f"log {plan.log_every}, judge {plan.judge_every}, checkpoint {plan.checkpoint_every}",
     }
+
+
+def _told(note: Note) -> str:
+    return f"{note.reason}: {note.times}, first at {note.first}"
 
 
 def _parts(rows: Data | Rankings) -> str:
@@ -228,6 +234,8 @@ class Loop:
                 record.rewind(self.directory / name, step)
         self.run = played(self.directory, facts, self.game, self.engine.states())
         self.tell("start", step, {"engine": mode, "steps": self.plan.steps})
+        for note in () if isinstance(self.data, Data) else self.data.noted:
+            self.tell("note", step, {"text": _told(note)})
         if self.writes:
             self.show = self._showing()
             if not step:

@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from . import judges, plan, rankers, record, tree
-from .data import Collection, Data, Interactions, Rankings
+from . import judges, plan, rankers, record, supervised, tree
+from .data import Collection, Data, Interactions, Letor, Rankings
 from .data.rows import Part
 from .draws import Retrieve
 from .game import Game
@@ -189,8 +189,8 @@ class Retrieval(Played):
         baselines: bool = False,
     ) -> dict[str, Any]:
         """The same with its provenance. Plain names are of the first ranker, ``critic.`` of the critic where that is
-        another, selected by validation; ``final.`` of the last step. baselines: in closed form, beside them under their
-        names, fitted to the training part.
+        another, selected by validation; ``final.`` of the last step. baselines: beside them under their names, of items
+        those in closed form, of documents those taught by labels (seconds each), on the same training part.
 
         Raises ValueError for other data than users and items, or features, that the run was trained on.
         """
@@ -205,7 +205,7 @@ class Retrieval(Played):
             lines = [what.judge(self.table(rows, part, ranker, i, state), asked) for i in range(self.members)]
             found |= {f"{prefix}{name}": value for name, value in judges.summary(lines).items()}
         if baselines:
-            for title, scores in closed(rows, part).items():
+            for title, scores in baseline(rows, part, self.facts["seed"]).items():
                 found |= {f"{title}.{n}": v for n, v in judges.summary([what.judge(scores, asked)]).items()}
         return {"metrics": found, "provenance": self._told(rows, part, what)}
 
@@ -274,6 +274,17 @@ class Retrieval(Played):
                 spread = reward.var(unbiased=False)
                 facts["item_share"] = float(reward.mean(0).var(unbiased=False) / spread) if spread > 0 else math.nan
         return facts
+
+
+def baseline(data: Rankings, part: Part, seed: int = 0) -> dict[str, Tensor]:
+    """Scores [Q, D] of what an adversarial ranker has to beat: rankers in closed form, or taught by labels."""
+    return closed(data, part) if isinstance(data, Interactions) else taught(data, part, seed)
+
+
+def taught(data: Letor, part: Part, seed: int = 0) -> dict[str, Tensor]:
+    """Scores [Q, D] of what learns from the labels of the training queries, chosen by the validation queries."""
+    features = data.part(part).padded().features
+    return {name: supervised.teach(name, data, seed=seed).score(features).detach() for name in supervised.TABLE}
 
 
 def closed(data: Rankings, part: Part) -> dict[str, Tensor]:
@@ -350,6 +361,6 @@ class Shortlist:
 
     def end(self, step: int) -> None:
         """The table of rankers on the test part."""
-        record.write_json(
-            self.run.directory / "ranking.json", {"step": step, **self.run.judged(self.data, baselines=True)}
-        )
+        cheap = isinstance(self.data, Interactions)  # what is taught by labels takes seconds, and is asked for by judge
+        found = self.run.judged(self.data, baselines=cheap)
+        record.write_json(self.run.directory / "ranking.json", {"step": step, **found})

@@ -102,6 +102,10 @@ MAIN = ("p@5", "ndcg@5", CHOSEN, "map", "mrr")
 CLOSED = {
     "popularity": Measure("popularity", note="the same list for all: what most have"),
     "item-knn": Measure("item-knn", note="items near, by cosine, to those that one has"),
+    "mle": Measure("mle", note="a perceptron taught by the likelihood of labels"),
+    "ranknet": Measure("ranknet", note="a perceptron taught by pairs of labels"),
+    "lambdarank": Measure("lambdarank", note="the same, pairs weighed by what their order is worth"),
+    "linear": Measure("linear", note="lambdarank without a hidden layer"),
     "truth": Measure("truth", note="the law that the data were drawn from: the best there can be"),
     "ease": Measure("ease", note="each item from all others, by ridge regression"),
 }

@@ -17,6 +17,7 @@ from typing import Any
 Facts = Mapping[str, Any]
 
 RETRIEVAL = ("interactions", "letor")  # kinds of data whose runs rank, and make no samples
+CLOSED_FORMS = ("popularity", "item-knn", "ease")
 LARGEST = 3.4e38  # of float32, in which games are played: beyond it a record is as undefined as nan
 
 
@@ -307,7 +308,11 @@ def _prefixed(closed: Any) -> dict[str, Spread]:
 
 
 def _closed(metrics: Mapping[str, Spread]) -> list[Row]:
-    return [Row(who, facts, note="closed form") for who, facts in rankers(metrics).items() if not own(who)]
+    return [
+        Row(who, facts, note="closed form" if who in CLOSED_FORMS else "")
+        for who, facts in rankers(metrics).items()
+        if not own(who)
+    ]
 
 
 def _starts(rows: Sequence[Row], shared: Path | None = None) -> list[Row]:
