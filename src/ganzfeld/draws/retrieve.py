@@ -16,7 +16,7 @@ Source: Wang et al. 2017 (IRGAN), section 2.2 to 2.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -65,33 +65,46 @@ class Retrieve(Draw):
     discrete: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        for wrong, why in (*self._out_of_range(), *self._at_odds()):
+            if wrong:
+                raise ValueError(why)
+
+    def _out_of_range(self) -> Iterator[tuple[bool, str]]:
         for name in ("temperature", "critic_temperature"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"a {name.replace('_', ' ')} must be positive, not {value}")
-        if not 0 <= self.is_lambda < 1:
-            raise ValueError(f"is_lambda must lie in [0, 1), not {self.is_lambda}")
-        if self.draws < 1 or self.per_positive < 1 or self.pool < 0 or not (self.pull >= 0 and self.likelihood >= 0):
-            raise ValueError("draws and per_positive are 1 or more, pool, pull and likelihood 0 or more")
-        width = self.pool or self.collection.width
-        if not self.exact and not self.replace and width and self.draws >= width:
-            raise ValueError(f"draws without replacement must be fewer than the {width} candidates, not {self.draws}")
-        if not self.replace and self.is_lambda:
-            raise ValueError("draws without replacement have a weight of their own: leave out is_lambda")
-        if not self.replace and not self.exact and self.baseline != "none":
-            raise ValueError("draws without replacement depend on each other, and so would a baseline: baseline none")
-        if self.exclude and self.likelihood:
-            raise ValueError(
-                "a policy that excludes known positives gives them no likelihood: leave out one of the two"
-            )
-        if self.averaged and self.collection.features is not None:
-            raise ValueError("a cost that queries share is for candidates that they share; these have their own")
-        if self.pool and self.collection.width < self.pool:
-            raise ValueError(f"a pool of {self.pool} is more than the {self.collection.width} candidates there are")
-        if self.pool and self.collection.features is not None:
-            raise ValueError("a pool is for candidates that all queries share; these have their own")
-        if self.averaged and not (self.exact and self.whole):
-            raise ValueError("a cost that queries share needs the exact gradient and all candidates")
+            yield value is not None and not value > 0, f"a {name.replace('_', ' ')} must be positive, not {value}"
+        yield not 0 <= self.is_lambda < 1, f"is_lambda must lie in [0, 1), not {self.is_lambda}"
+        few = self.draws < 1 or self.per_positive < 1
+        less = self.pool < 0 or not (self.pull >= 0 and self.likelihood >= 0)
+        yield few or less, "draws and per_positive are 1 or more, pool, pull and likelihood 0 or more"
+
+    def _at_odds(self) -> Iterator[tuple[bool, str]]:
+        """Settings that no draw can have together."""
+        known, own = self.collection.width, self.collection.features is not None
+        once, width = not self.replace and not self.exact, self.pool or known
+        yield (
+            once and 0 < width <= self.draws,
+            f"draws without replacement must be fewer than the {width} candidates, not {self.draws}",
+        )
+        yield (
+            not self.replace and self.is_lambda > 0,
+            "draws without replacement have a weight of their own: leave out is_lambda",
+        )
+        yield (
+            once and self.baseline != "none",
+            "draws without replacement depend on each other, and so would a baseline: baseline none",
+        )
+        yield (
+            self.exclude and self.likelihood > 0,
+            "a policy that excludes known positives gives them no likelihood: leave out one of the two",
+        )
+        yield 0 < known < self.pool, f"a pool of {self.pool} is more than the {known} candidates there are"
+        yield self.pool > 0 and own, "a pool is for candidates that all queries share; these have their own"
+        yield self.averaged and own, "a cost that queries share is for candidates that they share; these have their own"
+        yield (
+            self.averaged and not (self.exact and self.whole),
+            "a cost that queries share needs the exact gradient and all candidates",
+        )
 
     @property
     def whole(self) -> bool:
