@@ -144,7 +144,7 @@ def official(asked: argparse.Namespace) -> None:
     """IRGAN with its code's numbers from starts of several strengths: the first state and the last."""
     print(f"\nofficial numbers, live negatives, {ROUNDS} rounds, all training positives: P@5 at the start and the end")
     what = question(gz.data.load(asked.data, 0, valid="none"), "test")
-    for steps in (24, 40, 100):
+    for steps in (24, 40, 50, 60, 100):
         out = asked.out / "official" / f"start-{steps}"
         gz.train(
             "dns", asked.data, out=out, seeds=asked.seeds, steps=steps, valid="none", resume=True,

@@ -22,15 +22,15 @@ import torch
 from . import record
 from .data import Data, Rankings
 from .judges import summary
-from .loop import Interrupted, handled, train
+from .loop import Interrupted, handled, train, train_start
 from .papers import INTERACTIONS, LETOR, PICTURES, TABLE
 from .papers.build import build, named, resolve, retrieves, signature
 from .papers.irgan import ABLATIONS
-from .plan import ROUNDS, STEPS, loaded, side_for, suits
+from .plan import loaded, side_for, suits, usual_steps
+from .rankers import CLOSED
 from .retrieval import baseline, question
 
 Say = Callable[[str], None]
-CLOSED = ("popularity", "item-knn", "ease")
 
 
 class Entry(NamedTuple):
@@ -81,8 +81,7 @@ def compare(
     for name in names:
         suits(name, rows)
     names = names or list(_all_papers(rows))
-    if steps is None:
-        steps = STEPS if isinstance(rows, Data) else ROUNDS
+    steps = usual_steps(steps, rows)
     asked = {
         "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size, "network": network,
         "resume": resume, **source,
@@ -146,10 +145,9 @@ def _one_start(
     if game.start != "dns":
         return {"start": game.start}
     values = resolve(paper, rows.shape, asked["settings"], asked["network"])
-    kept = {key: values[key] for key in ("rank", "spread", "width", "depth") if key in values}
     say(f"dns, the start of all: {values['start_steps']} steps")
-    train("dns", data, out=folder, **{**asked, "settings": kept, "steps": values["start_steps"], "resume": True})
-    return {"start": str(folder)}
+    own = {key: value for key, value in asked.items() if key not in ("settings", "steps", "resume")}
+    return {"start": str(train_start(data, folder, values, **own))}
 
 
 def _own(entry: Entry, common: Mapping[str, Any]) -> dict[str, Any]:

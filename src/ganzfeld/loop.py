@@ -32,7 +32,7 @@ from .gallery import Gallery
 from .game import Game
 from .opening import loudly, played
 from .pictures import View
-from .plan import ROUNDS, SOURCE, STEPS, Plan, command, difference, loaded, planned, side_for, suits
+from .plan import SOURCE, Plan, command, difference, loaded, planned, side_for, suits, usual_steps
 from .retrieval import Retrieval, Shortlist
 from .run import Run
 from .tree import Tree
@@ -108,8 +108,7 @@ def train(
     }  # fmt: skip
     rows = loaded(data, seed=seed, strict=strict, **source) if isinstance(data, str) else data
     suits(paper, rows)
-    if steps is None:
-        steps = STEPS if isinstance(rows, Data) else ROUNDS
+    steps = usual_steps(steps, rows)
     plan = planned(
         paper, data, rows.shape, _classes(rows), seed=seed, seeds=seeds, steps=steps, batch_size=batch_size,
         objective=objective, constraints=constraints, network=network, settings=settings, engine=engine, labels=labels,
@@ -123,6 +122,13 @@ def train(
         loop = Loop(plan, game, rows, data, directory, ranks, keep_going, told)
         with record.owned(directory) if ranks.rank == 0 else contextlib.nullcontext():
             return loop.play(resume)
+
+
+def train_start(data: str | Data | Rankings, out: Path, settings: Mapping[str, Any], **asked: Any) -> Path:
+    """Train the dns that a game of these settings starts from, with networks of the same sizes, or go on with it."""
+    kept = {key: settings[key] for key in ("rank", "spread", "width", "depth") if key in settings}
+    train("dns", data, out=out, steps=settings["start_steps"], settings=kept, resume=True, **asked)
+    return out
 
 
 def _classes(rows: Data | Rankings) -> int:
@@ -151,8 +157,7 @@ def describe(paper: str, data: str, **asked: Any) -> dict[str, Any]:
     asked["size"] = side_for([paper], data, asked["network"], asked["size"])
     rows = loaded(data, seed=asked["seed"], strict=strict, **{key: asked[key] for key in SOURCE})
     suits(paper, rows)
-    if asked["steps"] is None:
-        asked["steps"] = STEPS if isinstance(rows, Data) else ROUNDS
+    asked["steps"] = usual_steps(asked["steps"], rows)
     plan = planned(paper, data, rows.shape, _classes(rows), **asked)
     game = plan.game(rows)
     _check(game, rows)
@@ -297,14 +302,11 @@ class Loop:
         plan, out = self.plan, self.directory / "start"
         if "start_steps" not in plan.settings:
             raise ValueError(f"{plan.paper} starts afresh, from ease, or from a run: start=dns is for irgan")
-        kept = {key: plan.settings[key] for key in ("rank", "spread", "width", "depth") if key in plan.settings}
         self.tell("note", 0, {"text": f"first dns, to start from: {out}"})
         source = {name: getattr(plan, name) for name in SOURCE} if isinstance(self.given, str) else {}
-        train(
-            "dns", self.given, out=out, steps=plan.settings["start_steps"], seed=plan.seed, seeds=plan.seeds,
-            network=plan.network, settings=kept, resume=True, **source,
-        )  # fmt: skip
-        return out
+        return train_start(
+            self.given, out, plan.settings, seed=plan.seed, seeds=plan.seeds, network=plan.network, **source
+        )
 
     def _open(self, facts: Mapping[str, Any], resume: bool) -> int:
         """The step to begin at, from what the directory holds."""

@@ -128,6 +128,13 @@ SOURCE = ("valid", "test", "size", "crop", "background", "without", "least", "fo
 STEPS, ROUNDS = 10_000, 300  # unless asked for: of games of samples, and of retrieval
 
 
+def usual_steps(asked: int | None, rows: Data | Rankings) -> int:
+    """The steps that were asked for, or those that are usual on such data."""
+    if asked is not None:
+        return asked
+    return STEPS if isinstance(rows, Data) else ROUNDS
+
+
 def loaded(name: str, *, without: str | None = None, **asked: Any) -> Data | Rankings:
     """The data set of a name or path, but for the classes that are to be left out, with commas. With a size, digits are
     pictures. Raises ValueError where nothing can be read."""

@@ -15,6 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+CLOSED = ("popularity", "item-knn", "ease")  # what they are called in tables
+
 
 def popularity(x: Tensor) -> Tensor:
     r"""How many users have an item, for every user the same: scores [U, I] of positives x [U, I], bool.

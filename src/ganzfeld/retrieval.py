@@ -14,14 +14,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from . import judges, plan, rankers, record, supervised, tree
-from .data import Collection, Data, Interactions, Letor, Rankings
+from .data import Data, Interactions, Letor, Rankings
 from .data.rows import Part
 from .draws import Retrieve
 from .game import Game
@@ -111,17 +111,19 @@ class Retrieval(Played):
 
     def weights(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> Tree:
         """Of a ranker."""
+        last = self._state(member)
+        held = self.selected[member] if state == "selected" and self.selected else last
+        return held["params"][self._named(ranker)]
+
+    def _named(self, ranker: str | None) -> str:
         name = ranker or self.rankers[0]
         if name not in self.rankers:
             raise ValueError(f"there is no ranker {name!r}: this run has {' and '.join(self.rankers)}")
-        last = self._state(member)
-        held = self.selected[member] if state == "selected" and self.selected else last
-        return held["params"][name]
+        return name
 
     def ranker(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> nn.Module:
         """An ordinary module in eval mode: users [n, 1] and items [1, m], or features [..., d], to scores."""
-        name = ranker or self.rankers[0]
-        module = self.game.critic if name == "critic" else self.game.generators.get(name, self.game.critic)
+        module = {**self.game.generators, "critic": self.game.critic}[self._named(ranker)]
         return self._module(module, self.weights(ranker, member, state))
 
     def scores(
@@ -209,10 +211,13 @@ class Retrieval(Played):
                 found |= {f"{title}.{n}": v for n, v in judges.summary([what.judge(scores, asked)]).items()}
         return {"metrics": found, "provenance": self._told(rows, part, what)}
 
+    def prefix(self, ranker: str) -> str:
+        """Of a ranker's metrics: none of the first, the one that ranks unless told otherwise."""
+        return "" if ranker == self.rankers[0] else f"{ranker}."
+
     def _states_judged(self, part: Part) -> Iterable[tuple[str, str, State]]:
-        first = self.rankers[0]
         for name in self.rankers:
-            prefix = "" if name == first else f"{name}."
+            prefix = self.prefix(name)
             if part == "valid":
                 yield prefix, name, "final"
             else:
@@ -251,7 +256,7 @@ class Retrieval(Played):
         draw = self.game.draw
         if not isinstance(draw, Retrieve):
             return {}
-        collection = cast(Collection, data.collection)
+        collection = data.collection
         query = collection.side("generator").held
         parts, mask = collection.all(query)
         tables = {
@@ -287,11 +292,9 @@ def taught(data: Letor, part: Part, seed: int = 0) -> dict[str, Tensor]:
     return {name: supervised.teach(name, data, seed=seed).score(features).detach() for name in supervised.TABLE}
 
 
-def closed(data: Rankings, part: Part) -> dict[str, Tensor]:
+def closed(data: Interactions, part: Part) -> dict[str, Tensor]:
     """Scores [U, I] of the rankers in closed form, fitted to the training part, their options chosen by the validation
-    part, and of the truth where it is known; none for documents with features."""
-    if not isinstance(data, Interactions):
-        return {}
+    part, and of the truth where it is known."""
     x = data.matrix("train")
     found = {"popularity": rankers.popularity(x)} | ({} if data.truth is None else {"truth": data.truth.double()})
     if x.shape[1] > LARGEST:
@@ -321,11 +324,13 @@ class Shortlist:
             held = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
             save_file(held, run.directory / HISTORY)
         self.selects = bool(data.sizes()["valid"])
-        self.asked = question(data, "valid") if self.selects else None
+        self.now: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
         self.best: dict[str, list[float]] = {name: [-math.inf] * run.members for name in run.rankers}
         if run.selected:  # a resumed run goes on from what it had
+            asked = question(data, "valid")
             for name in run.rankers:
-                self.best[name] = [self._value(name, i, "selected") for i in range(run.members)]
+                tables = (run.table(data, "valid", name, i, "selected") for i in range(run.members))
+                self.best[name] = [asked.judge(scores, (CHOSEN,))[CHOSEN] for scores in tables]
 
     def look(self, state: Tree) -> dict[str, float]:
         """What is logged of a member."""
@@ -333,7 +338,9 @@ class Shortlist:
 
     def judged(self) -> dict[str, Any]:
         """Rankers on the validation part, by which they are selected; without one, on the test part."""
-        return self.run.judged(self.data, part="valid" if self.selects else "test")
+        found = self.run.judged(self.data, part="valid" if self.selects else "test")
+        self.now = found["metrics"]
+        return found
 
     def step(self, step: int) -> None:
         """Keep the weights of every ranker that has never ranked the validation part so well."""
@@ -343,21 +350,15 @@ class Shortlist:
         if not run.selected:
             run.selected = [{"params": dict(state["params"])} for state in run._states]
             run.steps = {name: [step] * run.members for name in run.rankers}
-        better = False
+        found, self.now, better = self.now or self.judged()["metrics"], {}, False
         for name in run.rankers:
-            for i in range(run.members):
-                value = self._value(name, i, "final")
+            for i, value in enumerate(found[f"{run.prefix(name)}{CHOSEN}"]["per_member"]):
                 if value > self.best[name][i]:
                     self.best[name][i], better = value, True
                     run.steps[name][i] = step
                     run.selected[i]["params"][name] = tree.map(Tensor.clone, run._states[i]["params"][name])
         if better:
             record.save_selected(run.directory, run.selected, run.steps, run.facts["identity"])
-
-    def _value(self, ranker: str, member: int, state: State) -> float:
-        assert self.asked is not None
-        scores = self.run.table(self.data, "valid", ranker, member, state)
-        return self.asked.judge(scores, (CHOSEN,))[CHOSEN]
 
     def end(self, step: int) -> None:
         """The table of rankers on the test part."""

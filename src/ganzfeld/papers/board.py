@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -201,6 +203,23 @@ def retrieval(
         citation=citation,
         start=usual.start if start is None else start,
     )
+
+
+def adapted(paper: Callable[..., Game], sentence: str, **usual: Any) -> Callable[..., Game]:
+    """A paper with other defaults, for other data: what its signature says of them, and nothing else, is changed."""
+    signature = inspect.signature(paper)
+    named = {name: p.replace(default=usual.get(name, p.default)) for name, p in signature.parameters.items()}
+    changed = signature.replace(parameters=list(named.values()))
+
+    @functools.wraps(paper)
+    def made(*given: Any, **settings: Any) -> Game:
+        asked = changed.bind(*given, **settings)
+        asked.apply_defaults()
+        return paper(*asked.args, **asked.kwargs)
+
+    made.__signature__ = changed  # type: ignore[attr-defined]
+    made.__doc__ = sentence
+    return made
 
 
 def step(rule: Stepper, rate: float, rows: int) -> Rule:

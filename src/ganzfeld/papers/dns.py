@@ -3,8 +3,8 @@
 The non-adversarial relative of IRGAN, and what its policy starts from: a critic of pairs that meets, for every
 positive, the document it likes best among a few drawn uniformly. The few are a policy that is not learned: the more
 there are, the harder it picks, and the more often it picks what is relevant and not known to be.
-Numbers: rank, rate, decay and candidates were chosen by validation on MovieLens-100K (`benchmarks/retrieval.py`); the
-papers descend plainly, pair by pair.
+Numbers: rank, rate, decay and candidates were chosen by the validation part of MovieLens-100K; the papers descend
+plainly, pair by pair.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..constraints import Decay
 from ..draws import Hardest
 from ..game import Game, Turns
 from ..networks import Factorised, Featured, RankerMaker
-from .board import Collected, Stepper, paced, step
+from .board import Collected, Stepper, adapted, paced, step
 
 CITATION = "Zhang et al. 2013, Optimizing top-N collaborative filtering via dynamic negative item sampling"
 BPR = "Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback"
@@ -51,30 +51,13 @@ def dns(
     )
 
 
-def dns_letor(
-    data: Collected,
-    networks: RankerMaker = Featured(),
-    *,
-    candidates: int = 5,
-    rule: Stepper = "adam",
-    rate: float = 0.01,
-    decay: float = 1e-4,
-    start: str = "",
-    pace: str = "linear",
-    batch_size: int = 0,
-) -> Game:
-    """A critic of pairs against the hardest of a few, on documents with features."""
-    return dns(
-        data,
-        networks,
-        candidates=candidates,
-        rule=rule,
-        rate=rate,
-        decay=decay,
-        start=start,
-        pace=pace,
-        batch_size=batch_size,
-    )
+dns_letor = adapted(
+    dns,
+    "A critic of pairs against the hardest of a few, on documents with features.",
+    networks=Featured(),
+    rate=0.01,
+    decay=1e-4,
+)
 
 
 def bpr(

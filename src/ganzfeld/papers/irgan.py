@@ -16,7 +16,7 @@ from ..draws import Baseline, Retrieve
 from ..draws.retrieve import Negatives
 from ..game import Game, Turns
 from ..networks import Factorised, Featured, RankerMaker
-from .board import OBJECTIVES, Collected, Reward, Stepper, retrieval
+from .board import OBJECTIVES, Collected, Reward, Stepper, adapted, retrieval
 
 CITATION = "Wang et al. 2017, IRGAN: a minimax game for unifying generative and discriminative information retrieval"
 
@@ -65,48 +65,9 @@ def irgan(
     )  # fmt: skip
 
 
-def irgan_letor(
-    data: Collected,
-    networks: RankerMaker = Featured(),
-    *,
-    reward: Reward = "tanh",
-    averaged: bool = False,
-    rule: Stepper = "adam",
-    rate: float | None = None,
-    critic_rate: float | None = None,
-    critic_decay: float | None = None,
-    critic_turns: int = 2,
-    policy_turns: int = 1,
-    temperature: float = 0.2,
-    critic_temperature: float | None = None,
-    exact: bool = True,
-    draws: int = 16,
-    replace: bool = True,
-    baseline: Baseline = "mean",
-    is_lambda: float = 0.0,
-    pool: int = 0,
-    per_positive: int = 1,
-    negatives: Negatives = "live",
-    exclude: bool = False,
-    pull: float = 0.0,
-    likelihood: float = 0.0,
-    bias_only: bool = False,
-    start: str | None = None,
-    start_steps: int = 120,
-    critic_start: bool = True,
-    pace: str = "constant",
-    batch_size: int = 0,
-) -> Game:
-    """The minimax game of retrieval, on documents with features."""
-    draw = Retrieve(
-        data.collection, temperature, critic_temperature, exact, draws, replace, baseline, is_lambda, pool,
-        per_positive, negatives, exclude, averaged=averaged, pull=pull, likelihood=likelihood,
-    )  # fmt: skip
-    return retrieval(
-        data, networks, draw, OBJECTIVES[reward], rule=rule, rate=rate, critic_rate=critic_rate,
-        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start,
-        bias_only=bias_only, pace=pace, batch_size=batch_size, citation=CITATION,
-    )  # fmt: skip
+irgan_letor = adapted(
+    irgan, "The minimax game of retrieval, on documents with features.", networks=Featured(), temperature=0.2
+)
 
 
 # what `compare --ablate` takes away or puts in its place, one thing at a time

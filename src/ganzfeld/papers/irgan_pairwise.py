@@ -10,9 +10,8 @@ from ..draws import Baseline, Retrieve
 from ..draws.retrieve import Negatives
 from ..game import Game, Turns
 from ..networks import Factorised, Featured, RankerMaker
-from .board import PAIRED, Collected, PairReward, Stepper, retrieval
-
-CITATION = "Wang et al. 2017, IRGAN: a minimax game for unifying generative and discriminative information retrieval"
+from .board import PAIRED, Collected, PairReward, Stepper, adapted, retrieval
+from .irgan import CITATION
 
 
 def irgan_pairwise(
@@ -58,44 +57,9 @@ def irgan_pairwise(
     )  # fmt: skip
 
 
-def irgan_pairwise_letor(
-    data: Collected,
-    networks: RankerMaker = Featured(),
-    *,
-    reward: PairReward = "log-sigmoid",
-    rule: Stepper = "adam",
-    rate: float | None = None,
-    critic_rate: float | None = None,
-    critic_decay: float | None = None,
-    critic_turns: int = 2,
-    policy_turns: int = 1,
-    temperature: float = 0.2,
-    critic_temperature: float | None = None,
-    exact: bool = True,
-    draws: int = 16,
-    replace: bool = True,
-    baseline: Baseline = "mean",
-    is_lambda: float = 0.0,
-    pool: int = 0,
-    per_positive: int = 1,
-    negatives: Negatives = "live",
-    exclude: bool = False,
-    pull: float = 0.0,
-    likelihood: float = 0.0,
-    bias_only: bool = False,
-    start: str | None = None,
-    start_steps: int = 120,
-    critic_start: bool = True,
-    pace: str = "constant",
-    batch_size: int = 0,
-) -> Game:
-    """The minimax game of retrieval with a critic of pairs, on documents with features."""
-    draw = Retrieve(
-        data.collection, temperature, critic_temperature, exact, draws, replace, baseline, is_lambda, pool,
-        per_positive, negatives, exclude, paired=True, pull=pull, likelihood=likelihood,
-    )  # fmt: skip
-    return retrieval(
-        data, networks, draw, PAIRED[reward], rule=rule, rate=rate, critic_rate=critic_rate,
-        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start,
-        bias_only=bias_only, pace=pace, batch_size=batch_size, citation=CITATION,
-    )  # fmt: skip
+irgan_pairwise_letor = adapted(
+    irgan_pairwise,
+    "The minimax game of retrieval with a critic of pairs, on documents with features.",
+    networks=Featured(),
+    temperature=0.2,
+)

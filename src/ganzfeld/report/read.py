@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..rankers import CLOSED
+
 Facts = Mapping[str, Any]
 
 RETRIEVAL = ("interactions", "letor")  # kinds of data whose runs rank, and make no samples
-CLOSED_FORMS = ("popularity", "item-knn", "ease")
 LARGEST = 3.4e38  # of float32, in which games are played: beyond it a record is as undefined as nan
 
 
@@ -309,7 +310,7 @@ def _prefixed(closed: Any) -> dict[str, Spread]:
 
 def _closed(metrics: Mapping[str, Spread]) -> list[Row]:
     return [
-        Row(who, facts, note="closed form" if who in CLOSED_FORMS else "")
+        Row(who, facts, note="closed form" if who in CLOSED else "")
         for who, facts in rankers(metrics).items()
         if not own(who)
     ]
