@@ -1,0 +1,142 @@
+"""Games of which everything is known: the players that laws train.
+
+Samples that stand for a law are its quantiles, so that means over them are quadratures; a generator that is its own
+samples shows where each is sent; a critic that is a table has no architecture that could hide its optimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..constraints import Constraint
+from ..draws import Generate, Role
+from ..game import Game, constant
+from ..networks import MLP
+from ..objectives import Objective
+from ..rules import Rule, adam
+from ..tree import Tree
+
+Pace = Callable[[float], float]
+
+
+class Cloud(nn.Module):
+    """A generator that is its own samples [n, d], whatever z: each point moves by itself."""
+
+    def __init__(self, points: Tensor):
+        super().__init__()
+        self.start = points.detach().clone()
+        self.points = nn.Parameter(self.start.clone())
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            self.points.copy_(self.start)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.points
+
+
+class Table(nn.Module):
+    """A critic of atoms 0 ... n - 1, given as [B, 1]: one raw score each, at first 0."""
+
+    def __init__(self, atoms: int):
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(atoms))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.scores)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scores[x[:, 0].long()]
+
+
+def critic(dimension: int, width: int = 32, depth: int = 2, **settings) -> nn.Module:
+    """The family's perceptron critic for samples [B, dimension]."""
+    return MLP(width, depth, **settings).pair((dimension,))[1]
+
+
+@dataclass
+class Match:
+    """A game on one batch of real samples [n, d] against a `Cloud` of fakes [m, d], and its state. All chance is dealt
+    once: ``noise`` holds what constraints need, by the game's names (``0.mix``)."""
+
+    game: Game
+    real: Tensor
+    state: Tree
+    noise: Mapping[str, Tensor] = field(default_factory=dict)
+    turns: dict[str, int] = field(default_factory=dict)
+
+    def play(
+        self, role: Role, steps: int, pace: Pace = constant, look: Callable[[], float] | None = None, looks: int = 20
+    ) -> tuple[list[int], list[float]]:
+        """Turns of one role on the whole batch; pace: progress in [0, 1) -> factor on the rate. look: what to measure
+        at the beginning and after each of ``looks`` equal stretches; returns after how many turns, and what it was."""
+        turns, seen = [0], [look()] if look else []
+        for step in range(steps):
+            self.turns[role] = self.turns.get(role, 0) + 1
+            tempo = self.game.tempo(role, self.turns[role], pace(step / steps))
+            self.state, _ = self.game.turn(role, self.state, (self.real,), self.noise, tempo)
+            if look and (step + 1) * looks // steps > step * looks // steps:
+                turns.append(step + 1)
+                seen.append(look())
+        return turns, seen
+
+    def score(self, *x: Tensor) -> Tensor:
+        """The critic's raw scores, as it plays: dressed by its constraints."""
+        weights, _ = self.game.dress(self.state["params"]["critic"], self.state["constraints"], advance=False)
+        return torch.func.functional_call(self.game.critic, weights, x)
+
+    @property
+    def fake(self) -> Tensor:
+        return self.state["params"]["generator"]["points"]
+
+    @property
+    def value(self) -> float:
+        """What the critic's side of the objective is worth now."""
+        return float(self.game.objective.critic(self.score(self.real), self.score(self.fake)).mean())
+
+
+def match(
+    objective: Objective,
+    critic: nn.Module,
+    real: Tensor,
+    fake: Tensor,
+    constraints: tuple[Constraint, ...] = (),
+    rule: Rule | None = None,
+    generator_rule: Rule | None = None,
+    seed: int = 0,
+) -> Match:
+    """A `Match` at its beginning. rule: of the critic, Adam at 1e-2 unless given; generator_rule: of the points, the
+    same unless given."""
+    rule = rule or adam(1e-2, (0.9, 0.99))
+    shape = tuple(real.shape[1:])
+    game = Game(
+        objective, Generate(1), {"generator": Cloud(fake)}, critic,
+        {"critic": rule, "generator": generator_rule or rule}, constraints, batch_size=len(real), shape=shape,
+    )  # fmt: skip
+    dice = torch.Generator().manual_seed(seed)
+    noise = {"z": torch.zeros(len(fake), 1)}
+    for name, need in game.needs("critic").items():
+        if name != "z":
+            draw = torch.rand if need.law == "uniform" else torch.randn
+            noise[name] = draw(len(fake), *need.shape, generator=dice)
+    return Match(game, real, game.init(seed), noise)
+
+
+def quantiles(inverse: Callable[[Tensor], Tensor], n: int) -> Tensor:
+    """n samples [n, 1] that stand for a law on the line: its inverse distribution function at the middles of n equal
+    shares."""
+    return inverse((torch.arange(n) + 0.5) / n)[:, None]
+
+
+def gaussian_quantiles(mean: float, std: float, n: int) -> Tensor:
+    """`quantiles` of N(mean, std^2)."""
+    return mean + std * quantiles(torch.special.ndtri, n)
+
+
+def cosine(progress: float) -> float:
+    """A rate that falls to 0, so that what is trained comes to rest."""
+    return float(torch.cos(torch.tensor(progress * torch.pi)) + 1) / 2
