@@ -14,6 +14,7 @@ ranks       every process deals the same batch and keeps its share; scores are g
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import shutil
@@ -33,6 +34,7 @@ from .tree import Tree
 
 Mode = Literal["eager", "compiled"]
 ROLES: tuple[Role, ...] = ("critic", "generator")
+TIDY = 25  # turns of long pieces of retrieval after which free memory goes back
 UNROLL = 8  # turns in one graph: twice as many double the compile time and win little
 STACK = 16  # games of one eager group: six cost .6 of a loop over them, at 128 wide as at 32
 CACHE = 2**20  # bytes of weights of one group that stay close to the core
@@ -238,6 +240,8 @@ def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: R
                 played[role] += 1
             for name, value in record.items():
                 records.setdefault(name, []).append(value)
+            if game.draw.discrete and sum(played.values()) % TIDY == 0:
+                _give_back()
         return state, {name: torch.stack(values, -1) for name, values in records.items()}
 
     return play
@@ -390,6 +394,14 @@ class Engine:
                 now[role] += 1
                 tempos[role].append(self.game.tempo(role, now[role], self.game.pace(s / self.steps)))
         return played, tempos
+
+
+def _give_back() -> None:
+    """Free memory goes back to the system: tables of all candidates leave holes that smaller tensors settle in, and a C
+    library may hold twice what is used. One that knows no such call is left alone."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:

@@ -104,14 +104,15 @@ class Dealer:
         if need.fixed:
             first = self._block(role, name, need, 0, length)[:, :1, self.slice[role]]
             return first.expand(-1, turns, *first.shape[2:])
-        parts = []
-        while turns:
-            block, start = divmod(turn, length)
-            count = min(turns, length - start)
+        out = torch.empty(len(self.seeds), turns, self.slice[role].stop - self.slice[role].start, *need.shape)
+        done = 0
+        while done < turns:  # into place: blocks of a long piece would be held until the last was there
+            block, start = divmod(turn + done, length)
+            count = min(turns - done, length - start)
             whole = self._block(role, name, need, block, length)
-            parts.append(whole[:, start : start + count, self.slice[role]])
-            turn, turns = turn + count, turns - count
-        return (torch.cat(parts, 1) if len(parts) > 1 else parts[0]).contiguous()
+            out[:, done : done + count] = whole[:, start : start + count, self.slice[role]]
+            done += count
+        return out
 
     def _block(self, role: str, name: str, need: Need, block: int, length: int) -> Tensor:
         held = self._blocks.get((role, name))

@@ -130,8 +130,9 @@ class Retrieve(Draw):
         if role == "generator" or self.pool:
             return {}
         asked, row = batch[0][:, 0].unique(return_inverse=True)
-        steps = self._negative_law(players, asked, {}).double().cumsum(1)
-        ladder = steps / steps[:, -1:] + torch.arange(len(asked)).unsqueeze(1)
+        # a step for each candidate of each query: in place, as it is the largest table of a game
+        ladder = self._negative_law(players, asked, {}).double().cumsum_(1)
+        ladder.div_(ladder[:, -1:].clone()).add_(torch.arange(len(asked)).unsqueeze(1))
         return {"still.row": row, "still.ladder": ladder.flatten()}
 
     def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
