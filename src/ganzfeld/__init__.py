@@ -11,7 +11,7 @@ raises and the generator side lowers, and constraints bind the critic.*
 
 __version__ = "0.1.0"
 
-from . import constraints, data, divergences, draws, metrics, networks, objectives, papers, rankers, rules
+from . import constraints, data, divergences, draws, laws, metrics, networks, objectives, papers, rankers, rules
 from .constraints import R1, R2, Ball, Clip, Constraint, Dragan, GradientPenalty, Margin, Orthonormal, Spectral
 from .draws import Draw, Generate, Hardest, Infer, Retrieve, Scene
 from .engine import Engine
@@ -26,6 +26,6 @@ from .run import Run
 __all__ = [
     "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Draw", "Engine", "Game", "Generate",
     "GradientPenalty", "Hardest", "Infer", "Interrupted", "Margin", "Objective", "Orthonormal", "Retrieval", "Retrieve",
-    "Run", "Scene", "Spectral", "Turns", "constraints", "data", "divergences", "draws", "load", "metrics", "networks",
-    "objectives", "papers", "rankers", "rules", "train",
+    "Run", "Scene", "Spectral", "Turns", "constraints", "data", "divergences", "draws", "laws", "load", "metrics",
+    "networks", "objectives", "papers", "rankers", "rules", "train",
 ]  # fmt: skip

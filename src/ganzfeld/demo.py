@@ -1,4 +1,5 @@
-"""The main job: a chosen part of the family on data that comes with the package, judged and reported.
+"""The main job: a chosen part of the family on data that comes with the package, judged, the laws that it obeys, and a
+report.
 
 Interrupted and started again it goes on where it stopped: every part is a resumable run.
 """
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import record, report
+from . import proofs, record, report
 from .comparison import compare
 from .loop import train
 from .progress import shown
@@ -40,7 +41,7 @@ JOBS = 2
 
 
 def play(out: Path, say: Say) -> Path:
-    """Train, judge, report; returns the report's path."""
+    """Train, judge, measure the laws, report; returns the report's path."""
     for part in PARTS:
         folder = out / part.folder
         if (folder / "compare.json").exists() and _whole(folder):
@@ -63,15 +64,21 @@ def play(out: Path, say: Say) -> Path:
             "ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, judge_every=CODES_STEPS // 4,
             resume=True, tell=tell,
         )  # fmt: skip
-    runs = [*(out / part.folder for part in PARTS), digits, pictures, codes]
+    laws = out / "laws"
+    if (laws / proofs.FACTS).exists():
+        say("laws: done before")
+    else:
+        proofs.prove((), laws, fast=True, say=say)
+    runs = [*(out / part.folder for part in PARTS), digits, pictures, codes, laws]
     page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
     say(f"""
 the report: {page.resolve()}
-five commands to try:
+six commands to try:
   ganzfeld sample {pictures} --interpolate --out walk.gif
   ganzfeld reconstruct {codes} --out pairs.png
   ganzfeld judge {out / "ring8" / "r3gan"}
   ganzfeld recommend {out / "tastes" / "irgan"} --k 5
+  ganzfeld laws
   ganzfeld train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
     return page
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import constraints, data, inference, judges, networks, objectives, papers, record, retrieval
+from . import constraints, data, inference, judges, laws, networks, objectives, papers, record, retrieval
 from .noise import great_circle, latents
 from .opening import load
 from .papers.build import nearest
@@ -253,6 +253,7 @@ LISTS: dict[str, Mapping[str, Any]] = {
     "constraints": constraints.TABLE,
     "networks": {**networks.TABLE, **networks.RANKERS},
     "metrics": dict.fromkeys((*judges.NAMES, CRITIC, *inference.NAMES, *retrieval.NAMES)),
+    "laws": {name: law.statement for name, law in laws.LAWS.items()},
 }
 
 
@@ -267,6 +268,8 @@ def listing(what: str) -> dict[str, dict[str, str]]:
 def _sentence(entry: Any) -> str:
     if entry is None or isinstance(entry, tuple):
         return ""
+    if isinstance(entry, str):
+        return entry
     return (entry.__doc__ or "").strip().splitlines()[0]
 
 

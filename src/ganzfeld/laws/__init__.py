@@ -10,23 +10,50 @@ independent oracle and gives the data of one figure. A new law is one file and o
 
 from __future__ import annotations
 
-import difflib
-
-from . import optimal_critic
+from ..papers.build import find
+from . import (
+    disjoint_supports,
+    dynamics,
+    f_divergences,
+    gradient_penalty,
+    hyperplane,
+    inference,
+    jensen_shannon,
+    kantorovich_rubinstein,
+    moments,
+    non_saturating,
+    optimal_critic,
+    policy_gradient,
+    saturation,
+    spectral_norm,
+    transposed_convolution,
+    weight_clipping,
+)
 from .law import Check, Law, Line, Panel, Proof, exact
 
 __all__ = ["LAWS", "Check", "Law", "Line", "Panel", "Proof", "run"]
 
-LAWS: dict[str, Law] = {module.LAW.name: module.LAW for module in (optimal_critic,)}
-
-
-def find(name: str) -> Law:
-    """The law of a name; raises ValueError with the nearest one where there is none."""
-    if name in LAWS:
-        return LAWS[name]
-    near = difflib.get_close_matches(name, LAWS, 1, cutoff=0.4)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(LAWS)}"
-    raise ValueError(f"no law is called {name!r}{hint}")
+LAWS: dict[str, Law] = {
+    module.LAW.name: module.LAW
+    for module in (
+        optimal_critic,
+        jensen_shannon,
+        saturation,
+        non_saturating,
+        disjoint_supports,
+        kantorovich_rubinstein,
+        weight_clipping,
+        gradient_penalty,
+        spectral_norm,
+        moments,
+        hyperplane,
+        f_divergences,
+        transposed_convolution,
+        inference,
+        policy_gradient,
+        dynamics,
+    )
+}
 
 
 def run(name: str, fast: bool = False) -> Proof:
@@ -34,7 +61,7 @@ def run(name: str, fast: bool = False) -> Proof:
 
     Raises ValueError for a name that no law has.
     """
-    law = find(name)
+    law = find("law", name, LAWS)
     with exact():
         checks, panels = law.prove(fast)
     return Proof(law.name, checks, panels)

@@ -14,7 +14,6 @@ is optimal, and a network's answer there means nothing; it is also where a gener
 from __future__ import annotations
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from .. import metrics, objectives
@@ -37,6 +36,8 @@ def prove(fast: bool) -> Evidence:
 
 def _pointwise() -> Check:
     """The objective's own integrand, by a solver that knows nothing of it."""
+    from scipy.optimize import minimize_scalar
+
     pairs = torch.rand(20, 2, generator=torch.Generator().manual_seed(0)) * 5 + 0.05
 
     def best(a: float, b: float) -> float:
@@ -108,7 +109,7 @@ LAW = Law(
     name="optimal-critic",
     title="The optimal discriminator",
     statement="Against a fixed generator the best discriminator is p / (p + q), point by point.",
-    formula=r"D^*(x) = \arg\max_y \; p(x) \log y + q(x) \log(1 - y) = \frac{p(x)}{p(x) + q(x)}",
+    formula=r"D^*(x) = \operatorname{argmax}_y \; p(x) \log y + q(x) \log(1 - y) = \frac{p(x)}{p(x) + q(x)}",
     source="Goodfellow et al. 2014, proposition 1",
     assumes=("the generator stands still", "D may be any function with values in (0, 1)", "x in the support of p or q"),
     oracle="a bounded scalar search (SciPy) for the integrand; the densities themselves for the trained critics",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from . import draw, measures, words
+from . import draw, measures, theory, words
 from .draw import Axis, Reference, Series
 from .measures import (
     ACCURACIES,
@@ -41,6 +41,7 @@ from .read import (
     Comparison,
     Facts,
     Judged,
+    Laws,
     Near,
     Picture,
     Row,
@@ -94,10 +95,12 @@ class Page:
     sections: Sequence[Section]
     ornament: Markup
     made_with: str
+    furniture: theory.Words
+    language: str = "en"
 
 
-def page(things: Sequence[Run | Comparison], title: str | None) -> Page:
-    """The whole page: comparisons first, those of runs trained apart included, then every run.
+def page(things: Sequence[Run | Comparison | Laws], title: str | None) -> Page:
+    """The whole page: comparisons first, those of runs trained apart included, then every run, then laws.
 
     A paper keeps the colour of its row in the comparison throughout the page.
     """
@@ -115,8 +118,21 @@ def page(things: Sequence[Run | Comparison], title: str | None) -> Page:
         # the rankers of runs that are compared have one table, and that is the comparison's
         told = list(_told([chapter for chapter in RUN if chapter is not rankings or id(run) not in compared], run))
         sections.append(Section("run", anchors[id(run)], label, words.story(run), run.absent, told, _colour(i)))
+    proven = [thing for thing in things if isinstance(thing, Laws)]
+    sections += [_laws(laws, f"laws-{i}") for i, laws in enumerate(proven, 1)]
+    if not runs and not comparisons:
+        own = theory.words(proven[0])
+        headline, lead = own.title, theory.lead(proven[0])
+        return Page(title or headline, lead, sections, draw.field(), "", own, proven[0].language)
     headline, lead = _headline(comparisons, runs)
-    return Page(title or headline, lead, sections, draw.field(), words.made_with(runs))
+    furniture = theory.WORDS["en"]._replace(kind="report")
+    return Page(title or headline, lead, sections, draw.field(), words.made_with(runs), furniture)
+
+
+def _laws(laws: Laws, anchor: str) -> Section:
+    own = theory.words(laws)
+    told = [("verdicts", theory.verdicts(laws)), *(("law", theory.law(law, own)) for law in laws.laws)]
+    return Section("laws", anchor, own.title, theory.lead(laws), (), told)
 
 
 def _headline(comparisons: Sequence[Comparison], runs: Sequence[Run]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,16 @@ class Series(NamedTuple):
     members: Sequence[Values] = ()
     colour: str = ""
     rings: Sequence[tuple[float, float, str]] = ()
+
+
+class Curve(NamedTuple):
+    """Points [(x, y)] of a plot, in their order. mark: "line", "dashes", "dots" or "bars"."""
+
+    label: str
+    x: Sequence[float]
+    y: Values
+    mark: str
+    colour: str
 
 
 class Reference(NamedTuple):
@@ -103,6 +114,16 @@ def short(value: float, step: float) -> str:
         return f"{value:.3g}".replace("-", "−")
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def power(value: float) -> str:
+    """The label of a mark on a logarithmic axis: far from one, as a power of ten."""
+    if 1e-3 <= value < 1e6:
+        return short(value, value)
+    exponent = math.floor(math.log10(value) + 1e-9)
+    raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    digit = round(value / 10.0**exponent)
+    return f"{f'{digit}·' if digit > 1 else ''}10{raised}"
 
 
 def chart(
@@ -213,6 +234,182 @@ def scatter(
         place = {"x": 0, "y": 11} if i else {"x": width, "y": _n(floor + 34), "text-anchor": "end"}
         parts.append(tag("text", {"class": "axis", **place}, f"{name} {'↑' if i else '→'}"))
     return _svg((width, math.ceil(floor + 40)), "chart scatter", describe, parts)
+
+
+def plot(
+    lines: Sequence[Curve],
+    describe: str,
+    x: str,
+    y: str,
+    levels: Sequence[Reference] = (),
+    log_x: bool = False,
+    log_y: bool = False,
+    plane: bool = False,
+    low: float | None = None,
+    high: float | None = None,
+    size: tuple[int, int] = (440, 280),
+) -> Markup:
+    """Curves, points and bars over any quantity, with names of the axes; their labels are left to a legend.
+
+    levels: values known beforehand. log_x, log_y: logarithmic axes; what is not above zero has no place there. plane:
+    one unit is as long on both axes, and the height follows from the width. low, high: natural ends of the vertical
+    axis.
+    """
+    lines = [_on_axes(curve, log_x, log_y) for curve in lines]
+    levels = [level for level in levels if level.value > 0 or not log_y]
+    xs = [a for curve in lines for a in curve.x]
+    values = _sorted(b for curve in lines for b in curve.y)
+    if not values:
+        return Markup("")
+    ends = min([*values, *(r.value for r in levels)]), max([*values, *(r.value for r in levels)])
+    if any(curve.mark == "bars" for curve in lines) and not log_y:
+        ends = min(0.0, ends[0]), max(0.0, ends[1])
+    ends = (ends[0] if low is None or (log_y and low <= 0) else low, ends[1] if high is None else high)
+    across, up, frame = _plane(xs, ends, size) if plane else _frame(lines, xs, ends, log_x, log_y, size)
+    marks = [part for i, curve in enumerate(lines) if curve.mark == "bars" for part in _bars(lines, i, across, up)]
+    marks += [part for curve in lines if curve.mark != "bars" for part in _curve(curve, across, up)]
+    shown = [level for level in levels if min(up.low, up.high) <= level.value <= max(up.low, up.high)]
+    strokes = [_reference(level, across, up)[0] for level in shown]
+    window = _window([*strokes, *marks, *_said(shown, lines, across, up)], across, up)
+    height = up.start + 38 + (8 if plane else 0)
+    names = [tag("text", {"class": "axis", "x": 0, "y": 11}, f"{y} ↑")] if y else []
+    if x:
+        place = {"x": size[0], "y": _n(height - 4), "text-anchor": "end"}
+        names.append(tag("text", {"class": "axis", **place}, f"{x} →"))
+    return _svg((size[0], math.ceil(height)), "chart plot", describe, [*frame, window, *names])
+
+
+def _on_axes(curve: Curve, log_x: bool, log_y: bool) -> Curve:
+    """The curve without what has no place on logarithmic axes: the pen lifts there."""
+    least = sys.float_info.min
+    kept = [(a, b if not log_y or (b or 0) >= least else None) for a, b in zip(curve.x, curve.y, strict=True)]
+    kept = [(a, b) for a, b in kept if not log_x or a >= least]
+    return curve._replace(x=[a for a, _ in kept], y=[b for _, b in kept])
+
+
+def _plane(xs: Sequence[float], ends: Point, size: tuple[int, int]) -> tuple[Axis, Axis, list[Markup]]:
+    """Axes of one scale; a shape that is wide or high has room beside it."""
+    (x0, x1), (y0, y1) = _widened(min(xs), max(xs)), _widened(*ends)
+    left, top = 36, 24
+    wide = size[0] - left - 16
+    unit = min(wide / (x1 - x0), 1.2 * size[1] / (y1 - y0))
+    tall = max(0.55 * size[1], (y1 - y0) * unit)
+    x = _centred((x0 + x1) / 2, wide / unit, left + 8, size[0] - 8)
+    y = _centred((y0 + y1) / 2, tall / unit, top + tall + 8, top + 8)
+    return x, y, [_lattice(x, y, top, top + tall + 16, False)]
+
+
+def _frame(
+    lines: Sequence[Curve], xs: Sequence[float], ends: Point, log_x: bool, log_y: bool, size: tuple[int, int]
+) -> tuple[Axis, Axis, list[Markup]]:
+    marks = decades(*ends) if log_y else ticks(*ends)
+    told = _few(marks, 8) if log_y else marks
+    labels = [power(mark) if log_y else short(mark, marks[1] - marks[0]) for mark in told]
+    y = Axis(marks[0], marks[-1], size[1] - 38, 24, log_y)
+    x = Axis(*_wide(lines, xs, log_x), 12 + 6.6 * max(map(len, labels)), size[0] - 12, log_x)
+    parts = [_grid(told, labels, x, y), _foot(x, y.start, *_places(lines, x))]
+    if _pitch(lines) and y.low < 0 < y.high:
+        ground = tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": _n(y(0)), "y2": _n(y(0))})
+        parts.append(tag("g", {"class": "steps"}, ground))
+    return x, y, parts
+
+
+def _wide(lines: Sequence[Curve], xs: Sequence[float], log: bool) -> Point:
+    """The ends of the horizontal axis: of what is on it, with half a place beside bars."""
+    room = _pitch(lines) / 2 if not log else 0
+    low, high = min(xs) - room, max(xs) + room
+    if not log:
+        return _widened(low, high)
+    around = decades(low, high)
+    inside = [mark for mark in around if low <= mark <= high]
+    return (low, high) if len(inside) > 1 else (around[0], around[-1])
+
+
+def _places(lines: Sequence[Curve], x: Axis) -> tuple[Sequence[float], Sequence[str]]:
+    """The marks below a plot and what they say: of a few bars, their places."""
+    count = max(2, int((x.end - x.start) / 60))
+    if x.log:
+        inside = [mark for mark in decades(x.low, x.high) if x.low <= mark <= x.high]
+        few = _few(inside, count)
+        return few, [power(mark) for mark in few]
+    marks = ticks(x.low, x.high, count)
+    own = sorted({a for curve in lines if curve.mark == "bars" for a in curve.x})
+    step = marks[1] - marks[0]
+    if own and len(own) <= 2 * count:
+        marks, step = own, _pitch(lines)
+    inside = [mark for mark in marks if x.low <= mark <= x.high]
+    return inside, [short(mark, step) for mark in inside]
+
+
+def _few(marks: Sequence[float], most: int) -> Sequence[float]:
+    """The marks, or every second, third ... of many."""
+    return marks[:: max(1, math.ceil(len(marks) / most))]
+
+
+def _pitch(lines: Sequence[Curve]) -> float:
+    """How far apart bars stand; 0 where there are none."""
+    own = sorted({a for curve in lines if curve.mark == "bars" for a in curve.x})
+    return min((b - a for a, b in zip(own, own[1:], strict=False)), default=1.0 if own else 0.0)
+
+
+def _bars(lines: Sequence[Curve], i: int, x: Axis, y: Axis) -> Iterator[Markup]:
+    """The bars of line i, beside those of the other lines at the same places; they stand on zero."""
+    group = [curve for curve in lines if curve.mark == "bars"]
+    curve, width = lines[i], 0.8 * _pitch(lines) / len(group)
+    shift = (sum(other.mark == "bars" for other in lines[:i]) - len(group) / 2) * width
+    floor = y.start if y.log else min(max(y(0.0), y.end), y.start)
+    for a, b in zip(curve.x, curve.y, strict=True):
+        if b is not None:
+            left, right, top = x(a + shift), x(a + shift + width), min(max(y(b), y.end), y.start)
+            gap = 0.5 if right - left > 4 else 0.0
+            place = {"x": _n(left + gap), "y": _n(min(top, floor)), "width": _n(right - left - 2 * gap)}
+            told = tag("title", {}, f"{curve.label}, {a:.4g}: {b:.3g}")
+            yield tag("rect", {"class": f"bar {curve.colour}", **place, "height": _n(abs(floor - top))}, told)
+
+
+def _curve(curve: Curve, x: Axis, y: Axis) -> Iterator[Markup]:
+    points = list(zip(curve.x, curve.y, strict=True))
+    if curve.mark != "dots":
+        look = "line again" if curve.mark == "dashes" else "line"
+        # every point: a way through the plane may turn back, and of such none can be left out
+        yield tag("path", {"class": f"{look} {curve.colour}", "d": "".join(_stroke(r, x, y) for r in _runs(points))})
+        return
+    for a, b in points:
+        if b is not None:
+            place = {"cx": _n(x(a)), "cy": _n(y(b)), "r": 3 if len(points) <= 100 else 2.2}
+            yield tag("circle", {"class": f"dot {curve.colour}", **place}, tag("title", {}, f"{a:.4g}, {b:.4g}"))
+
+
+def _said(levels: Sequence[Reference], lines: Sequence[Curve], x: Axis, y: Axis) -> list[Markup]:
+    """The labels of levels, each at an end of its line, above or below it, where the least is drawn already."""
+    taken = [spot for curve in lines for spot in _inked(curve, x, y)]
+    taken += [(x.start + (x.end - x.start) * i / 60, y(level.value)) for level in levels for i in range(61)]
+    parts = []
+    for level in levels:
+        wide, line = 6.2 * len(level.label) + 4, y(level.value)
+        corners = [(left, top) for top in (line - 15, line + 2) for left in (x.start + 3, x.end - wide - 3)]
+        inside = [corner for corner in corners if y.end - 4 <= corner[1] <= y.start - 12] or corners
+        left, top = min(inside, key=lambda corner: sum(_within(spot, corner, wide) for spot in taken))
+        taken += [(left + wide * i / 20, top + 6.5 * j) for i in range(21) for j in range(3)]
+        parts.append(tag("text", {"class": "reference", "x": _n(left), "y": _n(top + 10)}, level.label))
+    return parts
+
+
+def _within(spot: Point, corner: Point, wide: float) -> bool:
+    return corner[0] - 6 <= spot[0] <= corner[0] + wide + 6 and corner[1] + 0.5 < spot[1] < corner[1] + 12.5
+
+
+def _inked(curve: Curve, x: Axis, y: Axis) -> Iterator[Point]:
+    """Spots of the drawing that a curve covers, a few pixels apart."""
+    for run in _runs(zip(curve.x, curve.y, strict=True)):
+        spots = [(x(a), y(b)) for a, b in run]
+        yield from spots
+        if curve.mark == "bars":
+            yield from ((a, b + (y.start - b) * i / 20) for a, b in spots for i in range(21))
+        elif curve.mark != "dots":
+            for (a, b), (c, d) in zip(spots, spots[1:], strict=False):
+                pieces = min(100, int(max(abs(c - a), abs(d - b)) / 5))
+                yield from ((a + (c - a) * i / pieces, b + (d - b) * i / pieces) for i in range(1, pieces))
 
 
 def _centred(middle: float, span: float, start: float, end: float) -> Axis:
@@ -381,12 +578,17 @@ def _steps(x: Axis, base: float) -> Markup:
     marks = ticks(x.low, x.high, max(2, int((x.end - x.start) / 60)))
     step = marks[1] - marks[0]
     inside = [mark for mark in marks if x.low <= mark <= x.high]
+    return _foot(x, base, inside, [short(mark, step) for mark in inside])
+
+
+def _foot(x: Axis, base: float, marks: Sequence[float], labels: Sequence[str]) -> Markup:
+    """The horizontal axis with its marks."""
     parts = [tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": base, "y2": base})]
-    for mark in inside:
+    for mark, label in zip(marks, labels, strict=True):
         parts.append(tag("line", {"x1": _n(x(mark)), "x2": _n(x(mark)), "y1": base, "y2": base + 4}))
         anchor = "end" if x(mark) > x.end - 8 else "middle"
         place = {"x": _n(x(mark) + (8 if anchor == "end" else 0)), "y": base + 17, "text-anchor": anchor}
-        parts.append(tag("text", place, short(mark, step)))
+        parts.append(tag("text", place, label))
     return tag("g", {"class": "steps"}, *parts)
 
 

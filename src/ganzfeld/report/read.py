@@ -170,13 +170,27 @@ class Comparison:
     baselines: tuple[Row, ...] = ()
 
 
-def directory(path: Path) -> Run | Comparison:
-    """The run or comparison at ``path``. Raises ValueError where it is neither."""
+@dataclass(frozen=True)
+class Laws:
+    """Laws that were measured, each with its texts in a language, its checks and its figure."""
+
+    laws: tuple[Facts, ...]
+    language: str = "en"
+    fast: bool = False
+
+
+def directory(path: Path) -> Run | Comparison | Laws:
+    """The run, comparison or laws at ``path``. Raises ValueError where there is none."""
+    if (path / "laws.json").is_file():
+        facts = _document(path / "laws.json")
+        return Laws(tuple(facts.get("laws") or ()), str(facts.get("language")), bool(facts.get("fast")))
     if (path / "compare.json").is_file():
         return comparison(path)
     if (path / "run.json").is_file():
         return run(path)
-    raise ValueError(f"{path} is neither a run (no run.json) nor a comparison (no compare.json)")
+    raise ValueError(
+        f"{path} is neither a run (no run.json) nor a comparison (no compare.json) nor laws (no laws.json)"
+    )
 
 
 def run(path: Path) -> Run:

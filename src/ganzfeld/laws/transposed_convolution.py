@@ -1,0 +1,259 @@
+r"""Transposed convolution: an adjoint, its overlaps and the checkerboard.
+
+A convolution is linear, so it has a matrix C. A layer of DCGAN's generator applies the transpose of such a matrix: each
+number of its input writes a copy of the kernel, times itself, into a picture twice as large, and copies are added where
+they overlap. It is the same as putting zeros between the inputs and convolving with the flipped kernel. How many copies
+meet at a pixel depends on its place. With kernel 4 and stride 2 every inner pixel gets 4. With kernel 5, DCGAN's own,
+rows and columns get 3 and 2 in turn, so that pixels get 9, 6 or 4, and an untrained generator shows that grid.
+
+The transpose is not the inverse: a convolution followed by its transpose does not give the picture back, and the name
+deconvolution promises what the layer does not do. The uneven overlap is a fact about kernel and stride, not about
+transposed convolutions: it is there when the stride does not divide the kernel, and only then. It speaks of independent
+weights, as at the start. Training can learn kernels whose copies add up evenly, and it can learn a grid with even
+overlaps too. At the border fewer copies meet, whatever the kernel, so the counts hold for inner pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import networks
+from ..networks import layers
+from ..noise import seeded
+from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
+
+KERNELS = (3, 4, 5)
+PADDING = {3: 0, 4: 1, 5: 2}
+EXTRA = {3: 0, 4: 0, 5: 1}  # output padding
+SETS = {3: (4, 2, 2, 1), 4: (4, 4, 4, 4), 5: (9, 6, 6, 4)}  # even and odd rows by even and odd columns
+WEIGHTS = {"generator": 3_576_704, "critic": 2_765_568}  # of the public DCGAN, width 64, 64 pixels
+
+
+def prove(fast: bool) -> Evidence:
+    seeds = 16 if fast else 96
+    untrained = {kernel: _untrained(kernel, seeds) for kernel in (4, 5)}
+    checks = (
+        _adjoint(),
+        _transposed(),
+        *_zeros_between(),
+        *(_sides(kernel) for kernel in (4, 5)),
+        _counted(),
+        *(_overlaps(kernel) for kernel in KERNELS),
+        *(_layer(kernel, 12 if fast else 100) for kernel in (4, 5)),
+        *(_checkerboard(kernel, variance) for kernel, variance in untrained.items()),
+        _not_the_inverse(),
+        *_sizes(),
+    )
+    return checks, (_rows(), _grid(untrained))
+
+
+def _up(kernel: int, inputs: int, outputs: int, init: layers.Init) -> layers.ConvTransposed | layers.Transposed:
+    """The package's transposed convolution of stride 2."""
+    if kernel == 3:
+        return layers.ConvTransposed(inputs, outputs, 3, 2, init=init)
+    return layers.Transposed(inputs, outputs, kernel, init=init)
+
+
+def _pair(kernel: int, inputs: int, outputs: int) -> tuple[layers.Conv, layers.ConvTransposed | layers.Transposed]:
+    """A convolution [outputs, 2 s, 2 s] -> [inputs, s, s] and the transposed one, of one random kernel."""
+    with seeded("pair", kernel, inputs, outputs):
+        up = _up(kernel, inputs, outputs, layers.normal(1.0))
+    down = layers.Conv(outputs, inputs, kernel, 2, PADDING[kernel], init=layers.zeros, bias=False)
+    down.weight = up.weight
+    return down, up
+
+
+def _large(kernel: int, side: int) -> int:
+    return (side - 1) * 2 - 2 * PADDING[kernel] + kernel + EXTRA[kernel]
+
+
+def _adjoint() -> Check:
+    """For outputs as thin as a picture, which the package sums by hand, and for wider ones."""
+    dice, there, back = torch.Generator().manual_seed(0), [], []
+    for kernel in KERNELS:
+        for outputs in (2, 6):
+            down, up = _pair(kernel, 3, outputs)
+            x = torch.randn(2, outputs, *[_large(kernel, 5)] * 2, generator=dice)
+            y = torch.randn(2, 3, 5, 5, generator=dice)
+            there.append((down(x) * y).sum())
+            back.append((x * up(y)).sum())
+    return near("<conv x, y> and <x, transposed y>, kernels 3, 4, 5", torch.stack(there), torch.stack(back), 1e-10)
+
+
+def _matrix(layer: nn.Module, channels: int, side: int) -> Tensor:
+    """Column by column: what becomes of each unit vector."""
+    units = torch.eye(channels * side * side).unflatten(1, (channels, side, side))
+    return layer(units).flatten(1).T
+
+
+def _transposed() -> Check:
+    gaps = []
+    for kernel in KERNELS:
+        down, up = _pair(kernel, 3, 2)
+        gaps.append((_matrix(down, 2, _large(kernel, 3)) - _matrix(up, 3, 3).T).abs().max())
+    return near("the matrix of one less the other's transpose", torch.stack(gaps), 0, 1e-12)
+
+
+def _zeros_between() -> tuple[Check, Check]:
+    """Zeros between the inputs, then SciPy's convolution, which flips the kernel."""
+    gaps = []
+    for kernel in KERNELS:
+        for outputs in (2, 6):
+            _, up = _pair(kernel, 3, outputs)
+            y = torch.randn(1, 3, 5, 5, generator=torch.Generator().manual_seed(1))
+            found, truth = up(y)[0], _convolved(y[0], up.weight, PADDING[kernel], _large(kernel, 5))
+            gaps.append((found - truth).abs().max())
+    with seeded("first"):
+        first = layers.FirstTransposed(3, 2, init=layers.normal(1.0))
+    z = torch.tensor([[0.5, -2.0, 1.0]])
+    truth = _convolved(z[0, :, None, None], first.weight, 0, 4)
+    return (
+        near("zeros between, flipped kernel: largest gap", torch.stack(gaps), 0, 1e-12),
+        near("the first layer, a product, and that of 1 x 1", first(z)[0], truth, 1e-12),
+    )
+
+
+def _convolved(y: Tensor, weight: Tensor, padding: int, large: int) -> Tensor:
+    from scipy.signal import convolve2d
+
+    spread = np.zeros((len(y), 2 * y.shape[1] - 1, 2 * y.shape[2] - 1))
+    spread[:, ::2, ::2] = y.numpy()
+    kernels, inside = weight.detach().numpy(), slice(padding, padding + large)
+    full = [sum(convolve2d(a, k) for a, k in zip(spread, kernels[:, o], strict=True)) for o in range(kernels.shape[1])]
+    return torch.from_numpy(np.stack(full)[:, inside, inside])
+
+
+def _sides(kernel: int) -> Check:
+    """The sides that a generator for 64 pixels runs through, and (s - 1) 2 - 2 p + k + extra."""
+    generator, _ = networks.DCGAN(width=2, latent=3, kernel=kernel).pair((3, 64, 64))
+    x, sides = torch.randn(2, 3, generator=torch.Generator().manual_seed(2)), [0.0]
+    for layer in generator.children():
+        x = layer(x)
+        if x.dim() == 4 and x.shape[-1] != sides[-1]:
+            sides.append(float(x.shape[-1]))
+    truth = [4]
+    while len(truth) < 5:
+        truth.append(_large(kernel, truth[-1]))
+    return near(f"DCGAN, kernel {kernel}: 4, 8, 16, 32, 64", torch.tensor(sides[1:]), torch.tensor(truth), 0)
+
+
+def _ones(kernel: int, side: int) -> Tensor:
+    """How many copies of the kernel meet at each pixel, by a kernel of ones."""
+    return _up(kernel, 1, 1, nn.init.ones_)(torch.ones(1, 1, side, side)).detach()[0, 0]
+
+
+def _counted() -> Check:
+    """Whole pictures, the border too, beside a count of the places that reach each row and column."""
+    gaps = []
+    for kernel in KERNELS:
+        reach = torch.zeros(_large(kernel, 8))
+        for place in range(8):
+            for step in range(kernel):
+                row = 2 * place + step - PADDING[kernel]
+                if 0 <= row < len(reach):
+                    reach[row] += 1
+        gaps.append((_ones(kernel, 8) - torch.outer(reach, reach)).abs().max())
+    return near("overlaps of whole pictures less those counted", torch.stack(gaps), 0, 0)
+
+
+def _by_parity(picture: Tensor) -> Tensor:
+    """Means [4] over the inner pixels of even and odd rows and columns."""
+    inner = picture[4:-4, 4:-4]
+    return torch.stack([inner[i::2, j::2].mean() for i in (0, 1) for j in (0, 1)])
+
+
+def _overlaps(kernel: int) -> Check:
+    sets = {3: "4, 2, 1", 4: "4 alone", 5: "9, 6, 4"}
+    return near(
+        f"overlaps of kernel {kernel}, stride 2: {sets[kernel]}",
+        _by_parity(_ones(kernel, 8)), torch.tensor(SETS[kernel]), 0,
+    )  # fmt: skip
+
+
+def _share(kernel: int) -> Tensor:
+    """Each parity's overlaps over their mean."""
+    counts = torch.tensor(SETS[kernel]).double()
+    return counts / counts.mean()
+
+
+def _layer(kernel: int, seeds: int) -> Check:
+    """One layer at its start on independent inputs: the variance of a pixel is proportional to its overlaps."""
+    dice, variance = torch.Generator().manual_seed(3), torch.zeros(4)
+    for seed in range(seeds):
+        with seeded("layer", kernel, seed):
+            layer = layers.Transposed(64, 3, kernel, init=layers.normal(0.02))
+        picture = layer(torch.randn(16, 64, 8, 8, generator=dice)).detach()
+        variance += _by_parity(picture.square().mean((0, 1)))
+    return near(f"a layer at its start, kernel {kernel}: variances", variance / variance.mean(), _share(kernel), 0.05)
+
+
+def _untrained(kernel: int, seeds: int) -> Tensor:
+    """The variance [16, 16] of each pixel over z, a mean over channels and starts of DCGAN's generator."""
+    total = torch.zeros(())
+    for seed in range(seeds):
+        with seeded("untrained", kernel, seed):
+            generator, _ = networks.DCGAN(width=32, latent=16, kernel=kernel).pair((3, 16, 16))
+        z = torch.randn(48, 16, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            total = total + generator(z).var(0).mean(0)
+    return total / seeds
+
+
+def _checkerboard(kernel: int, variance: Tensor) -> Check:
+    found = _by_parity(variance)
+    return near(f"an untrained DCGAN, kernel {kernel}: variances", found / found.mean(), _share(kernel), 0.1)
+
+
+def _not_the_inverse() -> Check:
+    """The best multiple of what comes back, where the convolution has kept twice as many numbers as the picture had."""
+    dice, left = torch.Generator().manual_seed(4), []
+    for kernel in KERNELS:
+        down, up = _pair(kernel, 8, 1)
+        x = torch.randn(1, 1, *[_large(kernel, 4)] * 2, generator=dice)
+        back = up(down(x)).detach()
+        back = back * (back * x).sum() / back.square().sum()
+        left.append((back - x).norm() / x.norm())
+    return above("conv, then its transpose: what is lost of x", torch.stack(left), 0.1)
+
+
+def _sizes() -> tuple[Check, ...]:
+    with torch.device("meta"):
+        pair = networks.DCGAN(width=64, kernel=4).pair((3, 64, 64))
+    counts = [float(sum(p.numel() for p in net.parameters())) for net in pair]
+    return tuple(
+        near(f"weights of DCGAN's {name}", count, WEIGHTS[name], 0) for name, count in zip(WEIGHTS, counts, strict=True)
+    )
+
+
+def _rows() -> Panel:
+    """Overlaps along a row, through the pixels that get most."""
+    lines = (Line(f"kernel {k}", range(16), _ones(k, 8)[8, :16]) for k in KERNELS)
+    return Panel("pixel of a row", "overlapping kernels", tuple(lines), "Overlaps, stride 2", low=0)
+
+
+def _grid(untrained: dict[int, Tensor]) -> Panel:
+    rows = ((kernel, variance[len(variance) // 2].sqrt()) for kernel, variance in untrained.items())
+    lines = (Line(f"kernel {kernel}", range(len(row)), row) for kernel, row in rows)
+    return Panel("pixel of a row", "standard deviation", tuple(lines), "Untrained generators", low=0)
+
+
+LAW = Law(
+    name="transposed-convolution",
+    title="Transposed convolution: an adjoint, its overlaps and the checkerboard",
+    statement="A transposed convolution is the adjoint of the convolution with the same kernel; an inner pixel of its "
+    "output gets equally many copies of the kernel everywhere exactly where the stride divides the kernel.",
+    formula=r"\langle C x, y \rangle = \langle x, C^T y \rangle, \qquad "
+    r"s_{out} = (s_{in} - 1) \cdot 2 - 2 p + k + e",
+    source="Radford, Metz, Chintala 2016 (DCGAN)",
+    assumes=("linear layers, stride 2", "independent weights of equal variance", "inner pixels"),
+    oracle="matrices by unit vectors, SciPy's convolution, counts by enumeration, published numbers of weights",
+    said="Transposed convolutions are called deconvolutions and blamed for checkerboards. They are not the inverse of "
+    "a convolution. Their overlaps are uneven only where the stride does not divide the kernel, as with the 5 and 2 of "
+    "DCGAN's authors; with 4 and 2 they are even.",
+    caption="Left: how many kernels overlap along a row of a picture. Right: the standard deviation over z along a row "
+    "of an untrained DCGAN's pictures, a mean over starts: a grid for kernel 5, none for kernel 4.",
+    words=paragraphs(__doc__),
+    prove=prove,
+)
