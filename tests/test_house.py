@@ -18,7 +18,8 @@ FLOORS = {
     "papers": 5, "laws": 5, "extractors": 5,
     "record": 6, "judges": 6, "inference": 6.2, "watch": 6.2, "plan": 6.2, "run": 6.4,
     "retrieval": 6.4, "gallery": 6.5, "opening": 6.5, "starts": 6.55, "loop": 6.6,
-    "report": 7, "use": 7, "codes": 7, "lists": 7, "export": 7, "comparison": 7.2, "progress": 7, "proofs": 7.2, "demo": 7.4,
+    "report": 7, "use": 7, "codes": 7, "lists": 7, "export": 7, "comparison": 7.2, "progress": 7,
+    "proofs": 7.2, "demo": 7.4,
     "cli": 8, "__main__": 9, "__init__": 9,
 }  # fmt: skip
 

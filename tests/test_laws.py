@@ -10,16 +10,16 @@ import sys
 import pytest
 import torch
 from latex2mathml.converter import convert
-from test_laws_games import FAULTS as GAMES
-from test_laws_geometry import FAULTS as GEOMETRY
-from test_laws_lipschitz import FAULTS as LIPSCHITZ
-from test_laws_original import FAULTS as ORIGINAL
 
 import ganzfeld as gz
 from ganzfeld import laws, proofs
 from ganzfeld.cli import main
 from ganzfeld.laws import told
 from ganzfeld.laws.law import Check, above, below, near
+from test_laws_games import FAULTS as GAMES
+from test_laws_geometry import FAULTS as GEOMETRY
+from test_laws_lipschitz import FAULTS as LIPSCHITZ
+from test_laws_original import FAULTS as ORIGINAL
 
 FAULTS = [*ORIGINAL, *LIPSCHITZ, *GEOMETRY, *GAMES]
 NAMES = tuple(laws.LAWS)

@@ -373,8 +373,8 @@ def estimate(cost: Tensor, scene: Scene) -> Tensor:
 
 def _baseline(cost: Tensor, scene: Scene) -> Tensor | float:
     r"""What the costs of draws are held against, from the other draws [B] or, of each query, [B, k]: with itself in it
-    a cost would be shrunk. The mean is not always better than none; the optimal :math:`E[w^2 s c] / E[w^2 s]` is, with
-    s the squared norm of the gradient of log p."""
+    a cost would be shrunk. The mean is not always better than none; the optimal constant :math:`E[w^2 s c] / E[w^2 s]`
+    is, with s the squared norm of the gradient of log p, where the others are enough to estimate it."""
     if scene.baseline == "none" or cost.shape[-1] < 2:
         return 0.0
     share = torch.ones_like(cost)
