@@ -8,6 +8,7 @@ split into training and validation positives (seed 0), and is resumable.
     parity     the rankers in closed form, fitted to all training positives: what others have published
     ladder     BPR, DNS and IRGAN over DNS, each selected by validation, then played again on all training positives
                (``refit``), which is what the closed forms of ``parity`` have
+    search     settings of DNS by validation, two seeds: the best step of each; the test part is not looked at
     official   IRGAN with the numbers of its published code, but live negatives, from an early DNS of rank 5
 """
 
@@ -35,7 +36,8 @@ SHOWN = ("p@5", "p@10", "ndcg@5", "ndcg@10", "map", "mrr")
 LADDER: dict[str, tuple[str, int, dict[str, Any]]] = {
     "bpr": ("bpr", 160, {}),
     "dns, 5 candidates": ("dns", 120, {}),
-    "dns, 5 candidates, rank 5": ("dns", 120, {"rank": 5, "decay": 0.05}),
+    "dns, 5 candidates, rank 32": ("dns", 120, {"rank": 32, "rate": 0.05}),
+    "dns, 5 candidates, rank 5": ("dns", 120, {"rank": 5, "rate": 0.05}),
     "dns, 32 candidates": ("dns", 120, {"candidates": 32, "decay": 0.01, "rank": 16}),
     "irgan": ("irgan", 60, {"start": "dns, 5 candidates"}),
     "irgan and likelihood": ("irgan", 100, {"start": "dns, 5 candidates", "likelihood": 1.0, "rate": 1e-3}),
@@ -45,6 +47,12 @@ LADDER: dict[str, tuple[str, int, dict[str, Any]]] = {
     ),
     "dns, on": ("dns", 60, {"start": "dns, 5 candidates", "rate": 1e-3}),
 }  # fmt: skip
+SEARCH = (  # of DNS: ranks and candidates, decays, rates
+    (5, 3, 0.03, 0.02), (5, 5, 0.02, 0.05), (5, 5, 0.03, 0.02), (5, 5, 0.03, 0.05), (5, 5, 0.05, 0.02),
+    (5, 5, 0.05, 0.05), (5, 8, 0.02, 0.05), (5, 8, 0.03, 0.02), (5, 8, 0.03, 0.05), (5, 16, 0.02, 0.05),
+    (32, 5, 0.03, 0.02), (32, 5, 0.03, 0.05), (32, 5, 0.05, 0.02), (32, 8, 0.05, 0.02), (64, 5, 0.03, 0.02),
+    (64, 5, 0.05, 0.05),
+)  # fmt: skip
 
 
 def main() -> None:
@@ -56,7 +64,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for part in asked.parts:
-        {"parity": parity, "ladder": ladder, "official": official}[part](asked)
+        {"parity": parity, "search": search, "ladder": ladder, "official": official}[part](asked)
 
 
 def parity(asked: argparse.Namespace) -> None:
@@ -75,6 +83,19 @@ def parity(asked: argparse.Namespace) -> None:
     what = question(data, "test")
     for name, scores in closed(data, "test").items():
         show(name, [what.judge(scores)])
+
+
+def search(asked: argparse.Namespace) -> None:
+    """What DNS's settings are worth on the validation part, at the step that is best by NDCG@10."""
+    print("\nDNS by validation, two seeds: the best of 120 steps")
+    for rank, candidates, decay, rate in SEARCH:
+        settings = {"rank": rank, "candidates": candidates, "decay": decay, "rate": rate}
+        out = asked.out / "search" / "-".join(map(str, settings.values()))
+        gz.train("dns", asked.data, out=out, seeds=2, steps=120, settings=settings, judge_every=4, resume=True)
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        best = max(lines, key=lambda line: line["metrics"]["ndcg@10"]["mean"])
+        found = "  ".join(f"{name} {best['metrics'][name]['mean']:.4f}" for name in SHOWN)
+        print(f"  {settings}  step {best['step']}  {found}", flush=True)
 
 
 def ladder(asked: argparse.Namespace) -> None:

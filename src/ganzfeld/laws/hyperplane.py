@@ -11,7 +11,7 @@ The machine's hyperplane is unique because its penalty on w is. Without it, or a
 minus the mean score can be sped up by scaling w, and margins mean nothing. A fake moves along the normal, not to the
 hyperplane: with r = 1 nothing stops it there, it crosses and goes on until the critic turns. Where every margin is met
 the hinge gives the features no gradient at all, while the generator still moves. Features of a network are not points
-in a fixed plane: both sides move them, and the picture below holds for one round.
+in a fixed plane: both sides move them, and the picture holds for one round.
 """
 
 from __future__ import annotations

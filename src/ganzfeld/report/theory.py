@@ -42,6 +42,7 @@ class Words(NamedTuple):
     contents: str
     footer: str
     comma: str
+    space: str
 
 
 WORDS = {
@@ -68,6 +69,7 @@ WORDS = {
         contents="Contents",
         footer="This page holds everything it shows and asks the network for nothing.",
         comma="; ",
+        space=" ",
     ),
     "zh": Words(
         title="对抗网络家族的定律",
@@ -92,6 +94,7 @@ WORDS = {
         contents="目录",
         footer="本页自含所有内容，不向网络请求任何东西。",
         comma="；",
+        space="",
     ),
 }
 
@@ -130,7 +133,7 @@ def lead(laws: Laws) -> str:
     """What came out, in a sentence or two."""
     own, failed = words(laws), sum(not law["holds"] for law in laws.laws)
     said = (own.fail if failed else own.hold).format(count=len(laws.laws), failed=failed)
-    return f"{said} {own.fast}" if laws.fast else said
+    return f"{said}{own.space}{own.fast}" if laws.fast else said
 
 
 def verdicts(laws: Laws) -> Content:
