@@ -82,7 +82,7 @@ def prove(fast: bool) -> Evidence:
         *moves,
         *_optimum(401 if fast else 4_001),
     )
-    return checks, (plane, _curves())
+    return checks, (plane, *_curves())
 
 
 def _factors(n: int) -> tuple[Check, ...]:
@@ -266,16 +266,32 @@ def _optimum(grid: int) -> tuple[Check, Check]:
     )
 
 
-def _curves() -> Panel:
-    """Who counts: some factors against the score."""
-    o = torch.linspace(-3, 3, 121)
-    shown = (
-        ("Wasserstein s, t, r", "wasserstein", 2), ("hinge t", "hinge", 1), ("minimax r", "minimax", 2),
-        ("non-saturating r", "non-saturating", 2), ("least-squares r", "least-squares", 2),
-    )  # fmt: skip
-    curves = [(label, metrics.scale_factors(objectives.TABLE[name], o, o)[i]) for label, name, i in shown]
-    lines = (Line(label, o, torch.where(y.abs() <= 2, y, torch.nan)) for label, y in curves)
-    return Panel("score o", "factor", tuple(lines), "Who counts")
+CURVES: dict[str, dict[str, str]] = {  # of objectives with one and the same factor the first is drawn
+    "Factor s, of real samples": {
+        "GAN losses, JS": "minimax", "Wasserstein, KL, Pearson": "wasserstein", "hinge": "hinge",
+        "least squares": "least-squares", "reverse KL, Hellinger, Neyman": "fgan-rkl", "total variation": "fgan-tv",
+    },
+    "Factor t, of fakes": {
+        "GAN losses, JS": "minimax", "Wasserstein, reverse KL": "wasserstein", "hinge": "hinge",
+        "least squares": "least-squares", "KL": "fgan-kl", "Pearson": "fgan-pearson", "Hellinger": "fgan-hellinger",
+        "Neyman": "fgan-neyman", "total variation": "fgan-tv",
+    },
+    "Factor r, of the generator": {
+        "minimax, JS": "minimax", "Wasserstein, hinge, reverse KL": "wasserstein", "non-saturating": "non-saturating",
+        "least squares": "least-squares", "KL": "fgan-kl", "Pearson": "fgan-pearson", "Hellinger": "fgan-hellinger",
+        "Neyman": "fgan-neyman", "total variation": "fgan-tv", "tanh": "tanh",
+    },
+}  # fmt: skip
+
+
+def _curves() -> tuple[Panel, ...]:
+    """Who counts: the factors of every objective of one score, as far as they stay in the frame."""
+    o, panels = torch.linspace(-3, 3, 121), []
+    for i, (title, shown) in enumerate(CURVES.items()):
+        curves = [(label, metrics.scale_factors(objectives.TABLE[name], o, o)[i]) for label, name in shown.items()]
+        lines = tuple(Line(label, o, torch.where((-1 <= y) & (y <= 3), y, torch.nan)) for label, y in curves)
+        panels.append(Panel("score o", "factor", lines, title, low=-1, high=3))
+    return tuple(panels)
 
 
 LAW = Law(
@@ -291,8 +307,9 @@ LAW = Law(
     oracle="derivatives by hand, and the support vector machine of scikit-learn",
     said="The generator is said to move toward the hyperplane. It moves along the normal: each turn adds eta |w|² to "
     "every fake's score, wherever the hyperplane is. After 100 turns even the farthest one is beyond the other margin.",
-    caption="Left: the hinge game's hyperplane and margins, and where 16 turns of the generator take each fake. Right: "
-    "the factor of a sample by its score o: 1 for all, a margin's violators, or what a sigmoid leaves.",
+    caption="First: the hinge game's hyperplane and margins, and where 16 turns of the generator take each fake. Then "
+    "the factors s, t and r of every objective by the score o: 1 for all, a margin's violators, or what a sigmoid "
+    "leaves.",
     words=paragraphs(__doc__),
     prove=prove,
 )

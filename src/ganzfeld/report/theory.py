@@ -21,6 +21,7 @@ class Words(NamedTuple):
     """What the page itself says in a language."""
 
     title: str
+    one: str
     hold: str
     fail: str
     fast: str
@@ -48,6 +49,7 @@ class Words(NamedTuple):
 WORDS = {
     "en": Words(
         title="The laws of the family",
+        one="A theorem, measured on this machine beside an oracle of its own.",
         hold="{count} theorems, measured on this machine beside oracles of their own: all hold.",
         fail="{count} theorems, measured on this machine beside oracles of their own: {failed} fail.",
         fast="These are the fast forms, smaller and with the same claims.",
@@ -73,6 +75,7 @@ WORDS = {
     ),
     "zh": Words(
         title="对抗网络家族的定律",
+        one="一条定理，在这台机器上与独立的基准比对。",
         hold="{count} 条定理，在这台机器上与各自独立的基准逐一比对：全部成立。",
         fail="{count} 条定理，在这台机器上与各自独立的基准逐一比对：{failed} 条不成立。",
         fast="这里是快速版本：规模较小，论断相同。",
@@ -132,7 +135,8 @@ def words(laws: Laws) -> Words:
 def lead(laws: Laws) -> str:
     """What came out, in a sentence or two."""
     own, failed = words(laws), sum(not law["holds"] for law in laws.laws)
-    said = (own.fail if failed else own.hold).format(count=len(laws.laws), failed=failed)
+    form = own.one if len(laws.laws) == 1 else own.fail if failed else own.hold
+    said = form.format(count=len(laws.laws), failed=failed)
     return f"{said}{own.space}{own.fast}" if laws.fast else said
 
 
@@ -200,7 +204,7 @@ def scientific(value: float | None) -> str:
 
 def _panel(panel: Mapping[str, Any], facts: Mapping[str, Any]) -> Content:
     curves = [
-        Curve(line["label"], line["x"], line["y"], line["mark"], f"c{i % draw.COLOURS}")
+        Curve(line["label"], line["x"], line["y"], line["mark"], f"c{i % draw.CLASSES}")
         for i, line in enumerate(panel["lines"])
     ]
     levels = [Reference(value, label) for value, label in panel["levels"]]
