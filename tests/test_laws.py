@@ -179,6 +179,18 @@ def test_a_law_that_fails_is_named_and_exits_with_one(capsys, tmp_path, monkeypa
     assert code == 1 and json.loads(out)["laws"][0]["holds"] is False
 
 
+def test_a_law_that_breaks_fails_and_the_others_are_measured(capsys, tmp_path, monkeypatch):
+    def broken(fast):
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setitem(laws.LAWS, "saturation", dataclasses.replace(laws.LAWS["saturation"], prove=broken))
+    code, out, _ = run(capsys, "saturation", "hyperplane", "--fast", "--out", str(tmp_path))
+    assert code == 1 and "could not be measured: RuntimeError: no such operator" in " ".join(out.split())
+    assert "1 of 2 laws fail" in out and (tmp_path / "laws.html").is_file()
+    code, out, _ = run(capsys, "saturation", "--json")
+    assert code == 1 and json.loads(out)["laws"][0]["residual"] is None
+
+
 def test_the_page_stands_alone_and_says_what_was_measured(capsys, tmp_path):
     code, out, _ = run(capsys, "saturation", "saturation", "--fast", "--out", str(tmp_path / "new"))
     page = (tmp_path / "new" / "laws.html").read_text()
