@@ -32,7 +32,7 @@ OFFICIAL = {
     "policy_turns": 50, "critic_temperature": 0.2, "critic_start": False,
 }  # fmt: skip
 ROUNDS = 15
-STARTS = ((40, 0.05), (100, 0.05), (120, 0.08), (240, 0.08), (240, 0.075))  # of DNS: steps, decay
+STARTS = ((240, 0.075), (240, 0.08), (24, 0.05), (40, 0.05), (60, 0.05), (100, 0.05))  # of DNS: steps, decay
 SHOWN = ("p@5", "p@10", "ndcg@5", "ndcg@10", "map", "mrr")
 LADDER: dict[str, tuple[str, int, dict[str, Any]]] = {
     "bpr": ("bpr", 160, {}),
