@@ -17,6 +17,11 @@ class Fault(NamedTuple):
     check: str
 
 
+def patched(module, name: str, wrong) -> Callable[[pytest.MonkeyPatch], None]:
+    """Plants something wrong under a name."""
+    return lambda monkeypatch: monkeypatch.setattr(module, name, wrong)
+
+
 def names(fault: Fault) -> str:
     return f"{fault.law}: {fault.what}"
 

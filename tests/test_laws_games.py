@@ -1,6 +1,8 @@
 """Bites of the laws of games that are more than a critic and a generator of samples: a fault in what each guards makes
 it fail."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,7 +10,7 @@ from torch import Tensor
 from ganzfeld import constraints, game, metrics, networks, objectives, rules
 from ganzfeld.draws import Infer, Retrieve, Scene, retrieve
 from ganzfeld.objectives import Objective, apart
-from planted import Fault, bites, names
+from planted import Fault, bites, names, patched
 
 
 def altered(name: str, **terms):
@@ -67,10 +69,7 @@ def all_move(monkeypatch):
     monkeypatch.setattr(game.Game, "moved", lambda self, params, role: params)
 
 
-def metric(name, wrong):
-    return lambda monkeypatch: monkeypatch.setattr(metrics, name, wrong)
-
-
+metric = partial(patched, metrics)
 half_a_fake = altered("minimax", critic=lambda old: lambda real, fake: old.critic(real, fake / 2))
 mean_of_sides = altered("minimax", critic=lambda old: lambda real, fake: old.critic(real, fake) / 2)
 swapped_on_one_side = altered(

@@ -9,11 +9,7 @@ import torch
 from ganzfeld import constraints, metrics, networks, objectives
 from ganzfeld.game import Game
 from ganzfeld.networks import layers
-from planted import Fault, bites, names
-
-
-def patched(module, name, wrong):
-    return lambda monkeypatch: monkeypatch.setattr(module, name, wrong)
+from planted import Fault, bites, names, patched
 
 
 def chord_by_the_l1_norm(f, x, y):

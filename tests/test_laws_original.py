@@ -1,12 +1,13 @@
 """Bites of the laws of the original game: a fault in what each guards makes it fail."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from ganzfeld import constraints, game, metrics, objectives
-from planted import Fault, bites, names
+from planted import Fault, bites, names, patched
 
 
 def halved_fake_side(monkeypatch):
@@ -129,8 +130,7 @@ def smoothed_logarithm(monkeypatch):
     monkeypatch.setattr(metrics, "kullback_leibler", wrong)
 
 
-def transport(cost):
-    return lambda monkeypatch: monkeypatch.setattr(metrics, "w1", cost)
+transport = partial(patched, metrics, "w1")
 
 
 def squared_transport(x, y):

@@ -53,7 +53,7 @@ def seeded(*key: object) -> Iterator[None]:
 
 def latents(need: Need, seed: int, rows: int) -> Tensor:
     """Rows of noise [rows, *shape] for a user: row i depends on (seed, i) alone, not on how many are asked for."""
-    blocks = [_fill(torch.empty(ROWS, *need.shape), need.law, generator(seed, "sample", i))
+    blocks = [fill(torch.empty(ROWS, *need.shape), need.law, generator(seed, "sample", i))
               for i in range(-(-rows // ROWS))]  # fmt: skip
     return torch.cat(blocks)[:rows]
 
@@ -68,7 +68,8 @@ def great_circle(a: Tensor, b: Tensor, n: int) -> Tensor:
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-def _fill(out: Tensor, law: Law, dice: torch.Generator) -> Tensor:
+def fill(out: Tensor, law: Law, dice: torch.Generator) -> Tensor:
+    """Numbers of a law, in place."""
     return out.normal_(generator=dice) if law == "normal" else out.uniform_(generator=dice)
 
 
@@ -119,7 +120,7 @@ class Dealer:
         if held is None or held[0] != block:
             out = torch.empty(len(self.seeds), length, self.batch_size[role], *need.shape)
             for part, seed in zip(out, self.seeds, strict=True):
-                _fill(part, need.law, generator(seed, role, name, block))
+                fill(part, need.law, generator(seed, role, name, block))
             held = self._blocks[role, name] = (block, out)
         return held[1]
 

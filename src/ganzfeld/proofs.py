@@ -6,8 +6,8 @@ reads it. Equal measurements give equal bytes.
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,21 +30,19 @@ def prove(
     """Runs the laws of these names, all where there are none, and returns their facts; with ``out`` it leaves these
     and the page there. Raises ValueError for a name or a language that is not known, before anything runs."""
     chosen = [find("law", name, laws.LAWS) for name in names] or list(laws.LAWS.values())
-    for law in chosen:
-        told.texts(law, language)
-    if out:
-        _ready(out)
-    found = []
-    for law in dict.fromkeys(chosen):
-        start = time.perf_counter()
-        proof = _measured(law.name, fast)
-        say(f"{law.name}: {'holds' if proof.holds else 'FAILS'}  ({time.perf_counter() - start:.1f} s)")
-        found.append(told.facts(law, proof, language))
-    facts = {"language": language, "fast": fast, "laws": found}
-    if out:
-        record.write_json(out / FACTS, facts)
-        report.write([out], out / PAGE)
-        say(f"the page: {(out / PAGE).resolve()}")
+    told.texts(chosen[0], language)  # refused before minutes are spent, as is a directory that is not ours
+    with record.owned(out) if out else contextlib.nullcontext():
+        found = []
+        for law in dict.fromkeys(chosen):
+            start = time.perf_counter()
+            proof = _measured(law.name, fast)
+            say(f"{law.name}: {'holds' if proof.holds else 'FAILS'}  ({time.perf_counter() - start:.1f} s)")
+            found.append(told.facts(law, proof, language))
+        facts = {"language": language, "fast": fast, "laws": found}
+        if out:
+            record.write_json(out / FACTS, facts)
+            report.write([out], out / PAGE)
+            say(f"the page: {(out / PAGE).resolve()}")
     return facts
 
 
@@ -57,20 +55,9 @@ def _measured(name: str, fast: bool) -> laws.Proof:
         return laws.Proof(name, (laws.Check(what, math.nan, math.nan, math.nan, 0.0),), ())
 
 
-def _ready(out: Path) -> None:
-    """The directory, before minutes are spent on what could not be written there."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write to {out}: {error.strerror}") from None
-    if not os.access(out, os.W_OK):
-        raise ValueError(f"cannot write to {out}: Permission denied")
-
-
 def verdicts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What ``--json`` prints: each law's verdict and its checks, without texts and figures."""
-    kept = ("name", "residual", "tolerance", "holds", "checks")
-    return {"laws": [{key: law[key] for key in kept} for law in facts["laws"]]}
+    return {"laws": [{key: law[key] for key in (*told.VERDICT, "checks")} for law in facts["laws"]]}
 
 
 def table(facts: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from .. import divergences, metrics, objectives
 from ..divergences import Divergence
 from ..rules import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
-from .play import Table, cosine, match
+from .play import Table, atoms, cosine, match
 
 NAMES = ("kl", "rkl", "pearson", "neyman", "hellinger", "js", "gan", "tv")
 TRAINED = ("kl", "js", "pearson", "rkl", "neyman", "hellinger", "gan")  # that of tv is at infinity
@@ -154,7 +154,7 @@ def _tables(names: tuple[str, ...], steps: int) -> tuple[Panel, Check, Check, Ch
 
 
 def _train(row: Divergence, steps: int) -> tuple[list[int], list[float], Tensor]:
-    real, fake = (torch.repeat_interleave(torch.arange(4), torch.tensor(n)).double()[:, None] for n in (P, Q))
+    real, fake = (atoms(counts) for counts in (P, Q))
     game = match(objectives.fgan(row), Table(4), real, fake, rule=adam(0.1, (0.9, 0.99)))
     turns, values = game.play("critic", steps, cosine, lambda: game.value, 100)
     return turns, values, game.score(torch.arange(4.0)[:, None]).detach()

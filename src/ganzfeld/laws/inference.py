@@ -25,7 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from .. import draws, metrics, networks, objectives, rules, tree
 from ..game import Game
 from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
-from .play import Table
+from .play import Table, atoms
 
 LOG4 = math.log(4)
 A, S = 2.0, 0.5  # x = A z + S s
@@ -49,7 +49,7 @@ MAPS = tuple(itertools.product(range(3), repeat=3))
 
 def _rows(counts: tuple[int, ...]) -> Tensor:
     """Points as unit vectors, each as often as in ten draws of its law."""
-    return torch.eye(3)[torch.repeat_interleave(torch.arange(3), torch.tensor(counts))]
+    return torch.eye(3)[atoms(counts)[:, 0].long()]
 
 
 def _scene(g: tuple[int, ...], e: tuple[int, ...], cycle: float = 0.0) -> draws.Scene:
@@ -132,7 +132,7 @@ class Pairs(nn.Module):
 
 def _table(turns: int) -> Check:
     """Stochastic maps on three points and three codes. Numbers two: a code, and what the decoder's dice say."""
-    q, p = (torch.repeat_interleave(torch.arange(9), torch.tensor(counts)).double()[:, None] for counts in (Q, P))
+    q, p = (atoms(counts) for counts in (Q, P))
     game = Game(
         objectives.minimax, draws.Infer(2), {"generator": Told(1), "encoder": Told(0)}, Pairs(),
         {"critic": rules.sgd(12.0), "generator": rules.sgd(1.0)}, batch_size=36, shape=(1,),

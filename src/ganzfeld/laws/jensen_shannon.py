@@ -25,7 +25,7 @@ from torch.distributions import Normal
 from .. import metrics, objectives
 from ..rules import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
-from .play import Match, cosine, critic, gaussian_quantiles, match
+from .play import Match, cosine, critic, gaussian_quantiles, match, minimax_value, random_laws
 
 LOG4 = math.log(4)
 GAUSSIANS = ((0, 1), (1, 1), (2, 1), (4, 1), (0, 2), (1, 2), (10, 1))  # mean and deviation of q; p is N(0, 1)
@@ -34,7 +34,6 @@ VALUES = (
     -1.3862943611, -1.1634513968, -0.7126327204, -0.1208539736, -1.2008275978, -1.1299444150, -1.7263e-06,
 )  # fmt: skip
 ENDS = (-25.0, 35.0)  # beyond, none of these laws has mass that counts
-INFINITE = torch.tensor(float("inf"))  # a score that is certain costs nothing
 Score = Callable[[Tensor], Tensor]
 
 
@@ -66,9 +65,7 @@ def _log_ratio(mean: float, std: float) -> Score:
 def _value(score: Score, mean: float, std: float, points: int = 4_000) -> Tensor:
     """V of a discriminator of N(0, 1) against N(mean, std^2), the objective integrated by quadrature."""
     x, w = metrics.nodes(*ENDS, points)
-    o, value = score(x), objectives.minimax.critic
-    real, fake = metrics.gaussian(0, 1)(x) * value(o, -INFINITE), metrics.gaussian(mean, std)(x) * value(INFINITE, o)
-    return (w * (real + fake)).sum().detach()
+    return minimax_value(score(x), w * metrics.gaussian(0, 1)(x), w * metrics.gaussian(mean, std)(x)).detach()
 
 
 def _atoms() -> Check:
@@ -92,18 +89,13 @@ def _slope(theta: float) -> Tensor:
 
 def _least() -> tuple[Check, Check]:
     """-log 4 at equality, and above it elsewhere by the square of the total variation (Pinsker, to the mixture)."""
-    p, q = (_random_laws(1_000, seed) for seed in (0, 1))
+    p, q = (random_laws(1_000, seed) for seed in (0, 1))
     gaps = [metrics.optimal_discriminator_value(a, b) + LOG4 for a, b in zip(p, q, strict=True)]
     equal = torch.tensor([metrics.optimal_discriminator_value(a, a) for a in p])
     return (
         near("1,000 times q = p: the value", equal, -LOG4, 1e-12),
         above("1,000 pairs: V + log 4 - TV²", torch.tensor(gaps) - ((p - q).abs().sum(1) / 2) ** 2, 0),
     )
-
-
-def _random_laws(count: int, seed: int) -> Tensor:
-    shares = torch.rand(count, 6, generator=torch.Generator().manual_seed(seed))
-    return shares / shares.sum(1, keepdim=True)
 
 
 def _trained(shifts: tuple[float, ...], steps: int, samples: int) -> tuple[tuple[Check, ...], tuple[Panel, Panel]]:

@@ -26,7 +26,7 @@ from torch import Tensor
 from .. import constraints, metrics, objectives
 from ..rules import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
-from .play import Match, cosine, critic, match
+from .play import Match, chords, clouds, cosine, critic, match
 
 F = Callable[[Tensor], Tensor]
 
@@ -41,7 +41,7 @@ class Dual(NamedTuple):
 
 
 def prove(fast: bool) -> Evidence:
-    real, fake = _clouds()
+    real, fake = clouds(N)
     partner, cost = _transport(real, fake)
     trained, curve = _trained(real, fake, *((250, 48, 2) if fast else (1_000, 64, 3)))
     checks = (
@@ -50,11 +50,6 @@ def prove(fast: bool) -> Evidence:
         *trained,
     )
     return checks, (_plan(real, fake, partner), curve)
-
-
-def _clouds() -> tuple[Tensor, Tensor]:
-    dice = torch.Generator().manual_seed(3)
-    return torch.randn(N, 2, generator=dice), torch.randn(N, 2, generator=dice) * 0.6 + torch.tensor([2.0, 1.0])
 
 
 def _transport(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
@@ -92,7 +87,7 @@ def _programs(real: Tensor, fake: Tensor, partner: Tensor, cost: float, others: 
         near("W1, and the best of all 1-Lipschitz functions", distance, dual.worth, 1e-9),
         near("what the objective says that function is worth", _worth(f, real, fake), distance, 1e-9),
         near("its slope along every matched pair", torch.tensor(matched), 1.0, 1e-9),
-        below("its slope along every chord", metrics.difference_quotient(f, *_chords(points)), 1.0, 1e-9),
+        below("its slope along every chord", metrics.difference_quotient(f, *chords(points)), 1.0, 1e-9),
         below("other 1-Lipschitz functions: what they are worth", worth, distance),
     )
 
@@ -100,11 +95,6 @@ def _programs(real: Tensor, fake: Tensor, partner: Tensor, cost: float, others: 
 def _lookup(points: Tensor, values: Tensor) -> F:
     """The function on the points that has these values, by nearest point."""
     return lambda x: values[(x[:, None] - points).square().sum(-1).argmin(1)]
-
-
-def _chords(points: Tensor) -> tuple[Tensor, Tensor]:
-    i, j = torch.triu_indices(len(points), len(points), 1)
-    return points[i], points[j]
 
 
 def _cones(points: Tensor, seed: int) -> F:
@@ -163,7 +153,7 @@ def _trained(real: Tensor, fake: Tensor, turns: int, width: int, depth: int) -> 
         objectives.wasserstein, critic(2, width, depth), real.repeat_interleave(N, 0), fake.repeat(N, 1),
         (constraints.GradientPenalty(10.0),), rule=adam(1e-2, (0.9, 0.99)),
     )  # fmt: skip
-    taken, values, steepest = _watched(game, turns, _chords(torch.cat([real, fake])))
+    taken, values, steepest = _watched(game, turns, chords(torch.cat([real, fake])))
     bounds = values / steepest
     checks = (
         below("a trained critic: value / steepest chord", bounds, distance, 1e-12),

@@ -24,6 +24,7 @@ from torch.distributions import Normal
 
 from .. import metrics, objectives
 from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
+from .play import random_laws
 
 ENDS = (-20.0, 22.0)  # beyond, none of these laws has mass that counts
 NARROW, APART = 0.5, 1.5  # two bumps N(-1.5, 0.5^2) and N(1.5, 0.5^2), which no Gaussian is
@@ -97,18 +98,13 @@ def _identity(count: int) -> tuple[Check, Check]:
     """Pairs of laws on six atoms: the difference of divergences is a divergence itself."""
     from scipy.stats import entropy
 
-    p, q = (_random_laws(count, seed) for seed in (0, 1))
+    p, q = (random_laws(count, seed) for seed in (0, 1))
     found = torch.tensor([_other(a, b) for a, b in zip(p, q, strict=True)])
     truth = 2 * torch.from_numpy(entropy((p + q).numpy() / 2, p.numpy(), axis=1))
     return (
         near("random pairs: KL - 2 JS, and 2 KL((p+q)/2 || p)", found, truth, 1e-12),
         above("random pairs: KL - 2 JS, the least", found, 0),
     )
-
-
-def _random_laws(count: int, seed: int) -> Tensor:
-    shares = torch.rand(count, 6, generator=torch.Generator().manual_seed(seed))
-    return shares / shares.sum(1, keepdim=True)
 
 
 def _rest(shifts: int) -> tuple[Check, Check]:

@@ -14,12 +14,11 @@ is optimal, and a network's answer there means nothing; it is also where a gener
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from .. import metrics, objectives
 from ..rules import adam
 from .law import Check, Evidence, Law, Line, Panel, below, near, paragraphs
-from .play import Table, cosine, critic, gaussian_quantiles, match
+from .play import Table, atoms, cosine, critic, gaussian_quantiles, match, minimax_value
 
 P, Q = (2, 5, 3, 6), (6, 1, 5, 4)  # sixteenths that two laws give to four atoms
 
@@ -42,8 +41,7 @@ def _pointwise() -> Check:
 
     def best(a: float, b: float) -> float:
         def loss(y: float) -> float:
-            o = torch.logit(torch.tensor(y))
-            return -float(a * objectives.minimax.critic(o, -INFINITE) + b * objectives.minimax.critic(INFINITE, o))
+            return -float(minimax_value(torch.logit(torch.tensor(y)), torch.tensor(a), torch.tensor(b)))
 
         return minimize_scalar(loss, bounds=(1e-9, 1 - 1e-9), method="bounded", options={"xatol": 1e-10}).x
 
@@ -51,33 +49,20 @@ def _pointwise() -> Check:
     return near("argmax of a log y + b log(1-y), 20 pairs", found, pairs[:, 0] / pairs.sum(1), 1e-6)
 
 
-INFINITE = torch.tensor(float("inf"))  # a score that is certain costs nothing
-
-
 def _table(steps: int) -> tuple[Check, Check, Check]:
     """A critic that is a table, on four atoms: nothing but the game is between it and its optimum."""
-    real, fake = (_atoms(counts) for counts in (P, Q))
+    real, fake = (atoms(counts) for counts in (P, Q))
     game = match(objectives.minimax, Table(4), real, fake, rule=adam(0.05, (0.9, 0.99)))
     game.play("critic", steps, cosine)
     p, q = torch.tensor(P) / 16, torch.tensor(Q) / 16
     best = metrics.optimal_discriminator_value(p, q)
-    atoms = torch.arange(4.0)[:, None]
     dice = torch.Generator().manual_seed(1)
-    others = torch.stack([_value(torch.randn(4, generator=dice) * 2, p, q) for _ in range(1_000)])
+    others = torch.stack([minimax_value(torch.randn(4, generator=dice) * 2, p, q) for _ in range(1_000)])
     return (
-        near("a table trained on four atoms: D", game.score(atoms).sigmoid(), p / (p + q), 1e-6),
+        near("a table trained on four atoms: D", game.score(torch.arange(4.0)[:, None]).sigmoid(), p / (p + q), 1e-6),
         near("its value, and -log 4 + 2 JS", game.value, best, 1e-10),
         below("1,000 other discriminators: their value", others, best),
     )
-
-
-def _atoms(counts: tuple[int, ...]) -> Tensor:
-    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).double()[:, None]
-
-
-def _value(scores: Tensor, p: Tensor, q: Tensor) -> Tensor:
-    value = objectives.minimax.critic
-    return (p * value(scores, -INFINITE) + q * value(INFINITE, scores)).sum()
 
 
 def _network(steps: int, samples: int) -> tuple[Panel, Panel, float]:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from .. import objectives
 from ..constraints import Constraint
 from ..draws import Generate, Role
 from ..game import Game, constant
 from ..networks import MLP
+from ..noise import fill
 from ..objectives import Objective
 from ..rules import Rule, adam
 from ..tree import Tree
@@ -86,8 +88,12 @@ class Match:
 
     def score(self, *x: Tensor) -> Tensor:
         """The critic's raw scores, as it plays: dressed by its constraints."""
-        weights, _ = self.game.dress(self.state["params"]["critic"], self.state["constraints"], advance=False)
-        return torch.func.functional_call(self.game.critic, weights, x)
+        return torch.func.functional_call(self.game.critic, self.weights, x)
+
+    @property
+    def weights(self) -> Tree:
+        """The critic's weights, as it plays with them."""
+        return self.game.dress(self.state["params"]["critic"], self.state["constraints"], advance=False)[0]
 
     @property
     def fake(self) -> Tensor:
@@ -121,20 +127,43 @@ def match(
     noise = {"z": torch.zeros(len(fake), 1)}
     for name, need in game.needs("critic").items():
         if name != "z":
-            draw = torch.rand if need.law == "uniform" else torch.randn
-            noise[name] = draw(len(fake), *need.shape, generator=dice)
+            noise[name] = fill(torch.empty(len(fake), *need.shape), need.law, dice)
     return Match(game, real, game.init(seed), noise)
 
 
-def quantiles(inverse: Callable[[Tensor], Tensor], n: int) -> Tensor:
-    """n samples [n, 1] that stand for a law on the line: its inverse distribution function at the middles of n equal
-    shares."""
-    return inverse((torch.arange(n) + 0.5) / n)[:, None]
-
-
 def gaussian_quantiles(mean: float, std: float, n: int) -> Tensor:
-    """`quantiles` of N(mean, std^2)."""
-    return mean + std * quantiles(torch.special.ndtri, n)
+    """n samples [n, 1] that stand for N(mean, std^2): its quantiles at the middles of n equal shares."""
+    return mean + std * torch.special.ndtri((torch.arange(n) + 0.5) / n)[:, None]
+
+
+def atoms(counts: tuple[int, ...]) -> Tensor:
+    """Samples [n, 1] of atoms 0, 1, ..., each as often as its count says."""
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).double()[:, None]
+
+
+def random_laws(count: int, seed: int) -> Tensor:
+    """Laws [count, 6] on six atoms."""
+    shares = torch.rand(count, 6, generator=torch.Generator().manual_seed(seed))
+    return shares / shares.sum(1, keepdim=True)
+
+
+def clouds(n: int) -> tuple[Tensor, Tensor]:
+    """Two samples [n, 2] in the plane, the second narrower and to the upper right."""
+    dice = torch.Generator().manual_seed(3)
+    return torch.randn(n, 2, generator=dice), torch.randn(n, 2, generator=dice) * 0.6 + torch.tensor([2.0, 1.0])
+
+
+def chords(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ends of every line between two of the points."""
+    i, j = torch.triu_indices(len(points), len(points), 1)
+    return points[i], points[j]
+
+
+def minimax_value(scores: Tensor, p: Tensor, q: Tensor) -> Tensor:
+    """V of raw scores under masses p and q: the objective on one side, while a score that is certain costs the other
+    nothing."""
+    value, certain = objectives.minimax.critic, torch.tensor(torch.inf)
+    return (p * value(scores, -certain) + q * value(certain, scores)).sum()
 
 
 def cosine(progress: float) -> float:

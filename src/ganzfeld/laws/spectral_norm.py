@@ -150,7 +150,7 @@ def _perceptron(turns: int, width: int, chords: int) -> tuple[Check, ...]:
     real, fake = torch.randn(2, 64, 2, generator=dice)
     net = critic(2, width, 3)
     game = match(objectives.hinge, net, real + 1, fake, (constraints.Spectral(),), rule=adam(1e-2, (0.0, 0.99)))
-    _, products = game.play("critic", turns, constant, lambda: _product(_played(game)), looks=turns)
+    _, products = game.play("critic", turns, constant, lambda: _product(game.weights), looks=turns)
     weights = _rested(game)
     x, y = torch.randn(2, chords, 2, generator=dice) * 2
     f = lambda x: functional_call(net, weights, (x,))  # noqa: E731
@@ -164,10 +164,6 @@ def _perceptron(turns: int, width: int, chords: int) -> tuple[Check, ...]:
         below("at rest: steepest chord / steepest gradient", metrics.difference_quotient(f, x, y) / steepest, 1, 1e-5),
         above("at rest: steepest chord", metrics.difference_quotient(f, x, y), 0.5),
     )
-
-
-def _played(game: Match) -> Tree:
-    return game.game.dress(game.state["params"]["critic"], game.state["constraints"], advance=False)[0]
 
 
 def _rested(game: Match) -> Tree:

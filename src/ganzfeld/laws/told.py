@@ -16,6 +16,7 @@ import torch
 from .law import Check, Law, Line, Panel, Proof
 
 LANGUAGES = ("en", "zh")
+VERDICT = ("name", "residual", "tolerance", "holds")
 TEXTS = ("title", "statement", "assumes", "oracle", "said", "caption", "words")
 
 Texts = Mapping[str, Any]
@@ -30,22 +31,12 @@ def facts(law: Law, proof: Proof, language: str = "en") -> dict[str, Any]:
     terms = words.get("terms", {})
     own = {name: words.get(name, getattr(law, name)) for name in TEXTS}
     return {
-        **verdict(proof),
+        **{name: getattr(proof, name) for name in VERDICT},
         **own,
         "formula": law.formula,
         "source": law.source,
         "checks": [_check(check, terms) for check in proof.checks],
         "panels": [_panel(panel, terms) for panel in proof.panels],
-    }
-
-
-def verdict(proof: Proof) -> dict[str, Any]:
-    """The contract's part: name, residual, tolerance, holds."""
-    return {
-        "name": proof.name,
-        "residual": proof.residual,
-        "tolerance": proof.tolerance,
-        "holds": proof.holds,
     }
 
 

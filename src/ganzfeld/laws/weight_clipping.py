@@ -30,7 +30,7 @@ from .. import constraints, metrics, objectives
 from ..rules import rmsprop, sgd
 from ..tree import Tree
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
-from .play import Match, cosine, critic, match
+from .play import Match, chords, clouds, cosine, critic, match
 
 F = Callable[[Tensor], Tensor]
 
@@ -80,15 +80,9 @@ def _linear_value(real: Tensor, fake: Tensor, c: float) -> float:
     return game.value
 
 
-def _clouds(samples: int) -> tuple[Tensor, Tensor]:
-    dice = torch.Generator().manual_seed(3)
-    shift = torch.tensor([2.0, 1.0])
-    return torch.randn(samples, 2, generator=dice), torch.randn(samples, 2, generator=dice) * 0.6 + shift
-
-
 def _clipped(sizes: Sizes, c: float, width: int, depth: int) -> Match:
     """A game between the clouds, its critic in the box; the rate is a share of the box."""
-    real, fake = _clouds(sizes.samples)
+    real, fake = clouds(sizes.samples)
     box = (constraints.Clip(c),)
     return match(objectives.wasserstein, critic(2, width, depth), real, fake, box, rule=rmsprop(c / 20))
 
@@ -121,8 +115,7 @@ def _flat(game: Match) -> Tensor:
 def _share_of_w1(game: Match) -> Tensor:
     """What the critic would be worth at slope 1, in units of W1: its steepest chord is a lower bound on its K."""
     points = torch.cat([game.real, game.fake])
-    i, j = torch.triu_indices(len(points), len(points), 1)
-    steepest = torch.tensor(metrics.difference_quotient(game.score, points[i], points[j]))
+    steepest = torch.tensor(metrics.difference_quotient(game.score, *chords(points)))
     return game.value / (steepest * metrics.w1(game.real, game.fake))
 
 
@@ -168,7 +161,7 @@ def _signs(sizes: Sizes) -> tuple[Check, ...]:
     n, dice, bounds = sizes.width, torch.Generator().manual_seed(2), (0.01, 0.1, 1.0)
     net = critic(2, n, DEPTH)
     raw = {name: torch.randn(w.shape, generator=dice) * 1e6 * (w.dim() > 1) for name, w in net.named_parameters()}
-    real, fake = _clouds(sizes.samples)
+    real, fake = clouds(sizes.samples)
     truth = _forward(raw, real).mean() - _forward(raw, fake).mean()
     ratios = []
     for c in bounds:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,7 +130,7 @@ def page(things: Sequence[Run | Comparison | Laws], title: str | None) -> Page:
 
 
 def _laws(laws: Laws, anchor: str) -> Section:
-    own = theory.words(laws)
+    own, laws = theory.words(laws), replace(laws, laws=tuple(map(theory.typeset, laws.laws)))
     told = [("verdicts", theory.verdicts(laws)), *(("law", theory.law(law, own)) for law in laws.laws)]
     return Section("laws", anchor, own.title, theory.lead(laws), (), told)
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 COLOURS, CLASSES = 8, 10  # the last two differ less from the others: for marks that tell more than their colour
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 THIN = 240  # points that a line of a chart keeps: about one for each pixel it is drawn on
 
 Values = Sequence[float | None]
@@ -121,9 +122,13 @@ def power(value: float) -> str:
     if 1e-3 <= value < 1e6:
         return short(value, value)
     exponent = math.floor(math.log10(value) + 1e-9)
-    raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     digit = round(value / 10.0**exponent)
-    return f"{f'{digit}·' if digit > 1 else ''}10{raised}"
+    return f"{f'{digit}·' if digit > 1 else ''}10{raised(exponent)}"
+
+
+def raised(exponent: int | str) -> str:
+    """The digits of an exponent."""
+    return str(exponent).translate(SUPERSCRIPT)
 
 
 def chart(

@@ -106,11 +106,10 @@ GREEK = {
     "theta": "θ", "lambda": "λ", "sigma": "σ", "delta": "δ", "eta": "η", "gamma": "γ", "mu": "μ", "phi": "φ",
     "psi": "ψ", "tau": "τ", "pi": "π",
 }  # fmt: skip
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SIGNS = (
     (re.compile(rf"\b(?:{'|'.join(GREEK)})\b"), lambda found: GREEK[found[0]]),
-    (re.compile(r"\b1e(-?\d+)\b"), lambda found: f"10{str(int(found[1])).translate(SUPERSCRIPT)}"),
-    (re.compile(r"\^(-?\d+)"), lambda found: found[1].translate(SUPERSCRIPT)),
+    (re.compile(r"\b1e(-?\d+)\b"), lambda found: f"10{draw.raised(int(found[1]))}"),
+    (re.compile(r"\^(-?\d+)"), lambda found: draw.raised(found[1])),
     (re.compile(r"\bsqrt\("), lambda found: "√("),
     (re.compile(r"(?<![\w)’'])-(?=[\w.(|])|(?<=\s)-(?=\s)"), lambda found: "−"),
 )
@@ -142,7 +141,7 @@ def lead(laws: Laws) -> str:
 
 def verdicts(laws: Laws) -> Content:
     """A row for each law: the check that is nearest to its tolerance."""
-    return {"words": words(laws), "rows": [_row(typeset(law)) for law in laws.laws]}
+    return {"words": words(laws), "rows": [_row(law) for law in laws.laws]}
 
 
 def _row(law: Mapping[str, Any]) -> Content:
@@ -153,7 +152,6 @@ def _row(law: Mapping[str, Any]) -> Content:
 
 def law(facts: Mapping[str, Any], own: Words) -> Content:
     """One law: statement, formula, figure, explanation, and every check."""
-    facts = typeset(facts)
     return {
         "anchor": f"law-{facts['name']}",
         "law": facts,
@@ -199,7 +197,7 @@ def scientific(value: float | None) -> str:
     if 1e-3 <= value < 1e4:
         return f"{value:.2g}"
     digits, power = f"{value:.0e}".split("e")
-    return f"{'' if digits == '1' else digits + '·'}10{str(int(power)).translate(SUPERSCRIPT)}"
+    return f"{'' if digits == '1' else digits + '·'}10{draw.raised(int(power))}"
 
 
 def _panel(panel: Mapping[str, Any], facts: Mapping[str, Any]) -> Content:
@@ -215,5 +213,5 @@ def _panel(panel: Mapping[str, Any], facts: Mapping[str, Any]) -> Content:
 
 
 def _legend(curves: Sequence[Curve]) -> list[tuple[str, str]]:
-    """Labels with their colours and marks; the label of a lone line is in the axis already."""
-    return [(c.label, f"{c.colour} {'second-dash' if c.mark == 'dashes' else c.mark}") for c in curves if c.label]
+    """Labels with their colours and marks."""
+    return [(curve.label, f"{curve.colour} {curve.mark}") for curve in curves if curve.label]
