@@ -3,9 +3,11 @@ the physical floor.
 
     OMP_NUM_THREADS=1 python benchmarks/pictures.py [--quick] [--papers dcgan sngan wgan-gp]
 
-One core, one thread; plain loop and engine alternate, medians of ratios are printed. The floor is the time that the
-multiplications and additions of the plain loop's step would take at the rate of a large matrix product, measured in
-the same run; it counts what the plain algorithm asks for, so exact algebra can go below it.
+Plain loop and engine each live in a process of their own, as they do where they are used (in one process each would
+find the memory that the other has gathered), and play in turn, one thread each; medians of ratios are printed, and the
+peak memory of each. The floor is the time that the multiplications and additions of the plain loop's step would take at
+the rate of a large matrix product, measured in the same run; it counts what the plain algorithm asks for, so exact
+algebra can go below it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -29,6 +31,7 @@ from ganzfeld.plan import Shape
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from references import pictures as plain  # noqa: E402
 
+Play = Callable[[int], object]
 SHAPE, BATCH, ROWS, STEPS = (3, 32, 32), 64, 2_048, 10**6
 
 
@@ -69,7 +72,7 @@ PLAIN = {"dcgan": plain.dcgan, "sngan": plain.sngan, "wgan-gp": plain.wgan_gp}
 ASKED = {"dcgan": 1.25, "sngan": 1.5, "wgan-gp": 1.25}
 
 
-def ours(paper: str, data: Pictures):
+def ours(paper: str, data: Pictures) -> Play:
     engine = gz.Engine(GAMES[paper](), data, [0], STEPS)
     engine.start()
     at = 0
@@ -94,60 +97,76 @@ def rate(seconds: float = 1.0) -> float:
     return 2 * 1024**3 / best
 
 
-def compare(paper: str, repeats: int, steps: int) -> None:
-    data = Pictures()
-    fast, slow = ours(paper, data), PLAIN[paper](SHAPE[0], data.batches())
-    fast(1), slow(1)
-    with Counted() as counter:
-        slow(1)
-    ratios, mine, theirs = [], [], []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        slow(steps)
-        middle = time.perf_counter()
-        fast(steps)
-        end = time.perf_counter()
-        theirs.append((middle - start) / steps)
-        mine.append((end - middle) / steps)
-        ratios.append(theirs[-1] / mine[-1])
-    floor = counter.total / rate()
-    print(
-        f"{paper:<8} plain {statistics.median(theirs):6.3f} s a step  ours {statistics.median(mine):6.3f} s"
-        f"  {statistics.median(ratios):4.2f} times (from {min(ratios):.2f} to {max(ratios):.2f}; asked {ASKED[paper]})"
-        f"  floor {floor:.3f} s, {floor / statistics.median(mine):.0%} of ours",
-        flush=True,
-    )
-
-
-def memory(kind: str, paper: str) -> None:
-    """In a process of its own: its peak resident memory, in MB."""
+def player(kind: str, paper: str) -> None:
+    """A process that plays as many steps as a line of its input says, and answers with the seconds a step took; to
+    ``count`` with the operations of one, to ``peak`` with the most memory it had, in MB."""
     data = Pictures()
     play = PLAIN[paper](SHAPE[0], data.batches()) if kind == "plain" else ours(paper, data)
     play(2)
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(int(peak.split()[1]) / 1024)
+    for line in sys.stdin:
+        if line == "count\n":
+            with Counted() as counter:
+                play(1)
+            answer = float(counter.total)
+        elif line == "peak\n":
+            status = Path("/proc/self/status").read_text().splitlines()
+            answer = int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
+        else:
+            start = time.perf_counter()
+            play(int(line))
+            answer = (time.perf_counter() - start) / int(line)
+        print(answer, flush=True)
 
 
-def peak(kind: str, paper: str) -> float:
-    words = [sys.executable, __file__, "--memory", kind, paper]
-    return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+class Player:
+    """One end of the conversation with such a process."""
+
+    def __init__(self, kind: str, paper: str):
+        words = [sys.executable, __file__, "--player", kind, paper]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, what: object) -> float:
+        assert self.process.stdin and self.process.stdout
+        print(what, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def end(self) -> None:
+        self.process.communicate()
+
+
+def compare(paper: str, repeats: int, steps: int) -> None:
+    plain_loop, engine = players = Player("plain", paper), Player("ours", paper)
+    operations = plain_loop.ask("count")
+    theirs, mine = [], []
+    for _ in range(repeats):
+        theirs.append(plain_loop.ask(steps))
+        mine.append(engine.ask(steps))
+    ratios = [a / b for a, b in zip(theirs, mine, strict=True)]
+    plain_peak, our_peak = (player.ask("peak") for player in players)
+    for player in players:
+        player.end()
+    floor = operations / rate()
+    print(
+        f"{paper:<8} plain {statistics.median(theirs):6.3f} s a step  ours {statistics.median(mine):6.3f} s"
+        f"  {statistics.median(ratios):4.2f} times (from {min(ratios):.2f} to {max(ratios):.2f}; asked {ASKED[paper]})"
+        f"  floor {floor:.3f} s, {floor / statistics.median(mine):.0%} of ours"
+        f"  memory {our_peak:.0f} MB, plain {plain_peak:.0f} MB, {our_peak / plain_peak:.2f} x",
+        flush=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
     parser.add_argument("--papers", nargs="+", default=list(GAMES))
-    parser.add_argument("--memory", nargs=2, metavar=("KIND", "PAPER"))
+    parser.add_argument("--player", nargs=2, metavar=("KIND", "PAPER"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.memory:
-        memory(*asked.memory)
+    if asked.player:
+        player(*asked.player)
         return
     for paper in asked.papers:
         compare(paper, 3 if asked.quick else 7, {"dcgan": 8, "wgan-gp": 2, "sngan": 1}[paper])
-    for paper in asked.papers:
-        plain_peak, our_peak = peak("plain", paper), peak("ours", paper)
-        print(f"peak memory, {paper}: {our_peak:.0f} MB, plain {plain_peak:.0f} MB, {our_peak / plain_peak:.2f} x")
 
 
 if __name__ == "__main__":

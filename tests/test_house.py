@@ -8,7 +8,7 @@ import ganzfeld
 HOME = Path(ganzfeld.__file__).parent
 
 FLOORS = {
-    "tree": 0, "noise": 0,
+    "tree": 0, "noise": 0, "autodiff": 0,
     "augment": 1, "divergences": 1, "rankers": 1, "objectives": 1, "constraints": 1, "rules": 1,
     "networks": 1, "data": 1,
     "pictures": 1.5,

@@ -236,9 +236,10 @@ def test_copies_of_training_pictures_are_found_and_new_pictures_are_not_copies(d
     x = torch.cat([digits.part("train")[[700, 3]], digits.part("test", 2)])
     found = judges.memorised(x, digits, n=4, k=2)
     assert found.keys() == {"pixels", "features"}
+    assert found["pixels"].distances[:2, 0].tolist() == [0, 0]
     for near in found.values():
         assert near.indices[:2, 0].tolist() == [700, 3]
-        assert near.distances[:2, 0].tolist() == [0, 0]
+        assert near.distances[:2, 0].max() <= 1e-5 * near.usual  # features round by the batch they are taken in
         assert (near.distances[:, 1:] >= near.distances[:, :1]).all()
         assert near.pictures.shape == (4, 2, 1, 8, 8)
         assert torch.equal(near.pictures, digits.take(near.indices))

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganzfeld import networks
-from ganzfeld.networks import DCGAN, R3, SNDCGAN, ResNet, layers
+from ganzfeld.networks import DCGAN, R3, SNDCGAN, ResNet, convolution, layers
 
 F64 = torch.float64
 SMALL = {
@@ -192,6 +193,93 @@ def test_leaky_has_the_gradients_of_leaky_relu_once_and_twice():
     ours, plain = both(layers.Leaky(0.2)), both(lambda h: F.leaky_relu(h, 0.2))
     for a, b in zip(ours, plain, strict=True):
         assert torch.allclose(a, b, atol=1e-12, rtol=0)
+
+
+# --- a convolution differentiated twice ---
+
+
+def penalised(convolve, x, w, b, how):
+    """Value, gradients, and the gradients of a gradient penalty, of a convolution below a curved score."""
+    x, w = x.clone().requires_grad_(), w.clone().requires_grad_()
+    b = b.clone().requires_grad_() if b is not None else None
+    own = [t for t in (x, w, b) if t is not None]
+    y = convolve(x, w, b, *how)
+    first = torch.autograd.grad(y.tanh().sum(), own, create_graph=True)
+    (slope,) = torch.autograd.grad(convolve(x, w, b, *how).tanh().sum(), x, create_graph=True)
+    second = torch.autograd.grad((slope.flatten(1).norm(dim=1) - 1).square().sum(), own, retain_graph=True)
+    third = torch.autograd.grad(sum(g.square().sum() for g in first), own)
+    return [y, *first, *second, *third]
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "groups"), [(4, 2, 1, 1), (3, 1, 1, 1), (3, 1, 1, 2), (1, 1, 0, 1)]
+)
+def test_convolution_has_torchs_values_and_derivatives_once_and_twice(kernel, stride, padding, groups, biased):
+    x, w = torch.randn(3, 4, 8, 8, dtype=F64), torch.randn(6, 4 // groups, kernel, kernel, dtype=F64)
+    b, how = torch.randn(6, dtype=F64) if biased else None, (stride, padding, groups)
+
+    def plain(x, w, b, stride, padding, groups):
+        return F.conv2d(x, w, b, stride, padding, groups=groups)
+
+    for given in (x, x.contiguous(memory_format=torch.channels_last)):
+        ours, torchs = penalised(convolution.convolve, given, w, b, how), penalised(plain, given, w, b, how)
+        for mine, theirs in zip(ours, torchs, strict=True):
+            assert torch.allclose(mine, theirs, atol=1e-11, rtol=1e-11)
+    args = [t.requires_grad_() for t in (x[:1, :, :4, :4].contiguous(), w, b) if t is not None]
+    assert torch.autograd.gradgradcheck(lambda x, w, b=None: convolution.convolve(x, w, b, *how).tanh(), args)
+
+
+def test_convolution_has_the_same_derivatives_under_torch_func():
+    x, w = torch.randn(3, 2, 8, 8, dtype=F64), torch.randn(4, 2, 3, 3, dtype=F64)
+
+    def penalty(w):
+        slope = torch.func.grad(lambda x: convolution.convolve(x, w).tanh().sum())(x)
+        return slope.square().sum()
+
+    v = w.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(
+        convolution.convolve(y := x.clone().requires_grad_(), v).tanh().sum(), y, create_graph=True
+    )
+    (by_hand,) = torch.autograd.grad(slope.square().sum(), v)
+    assert torch.allclose(torch.func.grad(penalty)(w), by_hand, atol=1e-11)
+
+
+class Passes(TorchDispatchMode):
+    """What every backward pass of a convolution is asked for: (by its input, by its weights)."""
+
+    def __init__(self):
+        super().__init__()
+        self.masks = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.convolution_backward.default:
+            self.masks.append(tuple(args[-1][:2]))
+        return func(*args, **(kwargs or {}))
+
+
+def passes():
+    """Of a penalty's two backward passes through one convolution."""
+    x, w = torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3, requires_grad=True)
+    with Passes() as seen:
+        y = layers.Leaky()(convolution.convolve(x := x.requires_grad_(), w))
+        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        torch.autograd.grad(slope.square().sum(), w)
+    return seen.masks
+
+
+def test_a_penalty_takes_one_pass_by_the_samples_and_one_by_the_weights(monkeypatch):
+    assert passes() == [(True, False), (False, True)]
+    # the planted fault: whatever asks for a gradient is given one
+    monkeypatch.setattr(convolution, "asked", lambda ctx, i: ctx.needs_input_grad[i])
+    assert passes() == [(True, False), (False, True), (False, True)]
+
+
+def test_a_kernel_is_turned_where_it_has_no_more_places_than_the_picture():
+    w, small, large = torch.randn(8, 8, 3, 3), torch.randn(9, 8, 2, 2), torch.randn(1, 8, 3, 3)
+    assert convolution.turned(w, small) is w
+    assert convolution.turned(w, large).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(convolution.turned(w, large), w)
 
 
 # --- labels and statistics ---

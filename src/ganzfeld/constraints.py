@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from . import noise
+from .autodiff import transformed
 from .noise import Need
 
 Params = dict[str, Tensor]
@@ -77,7 +78,7 @@ def square_slopes(f: Critic, samples: Samples) -> Tensor:
 def _gradients(f: Critic, samples: Samples) -> Samples:
     """The gradient of the sum of scores by the samples, to be differentiated again: by autograd where nothing maps or
     differentiates from the outside, which is cheaper in time and memory, else by ``torch.func``."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if transformed():
         return torch.func.grad(lambda x: f(*x).sum())(samples)
     samples = tuple(x if x.requires_grad else x.detach().requires_grad_() for x in samples)
     with torch.enable_grad():

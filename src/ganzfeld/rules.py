@@ -140,7 +140,7 @@ class Average(NamedTuple):
     @staticmethod
     def step(weights: Tensor, average: Tensor, share: float | Tensor) -> Tensor:
         """The average after one more turn."""
-        return average + share * (weights - average)
+        return torch.lerp(average, weights, share)
 
 
 TABLE = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "optimistic-adam": optimistic_adam}

@@ -9,7 +9,8 @@ Each computes what its plain counterpart computes, to rounding, with fewer or la
   of the four shifts of the padded 3 x 3 kernel: 2.25 times fewer products (`PooledConv`);
 * a 3 x 3 convolution of a nearest upsampling is the transpose of that, with as much saved (`UpConv`);
 * a 1 x 1 convolution commutes with nearest upsampling and with average pooling, so it runs on the small side;
-* the mask of a leaky ReLU is a constant of every backward pass (`Leaky`): a second backward finds nothing in it.
+* the mask of a leaky ReLU is a constant of every backward pass (`Leaky`): a second backward finds nothing in it;
+* the second derivative of a convolution is made of convolutions' first ones (`convolve`).
 
 Activations lie channels last, the layout in which a processor's convolutions read them.
 """
@@ -21,7 +22,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional as F
+
+from ..autodiff import transformed
+from .convolution import channels_last, convolve, turned
 
 THIN = 4  # channels of a picture: a transposed convolution to so few is slow
 
@@ -72,7 +77,7 @@ class Conv(_Weighted):
         self.stride, self.padding, self.groups = stride, padding, groups
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+        return convolve(x, self.weight, self.bias, self.stride, self.padding, self.groups)
 
 
 class Transposed(_Weighted):
@@ -86,7 +91,7 @@ class Transposed(_Weighted):
     def forward(self, x: Tensor) -> Tensor:
         inputs, outputs, kernel, _ = self.weight.shape
         if outputs > THIN or self.bias is not None:
-            return F.conv_transpose2d(x, self.weight, self.bias, 2, self.padding, self.extra)
+            return F.conv_transpose2d(x, turned(self.weight, x), self.bias, 2, self.padding, self.extra)
         # a thin output: the product of every place with the kernels, summed where they overlap
         patches = (x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)).transpose(1, 2)
         return F.fold(patches, (2 * x.shape[2], 2 * x.shape[3]), kernel, padding=self.padding, stride=2)
@@ -100,7 +105,7 @@ class ConvTransposed(_Weighted):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.weight, stride=self.stride)
+        return F.conv_transpose2d(x, turned(self.weight, x), stride=self.stride)
 
 
 class FirstTransposed(_Weighted):
@@ -131,7 +136,7 @@ class PooledConv(Conv):
     """A 3 x 3 convolution, then 2 x 2 average pooling, in one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, four_shifts(self.weight) / 4, self.bias, stride=2, padding=1)
+        return convolve(x, four_shifts(self.weight) / 4, self.bias, 2, 1)
 
 
 class UpConv(Conv):
@@ -157,25 +162,21 @@ class Leaky(nn.Module):
         self.slope = slope
 
     def forward(self, h: Tensor) -> Tensor:
-        return _Leaky.apply(h, self.slope)
+        return torch.where(h > 0, h, self.slope * h) if transformed() else _Leaky.apply(h, self.slope)
 
 
-class _Leaky(torch.autograd.Function):
-    generate_vmap_rule = True
-
+class _Leaky(Function):
     @staticmethod
-    def forward(h: Tensor, slope: float) -> Tensor:
-        return F.leaky_relu(h, slope)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(inputs[0])
-        ctx.slope = inputs[1]
+    def forward(ctx, h: Tensor, slope: float) -> Tensor:
+        out = F.leaky_relu(h, slope)
+        ctx.save_for_backward(out)  # of h's sign, and kept by the next layer anyway
+        ctx.slope = slope
+        return out
 
     @staticmethod
     def backward(ctx, gradient):
-        (h,) = ctx.saved_tensors
-        return torch.ops.aten.leaky_relu_backward(gradient, h.detach(), ctx.slope, False), None
+        (out,) = ctx.saved_tensors
+        return torch.ops.aten.leaky_relu_backward(gradient, out.detach(), ctx.slope, True), None
 
 
 class Up(nn.Module):
@@ -236,7 +237,7 @@ class ChannelsLast(nn.Module):
     """The same numbers in channels-last order."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.contiguous(memory_format=torch.channels_last)
+        return channels_last(x)
 
 
 class BatchNorm(nn.BatchNorm2d):
