@@ -66,13 +66,14 @@ def test_one_fake_batch_for_both_turns_is_the_same_game():
 
 def played_plainly(g, steps=4):
     from ganzfeld import engine as engines
+    from ganzfeld.engine import turns
 
-    before = engines.shared
-    engines.shared = lambda game, gather: {r: engines.slope(game, (r,), "eager", False, gather) for r in engines.ROLES}
+    before = turns.shared
+    turns.shared = lambda game, gather: {r: engines.slope(game, (r,), "eager", False, gather) for r in engines.ROLES}
     try:
         return played(g, steps)
     finally:
-        engines.shared = before
+        turns.shared = before
 
 
 def test_shared_turns_equal_a_plain_loop_with_modules():

@@ -70,7 +70,7 @@ def test_resume_continues_the_same_trajectory(tmp_path, monkeypatch, paper, seed
 
 @pytest.mark.slow
 def test_a_compiled_run_resumes_the_same_trajectory(tmp_path, monkeypatch):
-    monkeypatch.setattr("ganzfeld.engine.UNROLL", 4)  # a short graph compiles fast
+    monkeypatch.setattr("ganzfeld.engine.population.UNROLL", 4)  # a short graph compiles fast
     data = vectors(tmp_path)
     train(tmp_path / "whole", data, "wgan-gp", engine="compiled")
     pieces, played = Loop._piece, [0]
@@ -385,7 +385,7 @@ def test_test_rows_are_never_trained_on(tmp_path):
         ({"seed": -1}, "seed must not be negative"),
         ({"batch_size": -4}, "batch_size"),
         ({"settings": {"rate": math.nan}}, "positive number"),
-        ({"engine": "fast"}, "auto, eager or compiled"),
+        ({"engine": "fast"}, "auto, eager, compiled"),
         ({"log_every": -1}, "log_every"),
         ({"objective": "hinges"}, "'hinge'"),
         ({"constraints": ["spectrum"]}, "'spectral'"),

@@ -43,6 +43,14 @@ PartName = Annotated[
     ),
 ]
 Member = Annotated[int, typer.Option(help="which of the population, from 0")]
+Size = Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")]
+Crop = Annotated[str | None, typer.Option(help="how pictures become square: centre, pad or stretch")]
+Background = Annotated[str | None, typer.Option(help="what shows through pictures: white, black, ...")]
+Engine = Annotated[str, typer.Option(help="auto, eager, compiled (on a processor) or captured (on a GPU)")]
+Device = Annotated[
+    str, typer.Option(help="auto (a GPU for networks that convolve, if there is one), cpu, cuda, cuda:N")
+]
+Precision = Annotated[str, typer.Option(help="of the networks: fp32 or bf16; penalties stay in fp32")]
 RunPath = Annotated[Path, typer.Argument(help="a run directory")]
 
 
@@ -57,18 +65,20 @@ def train(
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(help="size of the population: seed, seed + 1, ...")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; the paper's unless given")] = None,
-    size: Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")] = None,
+    size: Size = None,
     objective: Annotated[str | None, typer.Option(help="replace the paper's objective")] = None,
     constraint: Annotated[list[str] | None, typer.Option(help="replace its constraints; none for none")] = None,
     network: Annotated[str | None, typer.Option(help="replace its networks")] = None,
-    engine: Annotated[str, typer.Option(help="auto, eager or compiled")] = "auto",
+    engine: Engine = "auto",
+    device: Device = "auto",
+    precision: Precision = "fp32",
     checkpoint_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
     log_every: Annotated[int, typer.Option(help="steps; a hundredth of the run unless given")] = 0,
     judge_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
     valid: Annotated[str | None, typer.Option(help="your own validation data")] = None,
     test: Annotated[str | None, typer.Option(help="your own test data")] = None,
-    crop: Annotated[str | None, typer.Option(help="how pictures become square: centre, pad or stretch")] = None,
-    background: Annotated[str | None, typer.Option(help="what shows through pictures: white, black, ...")] = None,
+    crop: Crop = None,
+    background: Background = None,
     without: Annotated[str | None, typer.Option(help="classes to leave out of the data, with commas")] = None,
     least: Annotated[float | None, typer.Option(help="the smallest rating that counts (interactions)")] = None,
     fold: Annotated[int | None, typer.Option(help="1 to 5, of a LETOR folder")] = None,
@@ -87,6 +97,7 @@ def train(
     asked: dict[str, Any] = {
         "steps": steps, "seed": seed, "seeds": seeds, "batch_size": batch_size, "objective": objective,
         "constraints": constraint or None, "network": network, "settings": _settings(set_), "engine": engine,
+        "device": device, "precision": precision,
         "valid": valid, "test": test, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every, "size": size, "crop": crop, "background": background, "strict": strict,
         "without": without, "least": least, "fold": fold, "qrels": qrels, "labels": labels,
@@ -316,10 +327,14 @@ def compare(
         int | None, typer.Option(help="the same for every paper; 10000, or 300 of retrieval, unless given")
     ] = None,
     seed: Seed = 0,
-    engine: Annotated[str, typer.Option(help="auto, eager or compiled")] = "auto",
+    engine: Engine = "auto",
+    device: Device = "auto",
+    precision: Precision = "fp32",
     jobs: Annotated[int, typer.Option(help="papers trained side by side, a core each")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; each paper's own unless given")] = None,
-    size: Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")] = None,
+    size: Size = None,
+    crop: Crop = None,
+    background: Background = None,
     network: Annotated[str | None, typer.Option(help="the networks of all; each paper's own unless given")] = None,
     valid: Annotated[str | None, typer.Option(help="your own validation data")] = None,
     test: Annotated[str | None, typer.Option(help="your own test data")] = None,
@@ -334,7 +349,8 @@ def compare(
     from . import comparison
 
     result = comparison.compare(
-        papers, data, out, seeds=seeds, steps=steps, seed=seed, engine=engine, jobs=jobs, batch_size=batch_size,
+        papers, data, out, seeds=seeds, steps=steps, seed=seed, engine=engine, device=device, precision=precision,
+        jobs=jobs, batch_size=batch_size, crop=crop, background=background,
         settings=_settings(set_), size=size, network=network, valid=valid, test=test, ablate=ablate, resume=resume,
         say=_say,
     )  # fmt: skip

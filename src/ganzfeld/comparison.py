@@ -54,10 +54,14 @@ def compare(
     steps: int | None = None,
     seed: int = 0,
     engine: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
     jobs: int = 1,
     batch_size: int | None = None,
     settings: Mapping[str, Any] | None = None,
     size: int | None = None,
+    crop: str | None = None,
+    background: str | None = None,
     network: str | None = None,
     valid: str | None = None,
     test: str | None = None,
@@ -76,7 +80,9 @@ def compare(
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     names = [] if list(papers) == ["all"] else [named(paper) for paper in papers]
     size = side_for(names, data, network, size)
-    source: dict[str, Any] = {"valid": valid, "test": test, "size": size}
+    source: dict[str, Any] = {
+        "valid": valid, "test": test, "size": size, "crop": crop, "background": background,
+    }  # fmt: skip
     rows = loaded(data, seed=seed, **source)
     for name in names:
         suits(name, rows)
@@ -84,7 +90,7 @@ def compare(
     steps = usual_steps(steps, rows)
     asked = {
         "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size, "network": network,
-        "resume": resume, **source,
+        "resume": resume, "device": device, "precision": precision, **source,
     }  # fmt: skip
     entries = _ablations(names) if ablate else [Entry(name, name, {}) for name in names]
     for entry in entries:  # all errors before the first step

@@ -53,6 +53,11 @@ def moving(turn: Turn) -> tuple[Role, ...]:
     return ("critic", "generator") if turn == "both" else (turn,)
 
 
+def moves(turns: Sequence[Turn]) -> int:
+    """How many moves the turns are made of."""
+    return sum(len(moving(turn)) for turn in turns)
+
+
 @dataclass(frozen=True)
 class Turns:
     """Each step is some critic turns and then some of the generator, one unless more, or none, are asked for. ``warm``:
@@ -103,8 +108,9 @@ class Game:
     schedule: step -> turns. batch_size: 0 for all rows in every turn.
     pace: progress in [0, 1) -> factor on the rates. half_life: of the weights' moving average, in samples; 0 for
     none. share: the generator's turn meets the batch and the noise of the critic's turn before it (or of the turn that
-    is both's), so that one fake batch serves both. augment: what both sides of a comparison go through. citation:
-    where the game comes from.
+    is both's), so that one fake batch serves both. augment: what both sides of a comparison go through. half: the
+    networks play in bfloat16; weights, samples, scores and penalties stay in full precision. citation: where the game
+    comes from.
 
     Raises ValueError where objective, networks and constraints cannot be one game, and warns where they can but
     should not.
@@ -122,6 +128,7 @@ class Game:
     half_life: float = 0.0
     share: bool = False
     augment: Augment | None = None
+    half: bool = False
     shape: tuple[int, ...] = field(default=())
     citation: str = ""
     start: str = ""  # where the weights of a retrieval game come from: see `starts`
@@ -134,6 +141,8 @@ class Game:
             raise ValueError(f"half_life must be a number of samples, not {self.half_life}")
         if "both" in self.schedule(0) and not self.share:
             raise ValueError("players that move at once meet one batch: a schedule with both needs share=True")
+        if self.half and self.draw.discrete:
+            raise ValueError("rankers are small, and play in full precision: leave out half")
         pairings.check(self.objective, self.constraints, self.critic, self.rules, alone=not self.generators)
         if self.draw.discrete:
             pairings.check_discrete(self.objective, self.constraints, self.draw)
@@ -202,13 +211,19 @@ class Game:
 
     def _players(self, params: Tree) -> dict[str, Callable[..., Tensor]]:
         players: dict[str, Callable[..., Tensor]] = {
-            name: partial(_call, m, params[name]) for name, m in self.generators.items()
+            name: partial(self._played, m, params[name]) for name, m in self.generators.items()
         }
         if self.draw.discrete:
             players["critic"] = partial(_call, self.critic, params["critic"])
         if self.draw.anchored:
             players["start"] = partial(_call, self.generators["policy"], params["start"])
         return players
+
+    def _played(self, module: nn.Module, params: Tree, *samples: Tensor) -> Tensor:
+        """A player's call, in the precision it plays in."""
+        if not self.half:
+            return _call(module, params, *samples)
+        return _call(module, tree.map(_halved, params), *map(_halved, samples)).float()
 
     def still(self, roles: tuple[Role, ...], state: Tree, batch: Batch) -> Noise:
         """What a turn reads of the side that stands still in it, to be handed over with the turn's noise where more
@@ -243,9 +258,9 @@ class Game:
         critic, memory = self.dress(params["critic"], state["constraints"], advance="critic" in roles)
         scene = self._augmented(scene or self.scene(params, roles[0], batch, noise), noise)
 
-        def f(*samples: Tensor) -> Tensor:
+        def f(*samples: Tensor, call: Callable[..., Tensor] = self._played) -> Tensor:
             times = len(samples[0]) // max(1, len(scene.fake[0]))  # twice where both sides are scored together
-            return _call(self.critic, critic, *samples, *(g.repeat(times) for g in scene.given))
+            return call(self.critic, critic, *samples, *(g.repeat(times) for g in scene.given))
 
         if "still.cost" in noise:
             value, lowered = self._lowered(noise["still.cost"], scene)
@@ -257,7 +272,7 @@ class Game:
         record: Record = {}
         if "critic" in roles:
             value = self.objective.critic(real, fake).mean()
-            penalties = self._penalties(f, params["critic"], scene, noise)
+            penalties = self._penalties(partial(f, call=_call), params["critic"], scene, noise)
             # one term per sample, so that ranks can be gathered before the mean
             penalty = sum((gather(term).mean() for term in penalties), torch.zeros_like(value))
             costs["critic"] = penalty - value
@@ -388,6 +403,10 @@ def _baseline(cost: Tensor, scene: Scene) -> Tensor | float:
 def _call(module: nn.Module, params: Tree, *samples: Tensor) -> Tensor:
     # `init` refuses tied weights; looking for them at every call costs as much as a small network
     return functional_call(module, params, samples, tie_weights=False)
+
+
+def _halved(x: Tensor) -> Tensor:
+    return x.bfloat16() if x.is_floating_point() else x
 
 
 def _weights(module: nn.Module, seed: int, name: str) -> Tree:

@@ -27,12 +27,12 @@ from torch import Tensor
 from . import record, starts, tree, watch
 from .data import Data, Interactions, Rankings
 from .data.rankings import Note
-from .engine import Engine, Ranks, choose
+from .engine import Engine, Ranks, called, choose, place
 from .gallery import Gallery
 from .game import Game
 from .opening import loudly, played
 from .pictures import View
-from .plan import SOURCE, Plan, command, difference, loaded, planned, side_for, suits, usual_steps
+from .plan import MANNER, SOURCE, Plan, command, difference, loaded, planned, side_for, suits, usual_steps
 from .retrieval import Retrieval, Shortlist
 from .run import Run
 from .tree import Tree
@@ -70,6 +70,8 @@ def train(
     network: str | None = None,
     settings: Mapping[str, Any] | None = None,
     engine: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
     valid: str | None = None,
     test: str | None = None,
     size: int | None = None,
@@ -91,9 +93,9 @@ def train(
     """Train a paper, a crossing of one, or a `Game` of your own, and return the `Run`, of rankings the `Retrieval`.
 
     steps: each ends with turns of the generator; 10,000 unless given, 300 of retrieval. seed, seeds: the population
-    plays with seed, seed + 1, ... size, crop, background, strict: how pictures are read (`data.load`). without: classes
-    that are left out of every part of the data, with commas. least, fold, qrels: how rankings are read. labels: tell
-    both players the classes.
+    plays with seed, seed + 1, ... device: auto, cpu, cuda or cuda:N. precision: of the networks, fp32 or bf16. size,
+    crop, background, strict: how pictures are read (`data.load`). without: classes that are left out of every part of
+    the data, with commas. least, fold, qrels: how rankings are read. labels: tell both players the classes.
     resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers are no longer finite
     is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log" | "judge" | "warn" |
     "note", step, facts).
@@ -112,9 +114,10 @@ def train(
     plan = planned(
         paper, data, rows.shape, _classes(rows), seed=seed, seeds=seeds, steps=steps, batch_size=batch_size,
         objective=objective, constraints=constraints, network=network, settings=settings, engine=engine, labels=labels,
+        device=device, precision=precision,
         log_every=log_every, judge_every=judge_every, checkpoint_every=checkpoint_every, **source,
     )  # fmt: skip
-    game = paper if isinstance(paper, Game) else plan.game(rows)
+    game = plan.in_precision(paper) if isinstance(paper, Game) else plan.game(rows)
     _check(game, rows)
     directory = Path(out) if out is not None else Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
     with Ranks() as ranks:
@@ -161,6 +164,7 @@ def describe(paper: str, data: str, **asked: Any) -> dict[str, Any]:
     plan = planned(paper, data, rows.shape, _classes(rows), **asked)
     game = plan.game(rows)
     _check(game, rows)
+    device = place(plan.device, game)
     return {
         "paper": plan.paper,
         "citation": game.citation,
@@ -173,7 +177,8 @@ def describe(paper: str, data: str, **asked: Any) -> dict[str, Any]:
         "a step": ", ".join(game.schedule(plan.steps // 2)),
         "batch": game.batch_size or "all",
         "constraints": ", ".join(map(repr, game.constraints)) or "none",
-        "engine": choose(plan.engine, game, plan.steps, plan.seeds),
+        "engine": choose(plan.engine, game, plan.steps, plan.seeds, device),
+        "device": called(device),
         "every": f"log {plan.log_every}, judge {plan.judge_every}, checkpoint {plan.checkpoint_every}",
     }
 
@@ -222,11 +227,12 @@ class Loop:
 
     def play(self, resume: bool) -> Run | Retrieval:
         facts = self._facts()
-        mode = choose(self.plan.engine, self.game, self.plan.steps, self.plan.seeds)
-        facts["engine"] = mode
+        device = place(self.plan.device, self.game)
+        mode = choose(self.plan.engine, self.game, self.plan.steps, self.plan.seeds, device)
+        facts |= {"engine": mode, "device": called(device)}
         step = self._open(facts, resume)
         self.ranks.any(False)  # all have read the directory before one writes to it
-        self.engine = Engine(self.game, self.data, self.plan.members, self.plan.steps, mode, self.ranks)
+        self.engine = Engine(self.game, self.data, self.plan.members, self.plan.steps, mode, self.ranks, device)
         self.logged = (step, 0.0)
         if self.found:
             self.engine.load(self.found.states)
@@ -287,8 +293,10 @@ class Loop:
     def _identity(self) -> str:
         """A digest of all that decides the numbers of a run, but its length and how often it writes."""
         plan = dataclasses.asdict(self.plan)
-        for name in ("steps", "engine", "log_every", "judge_every", "checkpoint_every", "data", *SOURCE):
+        for name in (*MANNER, "data", *SOURCE):
             plan.pop(name)
+        if plan["precision"] == "fp32":  # runs of before there was a choice
+            plan.pop("precision")
         plan["data"] = self.data.fingerprint
         plan["weights"] = {name: list(leaf.shape) for name, leaf in tree.flatten(self._template["params"]).items()}
         return hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()

@@ -18,6 +18,10 @@ from .game import Game
 from .papers import INTERACTIONS
 from .papers.build import build, named, resolve, retrieves, wants_pictures
 
+PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
+# what decides how a run is played, not what comes of it: it may change at a resume
+MANNER = ("steps", "engine", "device", "log_every", "judge_every", "checkpoint_every")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -34,6 +38,8 @@ class Plan:
     network: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     engine: str = "auto"
+    device: str = "auto"
+    precision: str = "fp32"
     valid: str | None = None
     test: str | None = None
     size: int | None = None
@@ -48,6 +54,8 @@ class Plan:
     checkpoint_every: int = 0
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"the precision is {' or '.join(PRECISIONS)}, not {self.precision!r}")
         for name in ("seeds", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -77,7 +85,7 @@ class Plan:
         """The game this plan names."""
         if self.paper is None:
             raise ValueError("this run was trained from a Game of your own: hand it over again, load(path, game=...)")
-        return build(
+        game = build(
             self.paper,
             shaped,
             settings=self.settings,
@@ -86,6 +94,11 @@ class Plan:
             bound=self.constraints,
             batch_size=self.batch_size,
         )
+        return self.in_precision(game)
+
+    def in_precision(self, game: Game) -> Game:
+        """The game as precisely as is asked for."""
+        return dataclasses.replace(game, half=True) if self.precision == "bf16" else game
 
     def samples(self, name: str | None = None) -> Data:
         """The same, of samples alone."""
@@ -212,7 +225,7 @@ def read(values: Mapping[str, Any]) -> Plan:
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first thing in which two runs differ, for the error that refuses to mix them."""
     for key, value in json.loads(json.dumps(new["plan"])).items():  # a tuple is a list on disk
-        if key not in ("steps", "engine", "log_every", "judge_every", "checkpoint_every"):
+        if key not in MANNER:
             before = old.get("plan", {}).get(key)
             if isinstance(before, dict) and isinstance(value, dict):
                 key, before, value = next(
@@ -236,8 +249,9 @@ def command(plan: Plan, out: Path, shape: tuple[int, ...]) -> str:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name in plan.constraints or ():
         words += ["--constraint", name]
-    if plan.engine != "auto":
-        words += ["--engine", plan.engine]
+    for name, usually in (("engine", "auto"), ("device", "auto"), ("precision", "fp32")):
+        if (value := getattr(plan, name)) != usually:
+            words += [f"--{name}", value]
     usual = written(resolve(plan.paper, shape, {}, plan.network, plan.constraints))
     for key, value in plan.settings.items():
         if key not in usual or usual[key] != value:

@@ -155,6 +155,11 @@ class Data:
         if isinstance(self.train, Lazy):
             self.train.ahead(rows.flatten())
 
+    def on(self, device: torch.device) -> Data:
+        """The same with the training rows, which are in memory, and their labels on a device: they are taken there."""
+        labels = self.labels and replace(self.labels, train=self.labels.train.to(device))
+        return replace(self, train=self.train.to(device), labels=labels)  # type: ignore[attr-defined]
+
     def classes(self, rows: Tensor) -> Tensor:
         """The labels [...] of training rows by index. Raises ValueError where the data have none."""
         if self.labels is None:

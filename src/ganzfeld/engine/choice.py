@@ -1,0 +1,75 @@
+"""Where and how a game is played."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Literal
+
+import torch
+
+from ..constraints import Orthonormal
+from ..game import Game, moves
+
+CPU = torch.device("cpu")
+Mode = Literal["eager", "compiled", "captured"]
+WORTH = 60_000  # turns of one game after which compiling has paid for itself: each saves half a millisecond and more
+
+
+def place(asked: str, game: Game) -> torch.device:
+    """The device for a game. ``auto`` is a GPU, where there is one, for convolutions; other games are bound by calls,
+    which it does not shorten. Of several ranks each has a GPU of its own. Raises ValueError where it cannot be had."""
+    if asked == "auto":
+        asked = "cuda" if convolves(game) and torch.cuda.is_available() else "cpu"
+    kind, _, number = asked.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
+        raise ValueError(f"the device is auto, cpu, cuda or cuda:N, not {asked!r}")
+    if kind == "cpu":
+        return torch.device(kind)
+    if game.draw.discrete:
+        raise ValueError("retrieval is played by the processor: --device cpu")
+    found = torch.cuda.device_count()
+    index = int(number or os.environ.get("LOCAL_RANK", "0"))
+    if index >= found:
+        raise ValueError(f"there is no GPU {index} that PyTorch can use here (it finds {found}): --device cpu")
+    return torch.device(kind, index)
+
+
+def called(device: torch.device) -> str:
+    """What a device is called, for the record of a run."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def choose(asked: str, game: Game, steps: int, members: int, device: torch.device = CPU) -> Mode:
+    """The engine for a run. ``auto`` is a function of the run's length alone, so that equal commands give equal
+    bits; where no compiler is found it falls back, and says so on standard error. On a GPU whole pieces are captured,
+    whatever their number: that takes no time."""
+    if asked not in ("auto", "eager", "compiled", "captured"):
+        raise ValueError(f"the engine is auto, eager, compiled (on a processor) or captured (on a GPU), not {asked!r}")
+    if asked == ("compiled" if device.type == "cuda" else "captured"):
+        raise ValueError("games are compiled on a processor and captured on a GPU: --engine auto")
+    if device.type == "cuda":
+        return "captured" if asked != "eager" and capturable(game) else "eager"
+    turns = steps * moves(game.schedule(steps // 2)) * members
+    if game.draw.discrete:
+        if asked == "compiled":
+            raise ValueError("retrieval draws as many documents as a batch has queries: it is played eagerly")
+        return "eager"
+    if asked == "eager" or (asked == "auto" and (turns < WORTH or convolves(game))):
+        return "eager"
+    if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
+        print("no C++ compiler found (g++): playing eagerly", file=sys.stderr)
+        return "eager"
+    return "compiled"
+
+
+def convolves(game: Game) -> bool:
+    """Whether convolutions are what a turn costs: they are as fast eagerly, and gain nothing from being mapped."""
+    return any(p.dim() > 3 for m in (*game.generators.values(), game.critic) for p in m.parameters())
+
+
+def capturable(game: Game) -> bool:
+    """Whether a turn never waits for the processor, as decompositions of matrices do; nor for other ranks."""
+    decomposes = game.objective.features or any(isinstance(c, Orthonormal) for c in game.constraints)
+    return not decomposes and int(os.environ.get("WORLD_SIZE", "1")) == 1

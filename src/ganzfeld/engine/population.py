@@ -1,0 +1,238 @@
+"""The engine proper: deals data and noise to a population of games, and has their turns played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from .. import tree
+from ..draws import Role
+from ..game import Game, Turn, moves, moving
+from ..noise import Dealer
+from ..tree import Tree
+from .captured import captured
+from .choice import CPU, Mode, convolves
+from .compiled import compiled
+from .ranks import Ranks
+from .turns import ROLES, player
+
+UNROLL = 8  # turns in one graph: twice as many double the compile time and win little
+STACK = 16  # games of one eager group: six cost .6 of a loop over them, at 128 wide as at 32
+CACHE = 2**20  # bytes of weights of one group that stay close to the core
+
+
+GRAPHS: dict[Mode, Callable[[Callable], Callable]] = {
+    "eager": lambda play: play,
+    "compiled": compiled,
+    "captured": captured,
+}
+
+
+class Source(Protocol):
+    """What the engine reads of a data set."""
+
+    @property
+    def rows(self) -> int: ...
+
+    def take(self, rows: Tensor) -> Tensor: ...
+
+    def classes(self, rows: Tensor) -> Tensor:
+        """Asked of data for a game with labels alone."""
+        ...
+
+
+@runtime_checkable
+class Sided(Protocol):
+    """A data set whose rows differ with the role whose turn it is: relevant pairs, queries."""
+
+    def side(self, role: Role) -> Source: ...
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A data set that may want to know early which rows come next."""
+
+    @property
+    def lazy(self) -> bool: ...
+
+    def ahead(self, rows: Tensor) -> None: ...
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A data set whose rows can be held, and taken, on another device, where they fit in memory."""
+
+    @property
+    def lazy(self) -> bool: ...
+
+    def on(self, device: torch.device) -> Source: ...
+
+
+class Engine:
+    """Plays a population of games, one per seed, from the same data.
+
+    steps: the length of the whole run, which the rates' schedule needs. device: where the states lie while they are
+    played; what goes in and comes out lies in the processor's memory. Chance is dealt there, too, so that a run meets
+    the same noise on every device.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        data: Source | Sided,
+        seeds: Sequence[int],
+        steps: int,
+        mode: Mode = "eager",
+        ranks: Ranks | None = None,
+        device: torch.device = CPU,
+    ):
+        self.game, self.steps, self.mode, self.device = game, steps, mode, device
+        self._slow = data if isinstance(data, Slow) and data.lazy else None
+        self.ranks = ranks if ranks and ranks.world > 1 else None
+        self.seeds = tuple(seeds)
+        if self.ranks and game.draw.discrete:
+            raise ValueError("retrieval is played by one process: start it without torchrun")
+        self._home = CPU  # where rows are taken
+        if device != CPU and isinstance(data, Movable) and not data.lazy:
+            data, self._home = data.on(device), device
+        self._sides: dict[Role, Source] = {r: data.side(r) if isinstance(data, Sided) else data for r in ROLES}
+        rows: dict[str, int] = {role: side.rows for role, side in self._sides.items()}
+        batch = {
+            role: min(game.batch_size or n, n) if game.draw.discrete else game.batch_size for role, n in rows.items()
+        }
+        share = (self.ranks.rank, self.ranks.world) if self.ranks else (0, 1)
+        groups = _groups(self.seeds, self._group_size())
+        self._dealers = [
+            Dealer({r: game.needs(r) for r in ROLES}, g, batch, rows, share, not game.batch_size) for g in groups
+        ]
+        self.batch = batch["critic"]
+        self._whole: dict[Role, Tensor] = {}
+        self.groups: list[Tree] = []
+        self._players: dict[tuple[Turn, ...], Callable] = {}
+        self._turns: tuple[int, dict[Role, int]] = (0, dict.fromkeys(ROLES, 0))
+
+    def _group_size(self) -> int:
+        """Games that are played as one stack: eagerly many, since calls are what costs; compiled, all that fit the
+        cache; one by one across ranks, where they convolve (mapped convolutions lose to a loop), and where they
+        retrieve (each meets documents of its own)."""
+        if self.ranks or self.game.draw.discrete or convolves(self.game):
+            return 1
+        if self.mode == "eager":
+            return STACK
+        weights = sum(p.numel() for m in (*self.game.generators.values(), self.game.critic) for p in m.parameters())
+        return max(1, CACHE // (4 * weights))
+
+    # --- state ---
+
+    def start(self) -> None:
+        self.load([self.game.init(seed) for seed in self.seeds])
+
+    def load(self, states: Sequence[Tree]) -> None:
+        """Take over the states of all members, in the order of the seeds."""
+        supply = iter(tree.map(self._here, state) for state in states)
+        self.groups = [
+            tree.stack([next(supply) for _ in d.seeds]) if len(d.seeds) > 1 else next(supply) for d in self._dealers
+        ]
+
+    def states(self) -> list[Tree]:
+        """The state of every member."""
+        return [
+            tree.map(torch.Tensor.cpu, s)
+            for dealer, group in zip(self._dealers, self.groups, strict=True)
+            for s in (tree.unstack(group) if len(dealer.seeds) > 1 else [group])
+        ]
+
+    # --- playing ---
+
+    def advance(self, step: int, until: int) -> tuple[int, dict[str, Tensor]]:
+        """Play from ``step`` as far as one piece goes, at most to ``until``.
+
+        Returns the step reached and the records by name, [members, turns]. How the way is cut into pieces follows
+        from the steps alone, so that a resumed run repeats the arithmetic of one never stopped.
+        """
+        rounds = self._rounds(step, until)
+        return step + rounds, tree.map(torch.Tensor.cpu, self._play(step, rounds))
+
+    def _play(self, step: int, rounds: int) -> dict[str, Tensor]:
+        turns = tuple(turn for s in range(step, step + rounds) for turn in self.game.schedule(s))
+        play = self._player(turns, whole=rounds * moves(self.game.schedule(step)) > UNROLL // 2)
+        first, tempos = self._tempos(step, rounds)
+        records = []
+        for i, dealer in enumerate(self._dealers):
+            batches, noises = self._deal(dealer, turns, first)
+            self.groups[i], record = play(self.groups[i], batches, noises, tempos)
+            records.append(record if len(dealer.seeds) > 1 else tree.map(lambda x: x.unsqueeze(0), record))
+        return tree.concat(records)
+
+    def _rounds(self, step: int, until: int) -> int:
+        """Steps played by one call: several where they are alike, cut at multiples of their number."""
+        turns = self.game.schedule(step)
+        many = max(1, UNROLL // moves(turns))
+        alike = all(self.game.schedule(s) == turns for s in range(step, step + many))
+        whole = step % many == 0 and step + many <= until
+        return many if alike and whole else 1
+
+    def _player(self, turns: tuple[Turn, ...], whole: bool) -> Callable:
+        """Whole pieces of a regular schedule become graphs; a remainder or a long warm-up is not worth one."""
+        if turns not in self._players:
+            mode: Mode = self.mode if whole and moves(turns) <= 2 * UNROLL else "eager"
+            play = player(self.game, turns, mode, len(self._dealers[0].seeds) > 1, self.ranks)
+            self._players[turns] = GRAPHS[mode](play)
+        return self._players[turns]
+
+    def _deal(self, dealer: Dealer, turns: Sequence[Turn], first: dict[Role, int]):
+        batches: dict[Role, dict[str, Tensor]] = {}
+        noises: dict[Role, dict[str, Tensor]] = {}
+        for role in ROLES:
+            batches[role], noises[role] = {}, {}
+            if not (count := sum(role in moving(turn) for turn in turns)):
+                continue
+            single = (lambda x: x[0]) if len(dealer.seeds) == 1 else (lambda x: x)
+            if self.game.reads_data(role) or self.game.reads_labels(role):
+                rows = single(dealer.order(role, first[role], count))
+                if self.game.reads_data(role):
+                    batches[role]["x"] = self._take(role, rows)
+                if self.game.reads_labels(role):
+                    batches[role]["y"] = self._here(self._sides[role].classes(rows.to(self._home)))
+                if self._slow:
+                    self._slow.ahead(single(dealer.order(role, first[role] + count, count)))
+            noises[role] = {n: self._here(single(x)) for n, x in dealer.noise(role, first[role], count).items()}
+        return batches, noises
+
+    def _take(self, role: Role, rows: Tensor) -> Tensor:
+        """The rows of some turns [turns, batch]; all rows are taken once, and are those of every turn."""
+        side = self._sides[role]
+        if self.game.batch_size:
+            return self._here(side.take(rows.to(self._home)))
+        if role not in self._whole:
+            self._whole[role] = side.take(torch.arange(side.rows))
+        return self._whole[role].expand(len(rows), *self._whole[role].shape)
+
+    def _here(self, x: Tensor) -> Tensor:
+        return x.to(self.device)
+
+    def _tempos(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
+        """How often each role has played before ``step``, and the numbers of its coming turns."""
+        at, played = self._turns
+        if at > step:
+            at, played = 0, dict.fromkeys(ROLES, 0)
+        for s in range(at, step):
+            roles = [role for turn in self.game.schedule(s) for role in moving(turn)]
+            played = {role: played[role] + roles.count(role) for role in ROLES}
+        self._turns = (step, played)
+        now = dict(played)
+        tempos: dict[Role, list[tuple[float, ...]]] = {role: [] for role in ROLES}
+        for s in range(step, step + rounds):
+            for role in (role for turn in self.game.schedule(s) for role in moving(turn)):
+                now[role] += 1
+                tempos[role].append(self.game.tempo(role, now[role], self.game.pace(s / self.steps)))
+        return played, tempos
+
+
+def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
+    """Groups of one size, the largest that divides the population: one graph serves them all."""
+    size = next(s for s in range(min(size, len(seeds)), 0, -1) if len(seeds) % s == 0)
+    return [seeds[i : i + size] for i in range(0, len(seeds), size)]

@@ -1,0 +1,133 @@
+"""The pure function of many turns, and the gradients it is made of."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import tree
+from ..draws import Batch, Role
+from ..game import Game, Gather, Record, Turn, alone, moving
+from ..noise import Noise
+from ..tree import Tree
+from .choice import Mode
+from .ranks import Ranks
+
+ROLES: tuple[Role, ...] = ("critic", "generator")
+TIDY = 25  # turns of long pieces of retrieval after which free memory goes back
+Slopes = Callable[[Tree, Batch, Noise], tuple[dict[Role, Tree], tuple[Tree, Record]]]
+
+
+def slope(game: Game, roles: tuple[Role, ...], mode: Mode, mapped: bool, gather: Gather = alone) -> Slopes:
+    """(state, batch, noise) -> ({role: gradients}, (memory, record)) for one game or, mapped, for a stack. Both roles
+    at once are differentiated through one pass over scene and critic."""
+    if mode == "compiled":
+
+        def ahead(state, batch, noise):
+            gradients, record = {}, {}
+            for role in roles:  # at once the generator side meets the critic as it is dressed in the critic's turn
+                gradients[role], (memory, more) = game.gradient(role, state, batch, noise, gather)
+                state, record = {**state, "constraints": memory}, {**record, **more}
+            return gradients, (state["constraints"], record)
+
+        return torch.vmap(ahead) if mapped else ahead
+
+    def costs(mine, state, batch, noise):
+        return game.costs(roles, mine, state, batch, noise, gather)
+
+    def back(state, batch, noise):
+        mine = {name: leaves for role in roles for name, leaves in _leaves(game, role, state).items()}
+        return _backward(game, *(torch.vmap(costs) if mapped else costs)(mine, state, batch, noise), mine)
+
+    return back
+
+
+def _leaves(game: Game, role: Role, state: Tree) -> Tree:
+    """The role's weights, to be differentiated by."""
+    return tree.map(lambda p: p.detach().requires_grad_(), game.moved(state["params"], role))
+
+
+def _backward(
+    game: Game, costs: Mapping[Role, Tensor], rest: tuple[Tree, Record], mine: Tree
+) -> tuple[dict[Role, Tree], tuple[Tree, Record]]:
+    gradients, last = {}, list(costs)[-1]
+    for role, cost in costs.items():
+        own = game.moved(mine, role)
+        found = torch.autograd.grad(cost.sum(), tree.leaves(own), retain_graph=role != last, materialize_grads=True)
+        gradients[role] = tree.like(own, found)
+    memory, record = rest
+    return gradients, (tree.map(Tensor.detach, memory), record)
+
+
+def shared(game: Game, gather: Gather = alone) -> dict[Role, Slopes]:
+    """The slopes of a critic's turn and of the generator's after it, on one fake batch that is made once: the critic
+    takes it as a constant, the generator's gradient goes back through it."""
+    made: dict[str, Any] = {}
+
+    def critic(state, batch, noise):
+        made["mine"] = _leaves(game, "generator", state)
+        made["scene"] = scene = game.scene({**state["params"], **made["mine"]}, "critic", batch, noise)
+        real, fake = (tuple(x.detach() for x in side) for side in (scene.real, scene.fake))
+        fixed = scene._replace(real=real, fake=fake)
+        mine = _leaves(game, "critic", state)
+        return _backward(game, *game.costs(("critic",), mine, state, batch, noise, gather, fixed), mine)
+
+    def generator(state, batch, noise):
+        mine, scene = made.pop("mine"), made.pop("scene")
+        return _backward(game, *game.costs(("generator",), mine, state, batch, noise, gather, scene), mine)
+
+    return {"critic": critic, "generator": generator}
+
+
+def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: Ranks | None = None) -> Callable:
+    """The pure function that plays the turns in order.
+
+    ``play(state, batches, noises, tempos) -> (state, records)``: batches and noises are trees by role and name, with
+    the turns of the role as leading dimension (behind the members', where mapped); tempos by role, a row a turn;
+    records by name, [turns] or [members, turns].
+    """
+    gather, reduce = (ranks.gather, ranks.reduce) if ranks else (alone, alone)
+    slopes = {turn: slope(game, moving(turn), mode, mapped, gather) for turn in set(turns)}
+    pair = shared(game, gather) if game.share and mode != "compiled" and not mapped else {}
+
+    def play(state, batches, noises, tempos):
+        records: dict[str, list[Tensor]] = {}
+        played = dict.fromkeys(ROLES, 0)
+        held: Noise = {}
+        before = None
+        for turn, after in zip(turns, [*turns[1:], "critic"], strict=True):
+            first = moving(turn)[0]
+            if first == "critic" or not game.share:  # else: those of the critic's turn before
+                at = partial(torch.select, dim=int(mapped), index=played[first])
+                batch = tuple(at(x) for x in batches[first].values())
+                noise = {name: at(draw) for name, draw in noises[first].items()}
+            if game.draw.discrete:  # the last turn's, where it was of the same players on the same rows
+                held = held if turn == before and not game.batch_size else game.still(moving(turn), state, batch)
+                noise, before = {**noise, **held}, turn
+            side = pair if pair and "generator" in (turn, after) and turn != "both" else slopes
+            gradients, (memory, record) = side[turn](state, batch, noise)
+            for role in moving(turn):
+                gradient = reduce(tree.vector(gradients[role], int(mapped)))
+                record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
+                state = game.update(role, state, gradient, memory, tempos[role][played[role]], int(mapped))
+                played[role] += 1
+            for name, value in record.items():
+                records.setdefault(name, []).append(value)
+            if game.draw.discrete and sum(played.values()) % TIDY == 0:
+                _give_back()
+        return state, {name: torch.stack(values, -1) for name, values in records.items()}
+
+    return play
+
+
+def _give_back() -> None:
+    """Free memory goes back to the system: tables of all candidates leave holes that smaller tensors settle in, and a C
+    library may hold twice what is used. One that knows no such call is left alone."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
