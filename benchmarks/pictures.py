@@ -98,32 +98,41 @@ def rate(seconds: float = 1.0) -> float:
 
 
 def player(kind: str, paper: str) -> None:
-    """A process that plays as many steps as a line of its input says, and answers with the seconds a step took; to
-    ``count`` with the operations of one, to ``peak`` with the most memory it had, in MB."""
+    """A process that plays: see `answer`."""
     data = Pictures()
-    play = PLAIN[paper](SHAPE[0], data.batches()) if kind == "plain" else ours(paper, data)
+    answer(PLAIN[paper](SHAPE[0], data.batches()) if kind == "plain" else ours(paper, data), peak)
+
+
+def answer(play: Play, peak: Callable[[], float]) -> None:
+    """Play as many steps as a line of the input says, and answer with the seconds a step took; answer ``count`` with
+    the operations of one step, ``peak`` with the most memory there was, in MB."""
     play(2)
     for line in sys.stdin:
         if line == "count\n":
             with Counted() as counter:
                 play(1)
-            answer = float(counter.total)
+            number = float(counter.total)
         elif line == "peak\n":
-            status = Path("/proc/self/status").read_text().splitlines()
-            answer = int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
+            number = peak()
         else:
             start = time.perf_counter()
             play(int(line))
-            answer = (time.perf_counter() - start) / int(line)
-        print(answer, flush=True)
+            number = (time.perf_counter() - start) / int(line)
+        print(number, flush=True)
+
+
+def peak() -> float:
+    status = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 class Player:
-    """One end of the conversation with such a process."""
+    """One end of the conversation with a process of a benchmark that plays."""
 
-    def __init__(self, kind: str, paper: str):
-        words = [sys.executable, __file__, "--player", kind, paper]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, file: str, *words: str):
+        self.process = subprocess.Popen(
+            [sys.executable, file, "--player", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def ask(self, what: object) -> float:
         assert self.process.stdin and self.process.stdout
@@ -135,7 +144,7 @@ class Player:
 
 
 def compare(paper: str, repeats: int, steps: int) -> None:
-    plain_loop, engine = players = Player("plain", paper), Player("ours", paper)
+    plain_loop, engine = players = Player(__file__, "plain", paper), Player(__file__, "ours", paper)
     operations = plain_loop.ask("count")
     theirs, mine = [], []
     for _ in range(repeats):

@@ -189,6 +189,27 @@ def test_a_graph_hands_out_copies(tapes):
     assert not all(map(torch.equal, tree.leaves(one), tree.leaves(two)))
 
 
+def test_a_piece_that_cannot_be_captured_is_played_one_by_one(tapes, monkeypatch, capsys):
+    g = game("ns-gan")
+    engine = placed(g, Plane(), torch.device("cpu"))
+    first, tempos = engine._tempos(0, 1)
+    given = (engine.groups[0], *engine._deal(engine._dealers[0], g.schedule(0), first), tempos)
+    play = turns.player(g, g.schedule(0), "eager", mapped=False)
+    plain, _ = play(*given)
+
+    def refused(_):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(torch.cuda, "graph", refused)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    graph = captured.captured(play)
+    for _ in range(2):
+        again, _ = graph(*given)
+        assert all(map(torch.equal, tree.leaves(plain), tree.leaves(again)))
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["turns are not captured, but played one by one: operation not permitted when stream is capturing"]
+
+
 # --- half precision ---
 
 

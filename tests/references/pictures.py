@@ -1,5 +1,5 @@
-"""Plain loops on 32 x 32 pictures, as tutorials write them: modules, `torch.optim`, ``backward``. Nothing of the
-package is used. Each is a closure that plays n generator steps on batches it is handed.
+"""Plain loops on pictures of 32 x 32 (DCGAN's on larger ones, too), as tutorials write them: modules, `torch.optim`,
+``backward``. Nothing of the package is used. Each is a closure that plays n generator steps on batches it is handed.
 
 DCGAN: the shape of pytorch/examples (BCE with logits, one fake batch for both turns). SNGAN: a textbook residual pair
 with `torch.nn.utils.parametrizations.spectral_norm`, hinge, five critic turns. WGAN-GP: a convolutional critic without
@@ -8,27 +8,33 @@ batch norm, ``create_graph``, five critic turns.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate
 from torch.nn.utils.parametrizations import spectral_norm
 
 
-def dcgan_generator(channels: int, width: int = 64, latent: int = 100) -> nn.Module:
-    w = width
-    layers = [nn.ConvTranspose2d(latent, 4 * w, 4, 1, 0, bias=False), nn.BatchNorm2d(4 * w), nn.ReLU(True)]
-    for wide in (4 * w, 2 * w):
+def dcgan_generator(channels: int, width: int = 64, latent: int = 100, side: int = 32) -> nn.Module:
+    w, top = width, width * side // 8
+    layers = [nn.ConvTranspose2d(latent, top, 4, 1, 0, bias=False), nn.BatchNorm2d(top), nn.ReLU(True)]
+    for wide in (8 * w, 4 * w, 2 * w)[-int(math.log2(side // 8)) :]:
         layers += [nn.ConvTranspose2d(wide, wide // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(wide // 2), nn.ReLU(True)]
     return nn.Sequential(*layers, nn.ConvTranspose2d(w, channels, 4, 2, 1, bias=False), nn.Tanh()).apply(_start)
 
 
-def dcgan_critic(channels: int, width: int = 64, norm: bool = True) -> nn.Module:
-    w, layers = width, [nn.Conv2d(channels, width, 4, 2, 1, bias=not norm), nn.LeakyReLU(0.2, True)]
-    for narrow in (w, 2 * w):
+def dcgan_critic(channels: int, width: int = 64, norm: bool = True, side: int = 32) -> nn.Module:
+    w, top, layers = (
+        width,
+        width * side // 8,
+        [nn.Conv2d(channels, width, 4, 2, 1, bias=not norm), nn.LeakyReLU(0.2, True)],
+    )
+    for narrow in (w, 2 * w, 4 * w)[: int(math.log2(side // 8))]:
         layers.append(nn.Conv2d(narrow, 2 * narrow, 4, 2, 1, bias=not norm))
         layers += [nn.BatchNorm2d(2 * narrow)] if norm else []
         layers.append(nn.LeakyReLU(0.2, norm))  # in place only where nothing is differentiated twice
-    return nn.Sequential(*layers, nn.Conv2d(4 * w, 1, 4, 1, 0, bias=not norm), nn.Flatten(0)).apply(_start)
+    return nn.Sequential(*layers, nn.Conv2d(top, 1, 4, 1, 0, bias=not norm), nn.Flatten(0)).apply(_start)
 
 
 def _start(layer: nn.Module) -> None:
@@ -40,8 +46,8 @@ def _start(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
 
 
-def dcgan(channels: int, batches, batch: int = 64, width: int = 64):
-    generator, critic = dcgan_generator(channels, width), dcgan_critic(channels, width)
+def dcgan(channels: int, batches, batch: int = 64, width: int = 64, side: int = 32):
+    generator, critic = dcgan_generator(channels, width, side=side), dcgan_critic(channels, width, side=side)
     rules = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (critic, generator)]
 
     def play(n: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,8 @@ WARM = 3  # plays before the capture, in which libraries choose their kernels an
 
 def captured(play: Callable) -> Callable:
     """The same function. A graph reads and writes fixed memory: what it is given is copied in, and what it found is
-    copied out, since the next piece writes over it."""
+    copied out, since the next piece writes over it. A piece that cannot be captured, because it waits for the processor
+    somewhere, is played as it is, and said so on standard error."""
     held: dict[str, Any] = {}
 
     def capture(asked: tree.Tree) -> None:
@@ -36,7 +38,13 @@ def captured(play: Callable) -> Callable:
         rows = {role: like.new_tensor(numbers) for role, numbers in tempos.items()}
         asked = {"state": state, "batches": batches, "noises": noises, "tempos": rows}
         if not held:
-            capture(asked)
+            try:
+                capture(asked)
+            except RuntimeError as error:
+                held["graph"] = None
+                print(f"turns are not captured, but played one by one: {str(error).splitlines()[0]}", file=sys.stderr)
+        if held["graph"] is None:
+            return play(state, batches, noises, tempos)
         for fixed, given in zip(held["inputs"], tree.leaves(asked), strict=True):
             fixed.copy_(given)
         held["graph"].replay()

@@ -95,6 +95,8 @@ class Engine:
         self.seeds = tuple(seeds)
         if self.ranks and game.draw.discrete:
             raise ValueError("retrieval is played by one process: start it without torchrun")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # the one whose streams are captured
         self._home = CPU  # where rows are taken
         if device != CPU and isinstance(data, Movable) and not data.lazy:
             data, self._home = data.on(device), device
