@@ -1,8 +1,11 @@
 """Pictures that are decoded when they are asked for are those that are kept; other sources give the same pictures."""
 
 import gc
+import hashlib
 import sys
 import threading
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +14,10 @@ from PIL import Image
 
 import ganzfeld as gz
 from ganzfeld import data as datas
-from ganzfeld.data import digits, hub, images, stacked, stacked_digits
-from ganzfeld.data.images import AHEAD, TASK, Streamed
+from ganzfeld.data import digits, hub, images, split, stacked, stacked_digits
+from ganzfeld.data.archive import Folder
+from ganzfeld.data.decode import settled
+from ganzfeld.data.images import AHEAD, MEMORY, TASK, Streamed, folders, gathered
 from test_data_images import BROKEN, shades, tree, written, zipped
 
 WORKERS = [0, 1, 2]
@@ -152,6 +157,91 @@ def test_memory_is_the_bytes_of_the_decoded_pictures(tmp_path):
     assert isinstance(images(folder, size=32, channels=3, memory=exact - 1).train, Streamed)
 
 
+OWN = {"valid": range(30, 33), "test": range(33, 40)}  # the shades of a tree that its source may hold out
+CHOOSE = partial(settled, None, "centre", "white", None)
+
+
+def shade(name):
+    return int(name[-9:-4])
+
+
+def held_out(folder, parts, seed=0, memory=MEMORY, classes=folders):
+    """The forty pictures of a tree, of which a source holds out these parts."""
+    files = Folder(folder)
+    held = {name: part for name in files.names for part in parts if shade(name) in OWN[part]}
+    return gathered("x", "x", files, classes, CHOOSE, seed, held=held, memory=memory, workers=0)
+
+
+def holds_out(folder, parts, memory):
+    """A part of the source's own is all of it, the others are cut from what is left, and every row is in one part."""
+    found = held_out(folder, parts, 3, memory)
+    left = [shade(name) for name in found.files if not any(shade(name) in OWN[part] for part in parts)]
+    cut = dict(zip(("train", "valid", "test"), split(torch.tensor(left), 3), strict=True))
+    for part in ("valid", "test"):
+        if part in parts:
+            assert sorted(shades(getattr(found, part))) == list(OWN[part])
+        else:
+            assert shades(getattr(found, part)) == cut[part].tolist()
+    assert shades(found.train)[: len(cut["train"])] == cut["train"].tolist()
+    assert sorted(shades(found.train) + shades(found.valid) + shades(found.test)) == list(range(40))
+    for part in ("train", "valid", "test"):
+        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+    assert shades(found.whole().test) == [shade(name) for name in found.files]
+
+
+PARTED = [(), ("test",), ("valid",), ("valid", "test")]
+
+
+@pytest.mark.parametrize("memory", [0, MEMORY])
+@pytest.mark.parametrize("parts", PARTED, ids="-".join)
+def test_what_a_source_holds_out_is_that_part_and_only_what_it_lacks_is_cut(tmp_path, parts, memory, monkeypatch):
+    folder = tree(tmp_path, 40)
+    holds_out(folder, parts, memory)
+    monkeypatch.setitem(gathered.__globals__, "_cut", lambda _, parts, __, seed: split(torch.arange(len(parts)), seed))
+    with pytest.raises(AssertionError) if parts else nullcontext():  # a cut that is blind to them
+        holds_out(folder, parts, memory)
+
+
+def test_the_seed_orders_what_is_held_out_and_moves_nothing_into_it(tmp_path):
+    one, other = (shades(held_out(tree(tmp_path, 40), ["test"], seed).test) for seed in (0, 1))
+    assert one != other and sorted(one) == sorted(other) == list(OWN["test"])
+
+
+def test_the_fingerprint_knows_what_is_held_out_and_is_as_ever_where_nothing_is(tmp_path):
+    folder, digest = tree(tmp_path, 40), hashlib.blake2b(digest_size=16)
+    names = Folder(folder).names
+    for name in names:
+        digest.update(hashlib.blake2b((folder / name).read_bytes(), digest_size=16).digest())
+    digest.update(repr(([shade(name) % 2 for name in names], ("a", "b"))).encode())
+    assert held_out(folder, (), 3).digest == f"{digest.hexdigest()} seed 3"
+    assert held_out(folder, ()).fingerprint == images(folder).fingerprint
+    assert len({held_out(folder, parts).fingerprint for parts in PARTED}) == len(PARTED)
+
+
+@pytest.mark.parametrize("memory", [0, MEMORY])
+def test_a_part_whose_classes_are_not_told_has_none_and_the_others_keep_theirs(tmp_path, memory):
+    def classes(names):
+        return [-1 if shade(name) == 35 else shade(name) % 2 for name in names], ("a", "b")
+
+    found = held_out(tree(tmp_path, 40), ["test"], memory=memory, classes=classes)
+    assert found.coded("test") is None and found.count == 2
+    for part in ("train", "valid"):
+        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+    assert found.whole().coded("test") is None
+    assert len(held_out(tmp_path, ["valid"], classes=classes).coded("valid")) == len(OWN["valid"])
+
+
+def test_a_part_of_which_no_picture_can_be_read_is_refused_and_not_cut_elsewhere(tmp_path):
+    folder = tree(tmp_path, 40)
+    for name in Folder(folder).names:
+        if shade(name) in OWN["test"][1:]:
+            (folder / name).write_bytes(b"words")
+    assert shades(held_out(folder, ["test"]).test) == [33]
+    (folder / "b/00033.png").write_bytes(BROKEN["truncated.png"][0])
+    with pytest.raises(ValueError, match="^x: none of the pictures that it holds out for test can be read$"):
+        held_out(folder, ["test"])
+
+
 # --- stacked digits ---
 
 
@@ -247,6 +337,7 @@ def test_a_parquet_gives_the_pictures_of_a_folder(library, tmp_path):
         assert torch.equal(getattr(found.labels, part), getattr(own.labels, part))
     assert found.labels.names == ("a", "b")
     assert [name for name, _ in found.skipped] == ["row 10", "row 21"]
+    assert torch.equal(found.order, own.order) and found.fingerprint == own.fingerprint  # it holds nothing out
     with pytest.raises(ValueError, match="row 21 is no picture: no picture"):
         hub(str(path), strict=True)
 
@@ -266,6 +357,87 @@ def test_tables_without_pictures_and_unknown_names_are_refused_in_one_line(libra
         with pytest.raises(ValueError, match=why) as caught:
             datas.load(f"hf:{name}")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_folders_of_an_image_folder_are_its_parts(library, tmp_path):
+    for part, n in (("train", 40), ("val", 4), ("test", 10)):
+        tree(tmp_path / part, n)
+    (tmp_path / "test/b/00010.png").write_bytes(BROKEN["truncated.png"][0])
+    found = datas.load(f"hf:{tmp_path}", size=8)
+    assert sorted(shades(found.train)) == list(range(40))
+    assert sorted(shades(found.valid)) == list(range(4)) and sorted(shades(found.test)) == list(range(10))
+    for part in ("train", "valid", "test"):
+        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+    assert [name for name, _ in found.skipped] == ["test row 10"]
+    assert [name.rpartition("row")[0] for name in found.files] == [""] * 40 + ["validation "] * 4 + ["test "] * 10
+    assert shades(found.whole().test) == [s for n in (40, 4, 10) for s in (*range(0, n, 2), *range(1, n, 2))]
+
+
+def table(library, shades, labels=None, names=("a", "b"), column="image"):
+    """Pictures of these shades, and their labels where there are any."""
+    pictures = [{"bytes": written(Image.new("L", (8, 8), s)), "path": None} for s in shades]
+    columns = {column: pictures} if labels is None else {column: pictures, "label": labels}
+    features = {column: library.Image(), "label": library.ClassLabel(names=list(names))}
+    return library.Dataset.from_dict(columns, features=library.Features({k: features[k] for k in columns}))
+
+
+@pytest.fixture
+def hosted(library, monkeypatch):
+    """A source of the splits that are given, and of twenty labelled pictures to train on."""
+
+    def load(**splits):
+        splits.setdefault("train", table(library, range(20), [s % 2 for s in range(20)]))
+        monkeypatch.setattr(library, "load_dataset", lambda name: library.DatasetDict(splits))
+        return datas.load("hf:x")
+
+    return load
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("split", ["validation", "valid", "val", "dev"])
+def test_a_validation_split_is_known_by_its_names_and_any_other_is_left_alone(library, hosted, split):
+    five = table(library, range(20, 25), [0, 1, 0, 1, 0])
+    found, other = hosted(**{split: five}), hosted(extra=five)
+    assert sorted(shades(found.valid)) == list(range(20, 25)) and len(found.test) == 2
+    assert sorted(shades(found.train) + shades(found.test)) == list(range(20))
+    assert other.fingerprint == hosted().fingerprint != found.fingerprint
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("labels", [[-1] * 4, [0, 1, None, 0], None], ids=["-1", "None", "no column"])
+def test_hidden_labels_of_a_test_split_are_not_known_and_those_of_train_are(library, hosted, labels):
+    hidden, told = table(library, range(20, 24), labels), table(library, range(20, 24), [0, 1, 0, 1])
+    found = hosted(test=hidden)
+    assert sorted(shades(found.test)) == list(range(20, 24)) and found.coded("test") is None
+    for part in ("train", "valid"):
+        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+    assert hosted(test=told).coded("test").tolist() == [s % 2 for s in shades(hosted(test=told).test)]
+    assert hosted(test=told, train=hidden).labels is None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_a_held_out_split_of_other_columns_or_classes_is_refused_by_its_name(library, hosted, split):
+    def load(**odd):
+        return hosted(**{split: table(library, range(20, 24), [0, 1, 0, 1], **odd)})
+
+    for odd, why in (
+        ({"column": "picture"}, "no pictures in the column image"),
+        ({"names": ("b", "a")}, "other classes in the column label"),
+        ({"names": ("a", "b", "c")}, "other classes in the column label"),
+    ):
+        with pytest.raises(ValueError, match=f"^hf:x has {why} of its {split} split") as caught:
+            load(**odd)
+        assert "\n" not in str(caught.value)
+    assert 4 in load().sizes().values()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_source_without_a_train_split_is_refused(library, tmp_path):
+    tree(tmp_path / "test", 6)
+    with pytest.raises(ValueError, match="has no train split, only test$"):
+        datas.load(f"hf:{tmp_path}")
 
 
 def test_a_game_on_a_stream_is_the_game_on_memory(tmp_path):

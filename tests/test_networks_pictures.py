@@ -230,6 +230,14 @@ def test_convolution_has_torchs_values_and_derivatives_once_and_twice(kernel, st
     assert torch.autograd.gradgradcheck(lambda x, w, b=None: convolution.convolve(x, w, b, *how).tanh(), args)
 
 
+def test_a_kernel_of_one_output_keeps_its_order_in_both_passes():
+    """Of a view whose first stride is another, though it has one row, torch's plain backward pass makes nothing."""
+    x, w = torch.randn(2, 8, 8, 8), torch.randn(1, 8, 3, 3, requires_grad=True)
+    x, w = x.double(), w.double()  # which takes that way everywhere
+    ours, plain = (torch.autograd.grad(f(x, w).tanh().sum(), w)[0] for f in (convolution.convolve, F.conv2d))
+    assert torch.allclose(ours, plain, atol=1e-12)
+
+
 def test_convolution_has_the_same_derivatives_under_torch_func():
     x, w = torch.randn(3, 2, 8, 8, dtype=F64), torch.randn(4, 2, 3, 3, dtype=F64)
 

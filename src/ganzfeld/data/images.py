@@ -32,7 +32,7 @@ from torch import Tensor
 
 from .archive import Files, Folder, Zip
 from .decode import ENDINGS, RESIZER, Choices, Seen, Unreadable, decode, look, settled
-from .rows import PICTURE, Data, Labels, Lazy, split
+from .rows import PARTS, PICTURE, Data, Labels, Lazy, Part, shuffled, split
 
 MEMORY = 2**30  # bytes of decoded pictures
 TASK = 16  # pictures a thread decodes at a time
@@ -78,12 +78,14 @@ def gathered(
     choose: Callable[[float, bool], Choices],
     seed: int,
     *,
+    held: Mapping[str, Part] = {},
     strict: bool = False,
     memory: int = MEMORY,
     workers: int | None = None,
 ) -> Data:
-    """Pictures of any source of files. where: what errors call it. classes: of the names of the pictures that are kept.
-    choose: by the median shorter side, and whether all pictures are grey."""
+    """Pictures of any source of files. where: what errors call it. classes: of the names of the pictures that are kept,
+    -1 where a held-out one's is not known. choose: by the median shorter side, and whether all pictures are grey.
+    held: the part of every name that the source itself holds out."""
     workers = (os.cpu_count() or 1) if workers is None else workers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged metadata: a picture that can be decoded is good enough
@@ -96,8 +98,11 @@ def gathered(
             skipped += broken.items()
             seen = {name: header for name, header in seen.items() if name not in broken}
     kept = list(seen)
-    named, cut = classes(kept), split(torch.arange(len(kept)), seed)
+    parts = [held.get(name, "train") for name in kept]
+    named, cut = classes(kept), _cut(where, parts, set(held.values()), seed)
     digest.update(repr(named).encode())
+    if held:  # equal pictures that are cut elsewhere are other data
+        digest.update(repr(parts).encode())
     if not streams:
         files.close()
     train, valid, test = (
@@ -108,6 +113,20 @@ def gathered(
         labels=_labels(named, cut), skipped=tuple(sorted(skipped)), order=torch.cat(cut), files=tuple(kept),
         digest=f"{digest.hexdigest()} seed {seed}",
     )  # fmt: skip
+
+
+def _cut(where: str, parts: Sequence[Part], own: set[Part], seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where train, validation and test lie: a part of the source's own is all of it, one that it lacks is a tenth of
+    the pictures to train on. All are in an order of the seed: sources sort by class, and a part's first rows are often
+    all of it that is looked at."""
+    at = {part: torch.tensor([i for i, p in enumerate(parts) if p == part], dtype=torch.long) for part in PARTS}
+    cut = dict(zip(PARTS, split(at["train"], seed), strict=True))
+    for part in sorted(own):
+        if not len(at[part]):
+            raise ValueError(f"{where}: none of the pictures that it holds out for {part} can be read")
+        cut["train"] = torch.cat([cut["train"], cut[part]])
+        cut[part] = at[part][shuffled(len(at[part]), seed)]
+    return cut["train"], cut["valid"], cut["test"]
 
 
 def _survey(files: Files, strict: bool, where: str):
@@ -151,9 +170,11 @@ def folders(names: Sequence[str]) -> Named:
 
 
 def _labels(named: Named, cut: Sequence[Tensor]) -> Labels | None:
+    """None [0] for a part of which a class is not known."""
     if named is None:
         return None
-    train, valid, test = (torch.tensor(named[0])[index] for index in cut)
+    codes = (torch.tensor(named[0])[index] for index in cut)
+    train, valid, test = (part[:0] if (part < 0).any() else part for part in codes)
     return Labels(train, valid, test, named[1])
 
 

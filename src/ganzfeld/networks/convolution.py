@@ -32,7 +32,7 @@ def convolve(
     if transformed():
         return F.conv2d(x, weight, bias, stride, padding, groups=groups)
     # as views: of a leaf the engine of autograd does not tell whether it is what a backward pass is after
-    return _Product.apply(x.view_as(x), weight.view_as(weight), bias, stride, padding, groups)
+    return _Product.apply(x[...], weight[...], bias, stride, padding, groups)
 
 
 def channels_last(x: Tensor) -> Tensor:
