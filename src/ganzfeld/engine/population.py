@@ -22,8 +22,6 @@ from .turns import ROLES, player
 UNROLL = 8  # turns in one graph: twice as many double the compile time and win little
 STACK = 16  # games of one eager group: six cost .6 of a loop over them, at 128 wide as at 32
 CACHE = 2**20  # bytes of weights of one group that stay close to the core
-
-
 GRAPHS: dict[Mode, Callable[[Callable], Callable]] = {
     "eager": lambda play: play,
     "compiled": compiled,

@@ -25,7 +25,7 @@ class Ranks:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.joined:
             if kind is None:  # one that leaves while another still speaks would abort it
-                torch.distributed.barrier()
+                self.any(False)
             torch.distributed.destroy_process_group()
 
     def gather(self, scores: Tensor) -> Tensor:
