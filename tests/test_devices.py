@@ -176,6 +176,22 @@ def test_captured_pieces_play_the_eager_game(paper, tapes, monkeypatch):
             assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+def test_captured_turns_share_their_fake_batch(tapes, monkeypatch):
+    """What the critic's turn leaves to the generator's stays inside the piece."""
+    g, digits = pictured("dcgan"), gz.data.digits().as_pictures()
+    eager, graph = Engine(g, digits, [0, 1], 32), Engine(g, digits, [0, 1], 32, "captured")
+    monkeypatch.setitem(engines.population.GRAPHS, "captured", tapes)
+    for engine in (eager, graph):
+        engine.start()
+        step = 0
+        while step < 32:
+            step, _ = engine.advance(step, 32)
+    for mine, theirs in zip(graph.states(), eager.states(), strict=True):
+        for a, b in zip(tree.leaves(mine["params"]), tree.leaves(theirs["params"]), strict=True):
+            assert torch.allclose(a, b, atol=2e-3)
+    assert not torch.equal(*(tree.vector(state["params"]["critic"]) for state in graph.states()))
+
+
 def test_a_graph_hands_out_copies(tapes):
     g = game("ns-gan")
     engine = placed(g, Plane(), torch.device("cpu"))
