@@ -227,7 +227,20 @@ def test_convolution_has_torchs_values_and_derivatives_once_and_twice(kernel, st
         for mine, theirs in zip(ours, torchs, strict=True):
             assert torch.allclose(mine, theirs, atol=1e-11, rtol=1e-11)
     args = [t.requires_grad_() for t in (x[:1, :, :4, :4].contiguous(), w, b) if t is not None]
-    assert torch.autograd.gradgradcheck(lambda x, w, b=None: convolution.convolve(x, w, b, *how).tanh(), args)
+    for bend in (torch.tanh, lambda y: y):  # the second hands leaves to the first derivatives
+        assert torch.autograd.gradgradcheck(lambda x, w, b=None, f=bend: f(convolution.convolve(x, w, b, *how)), args)
+
+
+def test_every_input_of_a_convolution_may_be_the_only_one_with_a_gradient():
+    given = torch.randn(2, 3, 6, 6, dtype=F64), torch.randn(4, 3, 3, 3, dtype=F64), torch.randn(4, dtype=F64)
+    for i in range(3):
+        own = [t.clone().requires_grad_(i == k) for k, t in enumerate(given)]
+        for again in (False, True):
+            ours, plain = (
+                torch.autograd.grad(f(*own).tanh().sum(), own[i], create_graph=again)[0]
+                for f in (convolution.convolve, F.conv2d)
+            )
+            assert torch.allclose(ours, plain, atol=1e-12) and bool(ours.any())
 
 
 def test_a_kernel_of_one_output_keeps_its_order_in_both_passes():
@@ -268,9 +281,9 @@ class Passes(TorchDispatchMode):
 
 def passes():
     """Of a penalty's two backward passes through one convolution."""
-    x, w = torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3, requires_grad=True)
+    x, w, b = torch.randn(3, 2, 8, 8), torch.randn(4, 2, 3, 3, requires_grad=True), torch.zeros(4, requires_grad=True)
     with Passes() as seen:
-        y = layers.Leaky()(convolution.convolve(x := x.requires_grad_(), w))
+        y = layers.Leaky()(convolution.convolve(x := x.requires_grad_(), w, b))
         (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
         torch.autograd.grad(slope.square().sum(), w)
     return seen.masks

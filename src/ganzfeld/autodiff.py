@@ -12,6 +12,9 @@ def transformed() -> bool:
 
 
 def asked(ctx, i: int) -> bool:
-    """Whether the backward pass under way is after the gradient by input i of a `Function`, no leaf: it may not be,
-    though the input asks for one."""
-    return ctx.needs_input_grad[i] and torch._C._will_engine_execute_node(ctx.next_functions[i][0])
+    """Whether the backward pass under way is after the gradient by input i of a `Function`: it may not be, though the
+    input asks for one. Of a leaf the engine of autograd does not tell, and the answer is yes."""
+    if not ctx.needs_input_grad[i]:
+        return False
+    node = ctx.next_functions[i][0]
+    return not node.next_functions or torch._C._will_engine_execute_node(node)

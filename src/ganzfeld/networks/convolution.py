@@ -31,8 +31,8 @@ def convolve(
     weight = turned(weight, x)
     if transformed():
         return F.conv2d(x, weight, bias, stride, padding, groups=groups)
-    # as views: of a leaf the engine of autograd does not tell whether it is what a backward pass is after
-    return _Product.apply(x[...], weight[...], bias, stride, padding, groups)
+    # as views: of a leaf it cannot be told whether it is what a backward pass is after
+    return _Product.apply(x[...], weight[...], None if bias is None else bias[...], stride, padding, groups)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -59,12 +59,12 @@ class _Product(Function):
     @staticmethod
     def backward(ctx, g):
         x, w = ctx.saved_tensors
-        by_x, by_w = asked(ctx, 0), asked(ctx, 1)
+        by_x, by_w, by_b = (asked(ctx, i) for i in range(3))
         if not torch.is_grad_enabled():  # nobody will differentiate again
-            return *_slopes(g, x, w, ctx.how, by_x, by_w, by_w and ctx.biased), None, None, None
+            return *_slopes(g, x, w, ctx.how, by_x, by_w, by_b), None, None, None
         of_x = _ByInput.apply(g, w, x.detach(), *ctx.how) if by_x else None
-        of_w = _ByWeight.apply(x, g, w.detach(), ctx.biased, *ctx.how) if by_w else (None, None)
-        return of_x, *of_w, None, None, None
+        of_w, of_b = _ByWeight.apply(x, g, w.detach(), ctx.biased, *ctx.how) if by_w or by_b else (None, None)
+        return of_x, of_w, of_b, None, None, None
 
 
 class _ByInput(Function):
