@@ -215,6 +215,8 @@ class Loop:
         self.given = given  # as the data were asked for
         self.plan, self.game, self.data, self.directory = plan, game, data, directory
         self.ranks, self.keep_going, self.tell = ranks, keep_going, tell
+        self.device = place(plan.device, game)
+        self.mode = choose(plan.engine, game, plan.steps, plan.seeds, self.device)
         self.dead: set[int] = set()  # members frozen at their last finite state
         self.said: set[tuple[str, int]] = set()  # warnings that were told
         self.seconds = 0.0  # of playing alone
@@ -227,12 +229,11 @@ class Loop:
 
     def play(self, resume: bool) -> Run | Retrieval:
         facts = self._facts()
-        device = place(self.plan.device, self.game)
-        mode = choose(self.plan.engine, self.game, self.plan.steps, self.plan.seeds, device)
-        facts |= {"engine": mode, "device": called(device)}
         step = self._open(facts, resume)
         self.ranks.any(False)  # all have read the directory before one writes to it
-        self.engine = Engine(self.game, self.data, self.plan.members, self.plan.steps, mode, self.ranks, device)
+        self.engine = Engine(
+            self.game, self.data, self.plan.members, self.plan.steps, self.mode, self.ranks, self.device
+        )
         self.logged = (step, 0.0)
         if self.found:
             self.engine.load(self.found.states)
@@ -244,7 +245,7 @@ class Loop:
             for name in ("log.jsonl", "metrics.jsonl"):
                 record.rewind(self.directory / name, step)
         self.run = played(self.directory, facts, self.game, self.engine.states())
-        self.tell("start", step, {"engine": mode, "steps": self.plan.steps})
+        self.tell("start", step, {"engine": self.mode, "steps": self.plan.steps})
         for note in () if isinstance(self.data, Data) else self.data.noted:
             self.tell("note", step, {"text": _told(note)})
         if self.writes:
@@ -364,6 +365,8 @@ class Loop:
             "citation": game.citation,
             "plan": dataclasses.asdict(self.plan),
             "identity": self._identity,
+            "engine": self.mode,
+            "device": called(self.device),
             "ranks": self.ranks.world,
             "versions": {"ganzfeld": __version__, "torch": torch.__version__, "python": platform.python_version()},
             "command": command(self.plan, self.directory, data.shape),
