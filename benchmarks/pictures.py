@@ -7,7 +7,7 @@ Plain loop and engine each live in a process of their own, as they do where they
 find the memory that the other has gathered), and play in turn, one thread each; medians of ratios are printed, and the
 peak memory of each. The floor is the time that the multiplications and additions of the plain loop's step would take at
 the rate of a large matrix product, measured in the same run; it counts what the plain algorithm asks for, so exact
-algebra can go below it.
+algebra can go below it. The operations of both are printed.
 """
 
 from __future__ import annotations
@@ -26,29 +26,38 @@ from torch.utils.flop_counter import flop_registry
 
 import ganzfeld as gz
 from ganzfeld import networks
-from ganzfeld.plan import Shape
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from references import pictures as plain  # noqa: E402
 
 Play = Callable[[int], object]
-SHAPE, BATCH, ROWS, STEPS = (3, 32, 32), 64, 2_048, 10**6
+BATCH, ROWS, STEPS = 64, 2_048, 10**6
 
 
 class Pictures:
-    """Random bytes: what the numbers are does not change what they cost."""
+    """Random bytes, on a device: what the numbers are does not change what they cost."""
 
-    rows = ROWS
+    rows, lazy = ROWS, False
 
-    def __init__(self) -> None:
-        self.x = torch.randint(0, 256, (ROWS, *SHAPE), dtype=torch.uint8)
+    def __init__(self, side: int = 32, device: str = "cpu") -> None:
+        self.x = torch.randint(0, 256, (ROWS, 3, side, side), dtype=torch.uint8).to(device)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.x.shape[1:])
+
+    def on(self, device: torch.device) -> Pictures:
+        return self
+
+    def ahead(self, rows: torch.Tensor) -> None:
+        """Nothing: they lie in memory."""
 
     def take(self, rows: torch.Tensor) -> torch.Tensor:
         return gz.data.numbers(self.x[rows.flatten()]).unflatten(0, rows.shape)
 
     def batches(self) -> Iterator[torch.Tensor]:
         while True:
-            yield gz.data.numbers(self.x[torch.randint(0, ROWS, (BATCH,))])
+            yield gz.data.numbers(self.x[torch.randint(0, ROWS, (BATCH,), device=self.x.device)])
 
 
 class Counted(TorchDispatchMode):
@@ -64,16 +73,16 @@ class Counted(TorchDispatchMode):
 
 
 GAMES = {
-    "dcgan": lambda: gz.papers.dcgan(Shape(SHAPE)),
-    "sngan": lambda: gz.papers.sngan_pictures(Shape(SHAPE), networks.ResNet(), betas=(0.0, 0.9), critic_turns=5),
-    "wgan-gp": lambda: gz.papers.wgan_gp_pictures(Shape(SHAPE), networks.DCGAN(critic_norm="none"), rate=1e-4),
+    "dcgan": gz.papers.dcgan,
+    "sngan": lambda data: gz.papers.sngan_pictures(data, networks.ResNet(), betas=(0.0, 0.9), critic_turns=5),
+    "wgan-gp": lambda data: gz.papers.wgan_gp_pictures(data, networks.DCGAN(critic_norm="none"), rate=1e-4),
 }
 PLAIN = {"dcgan": plain.dcgan, "sngan": plain.sngan, "wgan-gp": plain.wgan_gp}
 ASKED = {"dcgan": 1.25, "sngan": 1.5, "wgan-gp": 1.25}
 
 
-def ours(paper: str, data: Pictures) -> Play:
-    engine = gz.Engine(GAMES[paper](), data, [0], STEPS)
+def playing(engine: gz.Engine) -> Play:
+    """A function that plays n more steps."""
     engine.start()
     at = 0
 
@@ -86,21 +95,25 @@ def ours(paper: str, data: Pictures) -> Play:
     return play
 
 
-def rate(seconds: float = 1.0) -> float:
+def rate(size: int = 1024, device: str = "cpu", dtype: torch.dtype = torch.float32, seconds: float = 1.0) -> float:
     """Operations per second of a large matrix product, now."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
-        a @ b
+        float((a @ b)[0, 0])  # waits for it
         best = min(best, time.perf_counter() - start)
-    return 2 * 1024**3 / best
+    return 2 * size**3 / best
 
 
 def player(kind: str, paper: str) -> None:
     """A process that plays: see `answer`."""
     data = Pictures()
-    answer(PLAIN[paper](SHAPE[0], data.batches()) if kind == "plain" else ours(paper, data), peak)
+    if kind == "plain":
+        play = PLAIN[paper](3, data.batches())
+    else:
+        play = playing(gz.Engine(GAMES[paper](data), data, [0], STEPS))
+    answer(play, peak)
 
 
 def answer(play: Play, peak: Callable[[], float]) -> None:
@@ -145,19 +158,20 @@ class Player:
 
 def compare(paper: str, repeats: int, steps: int) -> None:
     plain_loop, engine = players = Player(__file__, "plain", paper), Player(__file__, "ours", paper)
-    operations = plain_loop.ask("count")
     theirs, mine = [], []
     for _ in range(repeats):
         theirs.append(plain_loop.ask(steps))
         mine.append(engine.ask(steps))
     ratios = [a / b for a, b in zip(theirs, mine, strict=True)]
-    plain_peak, our_peak = (player.ask("peak") for player in players)
+    plain_peak, our_peak = (player.ask("peak") for player in players)  # before counting, which needs memory itself
+    operations, ours = (player.ask("count") for player in players)
     for player in players:
         player.end()
     floor = operations / rate()
     print(
         f"{paper:<8} plain {statistics.median(theirs):6.3f} s a step  ours {statistics.median(mine):6.3f} s"
         f"  {statistics.median(ratios):4.2f} times (from {min(ratios):.2f} to {max(ratios):.2f}; asked {ASKED[paper]})"
+        f"  {ours / 1e9:.1f} of {operations / 1e9:.1f} billion operations"
         f"  floor {floor:.3f} s, {floor / statistics.median(mine):.0%} of ours"
         f"  memory {our_peak:.0f} MB, plain {plain_peak:.0f} MB, {our_peak / plain_peak:.2f} x",
         flush=True,

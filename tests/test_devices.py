@@ -1,5 +1,4 @@
-"""Devices: nothing is left behind, chance is the same everywhere, captured pieces play the eager game; and what half
-precision touches."""
+"""Devices: nothing is left behind, captured pieces play the eager game; and what half precision touches."""
 
 import contextlib
 import dataclasses
@@ -31,14 +30,14 @@ class Plane:
     def on(self, device):
         return Plane(self.x.to(device))
 
+    def ahead(self, rows):
+        pass
+
 
 class Left(Plane):
     """Rows that stay behind: they are not in memory."""
 
     lazy = True
-
-    def ahead(self, rows):
-        pass
 
 
 def placed(game, data, device=META, seeds=(0,), steps=8):
@@ -170,8 +169,9 @@ def test_captured_pieces_play_the_eager_game(paper, tapes, monkeypatch):
         step, again = graph.advance(step, steps)
         held.append((again, records, graph.states()[0], eager.states()[0]))
     for again, records, mine, theirs in held:  # looked at when the last piece has been played
-        for a, b in zip(tree.leaves([*again.values()][0]), tree.leaves([*records.values()][0]), strict=True):
-            assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+        assert again.keys() == records.keys()
+        for name, values in again.items():
+            assert torch.allclose(values, records[name], rtol=1e-4, atol=1e-5), name
         for a, b in zip(tree.leaves(mine["params"]), tree.leaves(theirs["params"]), strict=True):
             assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
 

@@ -249,8 +249,8 @@ def command(plan: Plan, out: Path, shape: tuple[int, ...]) -> str:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name in plan.constraints or ():
         words += ["--constraint", name]
-    for name, usually in (("engine", "auto"), ("device", "auto"), ("precision", "fp32")):
-        if (value := getattr(plan, name)) != usually:
+    for name in ("engine", "device", "precision"):
+        if (value := getattr(plan, name)) != getattr(Plan, name):
             words += [f"--{name}", value]
     usual = written(resolve(plan.paper, shape, {}, plan.network, plan.constraints))
     for key, value in plan.settings.items():

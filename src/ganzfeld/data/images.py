@@ -24,6 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def gathered(
     choose: Callable[[float, bool], Choices],
     seed: int,
     *,
-    held: Mapping[str, Part] = {},
+    held: Mapping[str, Part] = MappingProxyType({}),
     strict: bool = False,
     memory: int = MEMORY,
     workers: int | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from .. import tree
+from .turns import packed
 
 WARM = 3  # plays before the capture, in which libraries choose their kernels and reserve their memory
 
@@ -34,13 +35,12 @@ def captured(play: Callable) -> Callable:
         held["outputs"] = {"state": state, "records": records}
 
     def captured(state, batches, noises, tempos):
-        like = tree.leaves(state)[0]
-        rows = {role: like.new_tensor(numbers) for role, numbers in tempos.items()}
-        asked = {"state": state, "batches": batches, "noises": noises, "tempos": rows}
+        asked = packed(state, batches, noises, tempos)
         if not held:
             try:
                 capture(asked)
             except RuntimeError as error:
+                held.clear()  # a copy of all that was given
                 held["graph"] = None
                 print(f"turns are not captured, but played one by one: {str(error).splitlines()[0]}", file=sys.stderr)
         if held["graph"] is None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import tree
 from ..tree import Tree
+from .turns import packed
 
 
 def compiled(play: Callable) -> Callable:
@@ -49,9 +50,7 @@ def compiled(play: Callable) -> Callable:
 
     @torch.no_grad()  # torch.func takes its gradients inside
     def compiled(state, batches, noises, tempos):
-        dtype = tree.leaves(state)[0].dtype
-        rows = {role: torch.tensor(numbers, dtype=dtype) for role, numbers in tempos.items()}
-        asked = {"state": state, "batches": batches, "noises": noises, "tempos": rows}
+        asked = packed(state, batches, noises, tempos)
         if not held:
             trace(asked)
         return tuple(tree.like(held["outputs"], held["graph"](*tree.leaves(asked))).values())

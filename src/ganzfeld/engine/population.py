@@ -50,21 +50,14 @@ class Sided(Protocol):
 
 
 @runtime_checkable
-class Slow(Protocol):
-    """A data set that may want to know early which rows come next."""
+class Stored(Protocol):
+    """A data set that knows where its rows lie: in memory, and then they can be held, and taken, on another device, or
+    (lazy) where it is slow, and then it may want to know early which come next."""
 
     @property
     def lazy(self) -> bool: ...
 
     def ahead(self, rows: Tensor) -> None: ...
-
-
-@runtime_checkable
-class Movable(Protocol):
-    """A data set whose rows can be held, and taken, on another device, where they fit in memory."""
-
-    @property
-    def lazy(self) -> bool: ...
 
     def on(self, device: torch.device) -> Source: ...
 
@@ -88,7 +81,8 @@ class Engine:
         device: torch.device = CPU,
     ):
         self.game, self.steps, self.mode, self.device = game, steps, mode, device
-        self._slow = data if isinstance(data, Slow) and data.lazy else None
+        stored = data if isinstance(data, Stored) else None
+        self._slow = stored if stored and stored.lazy else None
         self.ranks = ranks if ranks and ranks.world > 1 else None
         self.seeds = tuple(seeds)
         if self.ranks and game.draw.discrete:
@@ -96,8 +90,8 @@ class Engine:
         if device.type == "cuda":
             torch.cuda.set_device(device)  # the one whose streams are captured
         self._home = CPU  # where rows are taken
-        if device != CPU and isinstance(data, Movable) and not data.lazy:
-            data, self._home = data.on(device), device
+        if stored and not stored.lazy and device != CPU:
+            data, self._home = stored.on(device), device
         self._sides: dict[Role, Source] = {r: data.side(r) if isinstance(data, Sided) else data for r in ROLES}
         rows: dict[str, int] = {role: side.rows for role, side in self._sides.items()}
         batch = {
