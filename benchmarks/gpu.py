@@ -25,7 +25,7 @@ import torch
 import ganzfeld as gz
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pictures import BATCH, GAMES, PLAIN, STEPS, Pictures, Play, Player, answer, peak, playing, rate  # noqa: E402
+from pictures import BATCH, GAMES, PLAIN, STEPS, Pictures, Play, Player, answer, lr, peak, playing  # noqa: E402
 
 SIDES = {"dcgan": 64, "sngan": 32, "wgan-gp": 32}
 TURNS = {"dcgan": 1, "sngan": 5, "wgan-gp": 5}  # of the critic in a step
@@ -34,7 +34,7 @@ KINDS = ("plain", "eager", "captured", "bf16")
 
 def ours(kind: str, paper: str, device: torch.device) -> Play:
     data = Pictures(SIDES[paper], str(device))
-    game = dataclasses.replace(GAMES[paper](data), half=kind == "bf16")
+    game = dataclasses.replace(GAMES[paper](data), precision=kind)
     mode = "eager" if kind == "eager" or device.type == "cpu" else "captured"
     return playing(gz.Engine(game, data, [0], STEPS, mode, device=device))
 
@@ -67,7 +67,7 @@ def compare(paper: str, kinds: list[str], device: torch.device, repeats: int, st
     for _ in range(repeats):
         for kind, one in players.items():
             seconds[kind].append(one.ask(steps))
-    most = rate(8192 if device.type == "cuda" else 1024, str(device), torch.bfloat16)
+    most = lr(8192 if device.type == "cuda" else 1024, str(device), torch.bfloat16)
     for kind, one in players.items():
         took = statistics.median(seconds[kind])
         times = statistics.median(a / b for a, b in zip(seconds["plain"], seconds[kind], strict=True))

@@ -23,13 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzfeld import inference, judges, metrics
+from ganzfeld import metrics
+from ganzfeld.core.randomness import latents
 from ganzfeld.data import Data
 from ganzfeld.engine import Engine
-from ganzfeld.noise import latents
+from ganzfeld.judging import inference, judges
 from ganzfeld.papers.build import build
-from ganzfeld.plan import loaded
-from ganzfeld.run import Run
+from ganzfeld.runs.plan import loaded
+from ganzfeld.tasks.generation import Run
 
 SCORES = ["anomaly", "reconstruction", "critic", "autoencoder", "nearest"]
 STEPS = 10**6  # of a schedule that is never ended: the rate is constant
@@ -61,7 +62,7 @@ def represented(seed: int, asked: dict[str, Any]) -> dict[str, Any]:
 def detected(seed: int, odd: str, asked: dict[str, Any]) -> dict[str, Any]:
     """How well what was left out is found."""
     whole = loaded(asked["data"], seed=0, size=asked["size"])
-    data = whole.without([odd])
+    data = whole.excluding([odd])
     assert whole.labels is not None
     x, truth = whole.part("test", judges.COUNT), whole.labels.test[: judges.COUNT] == whole.labels.names.index(odd)
     run, steps = trained(data, seed, asked)
@@ -72,7 +73,7 @@ def detected(seed: int, odd: str, asked: dict[str, Any]) -> dict[str, Any]:
         "autoencoder": (x - coder.decode(coder.encode(x))).flatten(1).abs().sum(1), "nearest": near,
     }  # fmt: skip
     found = {name: metrics.roc_auc(score, truth) for name, score in scores.items()}
-    return {"seed": seed, "without": odd, "steps": steps, "autoencoder_steps": made, **found}
+    return {"seed": seed, "exclude_classes": odd, "steps": steps, "autoencoder_steps": made, **found}
 
 
 def table(rows: list[dict[str, Any]], names: list[str]) -> None:
@@ -101,7 +102,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "rows.jsonl"
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    known = {(row["seed"], row.get("without")) for row in rows}
+    known = {(row["seed"], row.get("exclude_classes")) for row in rows}
     seeds = range(asked["seeds"])
     kinds = [*([None] if asked.pop("table") else []), *asked["classes"]]
     tasks = [(seed, odd) for odd in kinds for seed in seeds if (seed, odd) not in known]
@@ -116,13 +117,13 @@ def main() -> None:
             with open(kept, "a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
             print(json.dumps(rows[-1]), flush=True)
-    whole = [row for row in rows if "without" not in row]
+    whole = [row for row in rows if "exclude_classes" not in row]
     if whole:
         print("\nsteps", [row["steps"] for row in whole], [row["baselines"] for row in whole])
         table(whole, [name for name in ("fd", *inference.NAMES) if name in whole[0]])
     for odd in asked["classes"]:
         print(f"\nwithout {odd}")
-        table([row for row in rows if row.get("without") == odd], SCORES)
+        table([row for row in rows if row.get("exclude_classes") == odd], SCORES)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from collections.abc import Callable
 
 import torch
 
-from ganzfeld import tree
+from ganzfeld.core import tree
 from ganzfeld.engine import Engine
 from ganzfeld.papers.build import build
-from ganzfeld.plan import Shape
+from ganzfeld.runs.plan import Shape
 
 NETWORKS = {"ali": {"width": 16}, "dcgan": {"width": 32, "critic_norm": "none", "latent": 64}}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ganzfeld.comparison import compare, table
+from ganzfeld.faces.comparison import compare, table
 from ganzfeld.papers import TABLE
 
 STEPS = {"ring8": 4_000, "grid25": 8_000}

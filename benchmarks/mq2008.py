@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 import ganzfeld as gz
-from ganzfeld import supervised
-from ganzfeld.retrieval import NAMES, Retrieval, question
+from ganzfeld.judging.baselines import supervised
+from ganzfeld.tasks.retrieval import NAMES, Retrieval, question
 
 STEPS = 200
 GAMES: dict[str, tuple[str, dict[str, Any]]] = {

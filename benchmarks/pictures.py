@@ -74,8 +74,8 @@ class Counted(TorchDispatchMode):
 
 GAMES = {
     "dcgan": gz.papers.dcgan,
-    "sngan": lambda data: gz.papers.sngan_pictures(data, networks.ResNet(), betas=(0.0, 0.9), critic_turns=5),
-    "wgan-gp": lambda data: gz.papers.wgan_gp_pictures(data, networks.DCGAN(critic_norm="none"), rate=1e-4),
+    "sngan": lambda data: gz.papers.sngan_pictures(data, networks.ResNet(), betas=(0.0, 0.9), n_critic=5),
+    "wgan-gp": lambda data: gz.papers.wgan_gp_pictures(data, networks.DCGAN(critic_norm="none"), lr=1e-4),
 }
 PLAIN = {"dcgan": plain.dcgan, "sngan": plain.sngan, "wgan-gp": plain.wgan_gp}
 ASKED = {"dcgan": 1.25, "sngan": 1.5, "wgan-gp": 1.25}
@@ -95,7 +95,7 @@ def playing(engine: gz.Engine) -> Play:
     return play
 
 
-def rate(size: int = 1024, device: str = "cpu", dtype: torch.dtype = torch.float32, seconds: float = 1.0) -> float:
+def lr(size: int = 1024, device: str = "cpu", dtype: torch.dtype = torch.float32, seconds: float = 1.0) -> float:
     """Operations per second of a large matrix product, now."""
     a, b = torch.randn(2, size, size, device=device, dtype=dtype)
     best, end = float("inf"), time.perf_counter() + seconds
@@ -167,7 +167,7 @@ def compare(paper: str, repeats: int, steps: int) -> None:
     operations, ours = (player.ask("count") for player in players)
     for player in players:
         player.end()
-    floor = operations / rate()
+    floor = operations / lr()
     print(
         f"{paper:<8} plain {statistics.median(theirs):6.3f} s a step  ours {statistics.median(mine):6.3f} s"
         f"  {statistics.median(ratios):4.2f} times (from {min(ratios):.2f} to {max(ratios):.2f}; asked {ASKED[paper]})"

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 import ganzfeld as gz
-from ganzfeld import judges, pictures
+from ganzfeld import rendering
+from ganzfeld.core.randomness import generator as rng
+from ganzfeld.judging import judges
 from ganzfeld.networks import standing
-from ganzfeld.noise import generator as dice
-from ganzfeld.run import Run
+from ganzfeld.tasks.generation import Run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from references import pictures as plain  # noqa: E402
@@ -65,8 +66,8 @@ def loop(name: str, seed: int, seconds: float) -> dict[str, Tensor]:
     while time.perf_counter() < end:
         net = play(8)
         step += 8
-    latents = torch.randn(judges.COUNT, 100, 1, 1, generator=dice("quality", seed))
-    still = standing(net, ((torch.randn(64, 100, 1, 1, generator=dice("quality", seed, i)),) for i in range(16)))
+    latents = torch.randn(judges.COUNT, 100, 1, 1, generator=rng("quality", seed))
+    still = standing(net, ((torch.randn(64, 100, 1, 1, generator=rng("quality", seed, i)),) for i in range(16)))
     with torch.no_grad():
         samples = torch.cat([still(z) for z in latents.split(64)])
     return {"plain": samples, "steps": torch.tensor(step)}
@@ -111,7 +112,7 @@ def main() -> None:
         for kind, samples in side_by_side(asked.data, seed, 60 * asked.minutes).items():
             judged = judges.judge([samples], data, METRICS)
             rows.setdefault(kind, []).append({m: judged["metrics"][m]["mean"] for m in METRICS})
-            pictures.sheet(samples[:100]).save(asked.out / f"{kind.replace(', ', '-').replace(' ', '-')}-{seed}.png")
+            rendering.sheet(samples[:100]).save(asked.out / f"{kind.replace(', ', '-').replace(' ', '-')}-{seed}.png")
     (asked.out / "quality.json").write_text(json.dumps({"rows": rows, "provenance": judged["provenance"]}, indent=2))
     print("| | " + " | ".join(METRICS) + " |\n|---|" + "---|" * len(METRICS))
     for kind, found in rows.items():

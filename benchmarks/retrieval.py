@@ -24,12 +24,12 @@ from typing import Any
 import torch
 
 import ganzfeld as gz
-from ganzfeld import rankers
-from ganzfeld.retrieval import Question, Retrieval, closed, question
+from ganzfeld.judging.baselines import closed_form
+from ganzfeld.tasks.retrieval import Question, Retrieval, closed, question
 
 OFFICIAL = {
-    "rank": 5, "rule": "sgd", "rate": 1e-3, "critic_rate": 1e-3, "critic_decay": 0.1, "critic_turns": 100,
-    "policy_turns": 50, "critic_temperature": 0.2, "critic_start": False,
+    "rank": 5, "optimizer": "sgd", "lr": 1e-3, "critic_lr": 1e-3, "critic_decay": 0.1, "n_critic": 100,
+    "n_generator": 50, "critic_temperature": 0.2, "critic_start": False,
 }  # fmt: skip
 ROUNDS = 15
 STARTS = ((240, 0.075), (240, 0.08), (24, 0.05), (40, 0.05), (60, 0.05), (100, 0.05))  # of DNS: steps, decay
@@ -37,16 +37,16 @@ SHOWN = ("p@5", "p@10", "ndcg@5", "ndcg@10", "map", "mrr")
 LADDER: dict[str, tuple[str, int, dict[str, Any]]] = {
     "bpr": ("bpr", 160, {}),
     "dns, 5 candidates": ("dns", 120, {}),
-    "dns, 5 candidates, rank 32": ("dns", 120, {"rank": 32, "rate": 0.05}),
-    "dns, 5 candidates, rank 5": ("dns", 120, {"rank": 5, "rate": 0.05}),
+    "dns, 5 candidates, rank 32": ("dns", 120, {"rank": 32, "lr": 0.05}),
+    "dns, 5 candidates, rank 5": ("dns", 120, {"rank": 5, "lr": 0.05}),
     "dns, 32 candidates": ("dns", 120, {"candidates": 32, "decay": 0.01, "rank": 16}),
     "irgan": ("irgan", 60, {"start": "dns, 5 candidates"}),
-    "irgan and likelihood": ("irgan", 100, {"start": "dns, 5 candidates", "likelihood": 1.0, "rate": 1e-3}),
+    "irgan and likelihood": ("irgan", 100, {"start": "dns, 5 candidates", "likelihood": 1.0, "lr": 1e-3}),
     "likelihood alone": (
         "irgan", 100,
-        {"start": "dns, 5 candidates", "likelihood": 1.0, "rate": 1e-3, "reward": "constant", "critic_turns": 1},
+        {"start": "dns, 5 candidates", "likelihood": 1.0, "lr": 1e-3, "reward": "constant", "n_critic": 1},
     ),
-    "dns, on": ("dns", 60, {"start": "dns, 5 candidates", "rate": 1e-3}),
+    "dns, on": ("dns", 60, {"start": "dns, 5 candidates", "lr": 1e-3}),
 }  # fmt: skip
 SEARCH = (  # of DNS: ranks and candidates, decays, rates
     (5, 3, 0.03, 0.02), (5, 5, 0.02, 0.05), (5, 5, 0.03, 0.02), (5, 5, 0.03, 0.05), (5, 5, 0.05, 0.02),
@@ -73,8 +73,8 @@ def parity(asked: argparse.Namespace) -> None:
     data = gz.data.load(asked.data, 0, valid="none")
     x, what = data.matrix("train"), question(data, "test")
     tables = {
-        "popularity": rankers.popularity(x), "item-knn, all neighbours": x.double() @ rankers.item_knn(x, None),
-        "item-knn, 100": x.double() @ rankers.item_knn(x), "ease, 400": x.double() @ rankers.ease(x),
+        "popularity": closed_form.popularity(x), "item-knn, all neighbours": x.double() @ closed_form.item_knn(x, None),
+        "item-knn, 100": x.double() @ closed_form.item_knn(x), "ease, 400": x.double() @ closed_form.ease(x),
     }  # fmt: skip
     print(f"\nclosed forms on all {len(data.train)} training positives, {what.counted} users")
     for name, scores in tables.items():
@@ -89,8 +89,8 @@ def parity(asked: argparse.Namespace) -> None:
 def search(asked: argparse.Namespace) -> None:
     """What DNS's settings are worth on the validation part, at the step that is best by NDCG@10."""
     print("\nDNS by validation, two seeds: the best of 120 steps")
-    for rank, candidates, decay, rate in SEARCH:
-        settings = {"rank": rank, "candidates": candidates, "decay": decay, "rate": rate}
+    for rank, candidates, decay, lr in SEARCH:
+        settings = {"rank": rank, "candidates": candidates, "decay": decay, "lr": lr}
         out = asked.out / "search" / "-".join(map(str, settings.values()))
         gz.train("dns", asked.data, out=out, seeds=2, steps=120, settings=settings, judge_every=4, resume=True)
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -114,13 +114,13 @@ def ladder(asked: argparse.Namespace) -> None:
     whole = question(gz.data.load(asked.data, 0, valid="none"), "test")
     print("refit: on all training positives, the last state; a falling rate to its end, else the median of the steps")
     for title in LADDER:
-        falls = LADDER[title][2].get("pace", "linear" if LADDER[title][0] != "irgan" else "constant") == "linear"
+        falls = LADDER[title][2].get("lr_schedule", "linear" if LADDER[title][0] != "irgan" else "constant") == "linear"
         steps = LADDER[title][1] if falls else max(1, round(statistics.median(chosen[title])))
         run = trained(title, asked, "whole", steps)
         tables[title] = [run.scores(None, None, i, "final") for i in range(run.members)]
         show(title, [whole.judge(s) for s in tables[title]])
     x = gz.data.load(asked.data, 0, valid="none").matrix("train")
-    tables["ease"] = [x.double() @ rankers.ease(x)] * asked.seeds
+    tables["ease"] = [x.double() @ closed_form.ease(x)] * asked.seeds
     gains(tables, whole)
 
 

@@ -36,8 +36,8 @@ def main() -> None:
     before = resident()
     data = gz.data.load(asked.data, 0, valid="none")
     settings = {
-        "rank": RANK, "rule": "sgd", "rate": 1e-3, "critic_rate": 1e-3, "critic_decay": 0.1, "critic_turns": CRITIC,
-        "policy_turns": POLICY, "critic_temperature": TAU, "start": "",
+        "rank": RANK, "optimizer": "sgd", "lr": 1e-3, "critic_lr": 1e-3, "critic_decay": 0.1, "n_critic": CRITIC,
+        "n_generator": POLICY, "critic_temperature": TAU, "start": "",
     }  # fmt: skip
     game = build("irgan", data, settings=settings)
     engine = Engine(game, data, [0], asked.rounds)

@@ -25,7 +25,7 @@ from ganzfeld import metrics
 from ganzfeld.data import Data
 from ganzfeld.engine import Engine
 from ganzfeld.papers import TABLE
-from ganzfeld.run import Run
+from ganzfeld.tasks.generation import Run
 
 STEPS = {"ring8": 2_000, "grid25": 4_000}
 MODES = {"ring8": 8, "grid25": 25}
@@ -74,13 +74,13 @@ def tried(paper: str, choice: Choice) -> list[dict[str, Any]]:
     """
     values, others = choice
     rows, graphs = [], None
-    for rate in values:
-        row: dict[str, Any] = {"paper": paper, "settings": {"rate": rate, **others}}
+    for lr in values:
+        row: dict[str, Any] = {"paper": paper, "settings": {"lr": lr, **others}}
         for world, steps in STEPS.items():
             data = gz.data.load(world)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                game = TABLE[paper](data, rate=rate, **others)
+                game = TABLE[paper](data, lr=lr, **others)
             engine = Engine(game, data, range(FIRST, FIRST + SEEDS), steps, "compiled")
             graphs = engine._players = engine._players if graphs is None else graphs
             row[world] = played(engine, data, steps)
@@ -131,7 +131,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def missing(paper: str, choice: Choice, known: list[tuple[str, dict]]) -> bool:
     values, others = choice
-    return any((paper, {"rate": rate, **others}) not in known for rate in values)
+    return any((paper, {"lr": lr, **others}) not in known for lr in values)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from torch.nn.functional import softplus
 
 import ganzfeld as gz
 from ganzfeld.networks import MLP
-from ganzfeld.plan import Shape
+from ganzfeld.runs.plan import Shape
 
 STEPS = 10**6  # of the whole run, for the schedule; only a piece is timed
 

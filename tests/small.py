@@ -14,8 +14,8 @@ EVERY = {"log_every": 8, "judge_every": 24, "checkpoint_every": 16}
 
 def vectors(folder, n=200, name="x.npy", shift=0.0):
     """A file of n rows in the plane, on two lines."""
-    dice = np.random.default_rng(0)
-    x = np.stack([dice.uniform(-1, 1, n), dice.choice([-1.0, 1.0], n)], 1) + 0.05 * dice.normal(size=(n, 2)) + shift
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.uniform(-1, 1, n), rng.choice([-1.0, 1.0], n)], 1) + 0.05 * rng.normal(size=(n, 2)) + shift
     path = folder / name
     np.save(path, x.astype(np.float32))
     return str(path)

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld import cli, record
+from ganzfeld.faces import cli
+from ganzfeld.runs import files
 from small import EVERY, SETTINGS, environment, train, vectors
 
 SETS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
@@ -174,9 +175,9 @@ ERRORS = {
     "unknown constraint": (["train", "gan", "--data", "ring8", "--constraint", "spectrum"], "'spectral'"),
     "unknown network": (["train", "gan", "--data", "ring8", "--network", "mpl"], "'mlp'"),
     "unknown key": (["train", "gan", "--data", "ring8", "--set", "rat=1"], "'rate'"),
-    "no key": (["train", "gan", "--data", "ring8", "--set", "rate"], "key=value"),
-    "a rate of nan": (["train", "gan", "--data", "ring8", "--set", "rate=nan"], "positive number"),
-    "a rate in words": (["train", "gan", "--data", "ring8", "--set", "rate=fast"], "a number"),
+    "no key": (["train", "gan", "--data", "ring8", "--set", "lr"], "key=value"),
+    "a rate of nan": (["train", "gan", "--data", "ring8", "--set", "lr=nan"], "positive number"),
+    "a rate in words": (["train", "gan", "--data", "ring8", "--set", "lr=fast"], "a number"),
     "a negative batch": (["train", "gan", "--data", "ring8", "--batch-size", "-4"], "batch"),
     "a fraction of a step": (["train", "gan", "--data", "ring8", "--steps", "1.5"], "steps"),
     "no step": (["train", "gan", "--data", "ring8", "--steps", "0"], "steps"),
@@ -236,7 +237,7 @@ def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(ganzfeld, tmp_pa
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("training: 24 steps") == done.stderr.count("saved in") == 1
     assert ganzfeld(*trained(tmp_path / "x.npy", tmp_path / "one"))[0] == 0
-    two, one = (record.lines(tmp_path / run / "log.jsonl") for run in ("two", "one"))
+    two, one = (files.lines(tmp_path / run / "log.jsonl") for run in ("two", "one"))
     for mine, theirs in zip(two, one, strict=True):
         for name in ("critic_value", "generator_loss", "critic_gradient", "generator_gradient"):
             assert mine[name] == pytest.approx(theirs[name], abs=1e-5)
@@ -274,7 +275,7 @@ def test_a_checkpoint_that_cannot_be_used_is_refused_and_left_alone(ganzfeld, tm
 
 
 def test_numbers_that_break_end_with_one_and_a_way_back(ganzfeld, tmp_path):
-    broken = ["--set", "rate=1e30", "--engine", "eager"]
+    broken = ["--set", "lr=1e30", "--engine", "eager"]
     code, _, err = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", *broken))
     assert code == 1
     assert "not finite" in err.splitlines()[-1] and "Traceback" not in err

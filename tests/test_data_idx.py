@@ -10,7 +10,7 @@ import torch
 
 from ganzfeld import data as datas
 from ganzfeld.data import arrays, idx
-from ganzfeld.data.idx import found
+from ganzfeld.data.samples.idx import found
 
 FASHION = Path(__file__).parents[2] / "shared/data/fashion-mnist"
 NAMES = {("train", "x"): "train-images-idx3-ubyte", ("train", "y"): "train-labels-idx1-ubyte",

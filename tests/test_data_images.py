@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 
 from ganzfeld import data as datas
-from ganzfeld.data import archive, images
-from ganzfeld.data.decode import Choices, Unreadable, decode, look, usual_size
+from ganzfeld.data import images
+from ganzfeld.data.samples import archive
+from ganzfeld.data.samples.decode import Choices, Unreadable, decode, look, usual_size
 
 FREEDOOM = Path(__file__).parents[2] / "shared/data/freedoom/freedoom_images.zip"
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -227,14 +228,14 @@ def test_whole_files_are_not_skipped_and_pass_strictly(tmp_path):
 
 @pytest.mark.parametrize("format", ["png", "gif", "jpeg", "tiff", "bmp", "ppm", "webp"])
 def test_a_damaged_file_is_decoded_or_unreadable_and_nothing_else(format):
-    whole, dice = written(NOISE, format), random.Random(0)
+    whole, rng = written(NOISE, format), random.Random(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(60):
-            spoilt = bytearray(whole[: dice.choice((len(whole), dice.randrange(len(whole))))])
-            for _ in range(dice.randrange(1, 9)):
+            spoilt = bytearray(whole[: rng.choice((len(whole), rng.randrange(len(whole))))])
+            for _ in range(rng.randrange(1, 9)):
                 if spoilt:
-                    spoilt[dice.randrange(min(len(spoilt), dice.choice((64, 9_999))))] = dice.randrange(256)
+                    spoilt[rng.randrange(min(len(spoilt), rng.choice((64, 9_999))))] = rng.randrange(256)
             try:
                 look(bytes(spoilt))
                 assert decode(bytes(spoilt), EIGHT).shape == (3, 8, 8)
@@ -508,11 +509,11 @@ def test_a_file_too_large_is_skipped_unread(tmp_path, monkeypatch):
 
 
 def test_a_zip_with_flipped_bytes_is_loaded_or_refused_in_one_line(tmp_path):
-    whole, path, dice = member(data=written(NOISE)), tmp_path / "a.zip", random.Random(0)
+    whole, path, rng = member(data=written(NOISE)), tmp_path / "a.zip", random.Random(0)
     for _ in range(80):
         spoilt = bytearray(whole)
         for _ in range(4):
-            spoilt[-dice.randrange(1, dice.choice((300, len(spoilt))))] = dice.randrange(256)
+            spoilt[-rng.randrange(1, rng.choice((300, len(spoilt))))] = rng.randrange(256)
         path.write_bytes(spoilt)
         try:
             assert images(path, size=8).shape[1:] == (8, 8)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_svmlight_file
 
-from ganzfeld.data.interactions import interactions
-from ganzfeld.data.letor import letor
-from ganzfeld.data.rankings import Note, Table, partners, tally, tenths
+from ganzfeld.data.rankings.collection import Note, Table, partners, tally, tenths
+from ganzfeld.data.rankings.interactions import interactions
+from ganzfeld.data.rankings.letor import letor
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 IRGAN, MQ2008 = SHARED / "irgan-split", SHARED / "mq2008"
@@ -60,11 +60,11 @@ def test_the_published_split_of_movielens_is_used_as_it_is():
     assert [len(data.part(part)) for part in PARTS] == [39_726, 4_414, 11_235]
     assert data.users == tuple(map(str, range(943))) and data.items == tuple(map(str, range(1682)))
     assert [len(data.part(part)[:, 0].unique()) for part in ("train", "test")] == [942, 456]
-    assert data.choices == {"least": 4.0, "form": "pairs", "valid": "4414 of the positives, seed 0",
+    assert data.choices == {"min_rating": 4.0, "form": "pairs", "valid": "4414 of the positives, seed 0",
                             "test": "movielens-100k-test.txt"}  # fmt: skip
     assert only(data, "below 4.0") == (100_000 - 44_140 - 11_235, 2)
     assert interactions(IRGAN).fingerprint == data.fingerprint  # the folder means the same
-    every = interactions(IRGAN, least=1)
+    every = interactions(IRGAN, min_rating=1)
     assert len(every.test) == 20_000 and len(every.train) + len(every.valid) == 80_000 and not every.noted
 
 
@@ -154,7 +154,7 @@ def test_items_in_a_line_are_lists_and_pairs_in_a_line_are_pairs(tmp_path):
     alike = interactions(
         written(tmp_path / "alike", "1 10 5\n2 20 5\n2 30 5\n"), test=written(tmp_path / "z", "1 30 5")
     )
-    assert alike.choices["form"] == "pairs" and alike.choices["least"] == 4.0
+    assert alike.choices["form"] == "pairs" and alike.choices["min_rating"] == 4.0
 
 
 def test_the_first_line_says_what_separates_its_fields(tmp_path):
@@ -211,18 +211,18 @@ def test_the_least_rating_is_four_of_five_or_every_line_or_what_is_asked(tmp_pat
     def count(top, **asked):
         path = written(tmp_path / "x", "".join(f"{u} {i} {(i + 1) * top / 10}\n" for u, i in rows))
         data = interactions(path, **asked)
-        return len(named(data)), data.choices["least"]
+        return len(named(data)), data.choices["min_rating"]
 
     assert count(5) == (9, 4.0)  # 4, 4.5 and 5 of each
     assert count(10) == (30, "every line") and count(4) == (30, "every line")
-    assert count(10, least=9) == (6, 9.0) and count(5, least=2.5) == (18, 2.5)
-    assert count(10, least=-3) == (30, -3.0)
+    assert count(10, min_rating=9) == (6, 9.0) and count(5, min_rating=2.5) == (18, 2.5)
+    assert count(10, min_rating=-3) == (30, -3.0)
     with pytest.raises(ValueError, match="no rating in .*x reaches 11: the largest is 10"):
-        count(10, least=11)
+        count(10, min_rating=11)
     with pytest.raises(ValueError, match="reaches nan"):
-        count(10, least=float("nan"))
+        count(10, min_rating=float("nan"))
     with pytest.raises(ValueError, match="x has no ratings of which 3 could be the least"):
-        interactions(written(tmp_path / "x", "a b\na c\na d\n"), least=3)
+        interactions(written(tmp_path / "x", "a b\na c\na d\n"), min_rating=3)
     zero = interactions(written(tmp_path / "x", "a b 1\na c 0\na d 0\na e 1\n"))
     assert len(named(zero)) == 4 and only(zero, "a rating of 0 that counts") == (2, 2)
 
@@ -231,7 +231,7 @@ def test_the_scale_is_that_of_all_files(tmp_path):
     train = written(tmp_path / "train", "a b 4\na c 4\na d 3\n")
     assert len(named(interactions(train))) == 3
     written(tmp_path / "test", "a e 5\n")
-    assert len(named(interactions(train))) == 3 and interactions(train).choices["least"] == 4.0
+    assert len(named(interactions(train))) == 3 and interactions(train).choices["min_rating"] == 4.0
     written(tmp_path / "test", "a e 7\n")
     assert len(named(interactions(train))) == 4
 

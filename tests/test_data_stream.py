@@ -15,9 +15,9 @@ from PIL import Image
 import ganzfeld as gz
 from ganzfeld import data as datas
 from ganzfeld.data import digits, hub, images, split, stacked, stacked_digits
-from ganzfeld.data.archive import Folder
-from ganzfeld.data.decode import settled
-from ganzfeld.data.images import AHEAD, MEMORY, TASK, Streamed, folders, gathered
+from ganzfeld.data.samples.archive import Folder
+from ganzfeld.data.samples.decode import settled
+from ganzfeld.data.samples.images import AHEAD, MEMORY, TASK, Streamed, folders, gathered
 from test_data_images import BROKEN, shades, tree, written, zipped
 
 WORKERS = [0, 1, 2]
@@ -443,9 +443,9 @@ def test_a_source_without_a_train_split_is_refused(library, tmp_path):
 def test_a_game_on_a_stream_is_the_game_on_memory(tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for i in range(40):
-        Image.fromarray(dice.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{i:02d}.png")
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{i:02d}.png")
     ends = []
     for memory, workers in ((2**30, 0), (0, 0), (0, 2)):
         data = gz.data.images(folder, size=8, memory=memory, workers=workers)
@@ -469,6 +469,6 @@ def test_all_rows_of_a_stream_lie_in_the_order_of_their_files(tmp_path):
     assert isinstance(streamed.whole().test, Streamed)
     assert torch.equal(streamed.whole().test[:], held.whole().test)
     assert tuple(streamed.whole().test.names) == streamed.files
-    rest = streamed.without(["a"])
+    rest = streamed.excluding(["a"])
     assert isinstance(rest.train, Streamed)
-    assert torch.equal(rest.train[:], held.without(["a"]).train)
+    assert torch.equal(rest.train[:], held.excluding(["a"]).train)

@@ -8,8 +8,8 @@ import torch
 
 import ganzfeld as gz
 from ganzfeld import engine as engines
-from ganzfeld import tree
 from ganzfeld.augment import Augment
+from ganzfeld.core import tree
 from ganzfeld.engine import Engine, captured, turns
 from test_game_engines import PAPERS, game
 from test_game_pictures import NETWORKS
@@ -195,12 +195,12 @@ def test_captured_turns_share_their_fake_batch(tapes, monkeypatch):
 def test_a_graph_hands_out_copies(tapes):
     g = game("ns-gan")
     engine = placed(g, Plane(), torch.device("cpu"))
-    first, tempos = engine._tempos(0, 1)
+    first, step_sizes = engine._step_sizes(0, 1)
     given = engine._deal(engine._dealers[0], g.schedule(0), first)
     graph = tapes(turns.player(g, g.schedule(0), "eager", mapped=False))
-    one, _ = graph(engine.groups[0], *given, tempos)
+    one, _ = graph(engine.groups[0], *given, step_sizes)
     kept = tree.map(torch.clone, one)
-    two, _ = graph(one, *given, tempos)  # writes over the graph's own memory
+    two, _ = graph(one, *given, step_sizes)  # writes over the graph's own memory
     assert all(map(torch.equal, tree.leaves(one), tree.leaves(kept)))
     assert not all(map(torch.equal, tree.leaves(one), tree.leaves(two)))
 
@@ -208,8 +208,8 @@ def test_a_graph_hands_out_copies(tapes):
 def test_a_piece_that_cannot_be_captured_is_played_one_by_one(tapes, monkeypatch, capsys):
     g = game("ns-gan")
     engine = placed(g, Plane(), torch.device("cpu"))
-    first, tempos = engine._tempos(0, 1)
-    given = (engine.groups[0], *engine._deal(engine._dealers[0], g.schedule(0), first), tempos)
+    first, step_sizes = engine._step_sizes(0, 1)
+    given = (engine.groups[0], *engine._deal(engine._dealers[0], g.schedule(0), first), step_sizes)
     play = turns.player(g, g.schedule(0), "eager", mapped=False)
     plain, _ = play(*given)
 
@@ -231,7 +231,7 @@ def test_a_piece_that_cannot_be_captured_is_played_one_by_one(tapes, monkeypatch
 
 def gradients(g, state, role="critic"):
     engine = placed(g, gz.data.digits().as_pictures(), torch.device("cpu"))
-    first, _ = engine._tempos(0, 1)
+    first, _ = engine._step_sizes(0, 1)
     batches, noises = engine._deal(engine._dealers[0], ("critic", "generator"), first)
     batch = tuple(x[0] for x in batches[role].values())
     noise = {name: draw[0] for name, draw in noises[role].items()}
@@ -242,10 +242,10 @@ def gradients(g, state, role="critic"):
 @pytest.mark.parametrize("paper", ["dcgan", "wgan-gp", "sngan", "r3gan"])
 def test_half_precision_plays_nearly_the_same_game_and_leaves_the_weights_whole(paper):
     g = pictured(paper)
-    half, state = dataclasses.replace(g, half=True), g.init(0)
+    half, state = dataclasses.replace(g, precision="bf16"), g.init(0)
     for role in ("critic", "generator"):
-        whole, _ = gradients(dataclasses.replace(g, share=False), state, role)
-        rounded, _ = gradients(dataclasses.replace(half, share=False), state, role)
+        whole, _ = gradients(dataclasses.replace(g, share_fakes=False), state, role)
+        rounded, _ = gradients(dataclasses.replace(half, share_fakes=False), state, role)
         assert rounded.dtype == torch.float32
         apart = float((whole - rounded).norm() / whole.norm())
         assert 1e-5 < apart < 0.3  # bfloat16 keeps 8 bits, and errors of single entries add up
@@ -255,12 +255,12 @@ def test_a_penalty_is_taken_in_full_precision(monkeypatch):
     """The critic that a penalty differentiates is the same in both games; the one that scores is not."""
     g, seen, penalty = pictured("wgan-gp"), [], gz.GradientPenalty.penalty
 
-    def spy(self, f, params, real, fake, dice):
+    def spy(self, f, params, real, fake, rng):
         seen.append(f(*real))
-        return penalty(self, f, params, real, fake, dice)
+        return penalty(self, f, params, real, fake, rng)
 
     monkeypatch.setattr(gz.GradientPenalty, "penalty", spy)
-    full, half = (gradients(x, g.init(0))[1] for x in (g, dataclasses.replace(g, half=True)))
+    full, half = (gradients(x, g.init(0))[1] for x in (g, dataclasses.replace(g, precision="bf16")))
     assert torch.equal(*seen) and full["critic_value"] != half["critic_value"]
 
 

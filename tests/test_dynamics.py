@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import ganzfeld as gz
-from ganzfeld import rules
+from ganzfeld import optimizers
 
 F64 = torch.float64
 
@@ -45,8 +45,8 @@ class Slope(nn.Module):
         return (x * self.psi).squeeze(-1)
 
 
-def dirac(objective=gz.objectives.minimax, rate=0.1, constraints=()):
-    rule = rules.sgd(rate)
+def dirac(objective=gz.objectives.minimax, lr=0.1, constraints=()):
+    rule = optimizers.sgd(lr)
     return gz.Game(
         objective, gz.Generate(1), {"generator": Point()}, Slope(), {"critic": rule, "generator": rule},
         constraints=constraints, batch_size=2, shape=(1,),
@@ -96,18 +96,18 @@ def bound():
     return dirac(gz.objectives.wasserstein, constraints=(gz.Clip(1e6),))
 
 
-@pytest.mark.parametrize(("rate", "modulus"), [(0.1, 1.00124922), (0.5, 1.03077641)])
-def test_simultaneous_descent_diverges_and_alternating_descent_orbits(rate, modulus):
-    game = dirac(rate=rate)
+@pytest.mark.parametrize(("lr", "modulus"), [(0.1, 1.00124922), (0.5, 1.03077641)])
+def test_simultaneous_descent_diverges_and_alternating_descent_orbits(lr, modulus):
+    game = dirac(lr=lr)
     jacobian = torch.func.jacrev(field(game))(torch.zeros(2, dtype=F64))
-    together = torch.eye(2, dtype=F64) - rate * jacobian
+    together = torch.eye(2, dtype=F64) - lr * jacobian
     assert torch.linalg.eigvals(together).abs().tolist() == pytest.approx([modulus] * 2, abs=1e-7)
-    assert modulus == pytest.approx(math.sqrt(1 + rate**2 / 4), abs=1e-7)
+    assert modulus == pytest.approx(math.sqrt(1 + lr**2 / 4), abs=1e-7)
 
     def round_(point):
         held = state(game, point[0], point[1])
         for role in ("critic", "generator"):
-            held, _ = game.turn(role, held, BATCH if role == "critic" else (), NOISE, (rate,))
+            held, _ = game.turn(role, held, BATCH if role == "critic" else (), NOISE, (lr,))
         return torch.cat([held["params"]["critic"]["psi"], held["params"]["generator"]["theta"]])
 
     alternating = torch.func.jacrev(round_)(torch.zeros(2, dtype=F64))
@@ -126,8 +126,8 @@ def test_r1_makes_it_converge_with_the_known_roots(gamma):
 
 def test_r1_without_its_half_bites():
     class Whole(gz.R1):
-        def penalty(self, f, params, real, fake, dice):
-            return 2 * super().penalty(f, params, real, fake, dice)
+        def penalty(self, f, params, real, fake, rng):
+            return 2 * super().penalty(f, params, real, fake, rng)
 
     found = spectrum(dirac(constraints=(Whole(0.1),)))
     assert found[0].real != pytest.approx(-0.05, abs=1e-3)
@@ -135,11 +135,11 @@ def test_r1_without_its_half_bites():
 
 def test_optimistic_steps_spiral_in_where_plain_ones_spiral_out():
     """Gradient descent that steps twice along the new direction and takes back the last: Daskalakis et al. 2018."""
-    v, rate = field(dirac()), 0.5
+    v, lr = field(dirac()), 0.5
     plain = ahead = last = torch.tensor([0.1, 0.1], dtype=F64)
-    last = rate * v(ahead)
+    last = lr * v(ahead)
     for _ in range(200):
-        plain = plain - rate * v(plain)
-        move = rate * v(ahead)
+        plain = plain - lr * v(plain)
+        move = lr * v(ahead)
         ahead, last = ahead - 2 * move + last, move
     assert ahead.norm() < 0.01 < 0.15 < plain.norm()

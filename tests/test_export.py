@@ -14,8 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import ganzfeld as gz
-from ganzfeld import cli, export, networks, noise, record
-from ganzfeld.run import Restored
+from ganzfeld import networks
+from ganzfeld.core import randomness
+from ganzfeld.faces import cli, export
+from ganzfeld.runs import files
+from ganzfeld.tasks.generation import Restored
 from small import train, vectors
 
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
@@ -41,7 +44,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     asked = {"steps": 16, "judge_every": 16}
     gz.train("dcgan", "digits", out=folder / "plain", settings=SMALL, **asked)
-    more = {**SMALL, "critic_norm": "none", "rate": 0.01, "half_life": 50}
+    more = {**SMALL, "critic_norm": "none", "lr": 0.01, "ema_half_life": 50}
     gz.train("sngan", "digits", out=folder / "labelled", network="dcgan", settings=more, labels=True, **asked)
     train(folder / "vectors", vectors(folder, shift=1000.0), seeds=2, settings={"norm": "batch"})
     return {name: gz.load(folder / name) for name in ("plain", "labelled", "vectors")}
@@ -57,7 +60,7 @@ def onnx_session(source):
 
 
 def given(run, n, seed=5):
-    z = noise.latents(run.latent, seed, n)
+    z = randomness.latents(run.latent, seed, n)
     return (z, torch.arange(n) % len(run.classes)) if run.classes else (z,)
 
 
@@ -91,7 +94,7 @@ MAKERS = [
 
 def standing(name, classes):
     """A small generator of a table entry with statistics of its own, its inputs, its shape and its sizes."""
-    with noise.seeded(name):
+    with randomness.seeded(name):
         shape, sizes = (2, 8, 8), {"width": 8, "latent": 5}
         generator, _ = networks.TABLE[name](**sizes).pair(shape, classes=classes)
         z = 1 + torch.randn(6, 5)
@@ -161,11 +164,11 @@ def test_a_pair_is_restored_bit_for_bit_and_rolls_no_dice(runs, ganzfeld, tmp_pa
     member = run.members - 1
     assert ganzfeld("export", run.directory, "--out", out, "--member", member)[0] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g.json", "g.safetensors"]
-    dice = torch.get_rng_state()
+    rng = torch.get_rng_state()
     for path in (out, tmp_path / "g.json"):
         module = export.restore(path)
-        assert torch.equal(module(*given(run, noise.ROWS)), run.sample(noise.ROWS, 5, member))
-    assert torch.equal(torch.get_rng_state(), dice)
+        assert torch.equal(module(*given(run, randomness.ROWS)), run.sample(randomness.ROWS, 5, member))
+    assert torch.equal(torch.get_rng_state(), rng)
     assert not module.training and not any(p.requires_grad for p in module.parameters())
     facts = json.loads((tmp_path / "g.json").read_text())
     assert facts["network"] == ("mlp" if name == "vectors" else "dcgan") and facts["sizes"]["width"] == 8
@@ -261,7 +264,7 @@ def test_a_folder_for_the_hub_is_made_offline_and_its_three_lines_run(runs, ganz
     run, out = runs[name], tmp_path / "hub"
     assert ganzfeld("export", run.directory, "--out", out)[0] == 0
     assert sorted(path.name for path in out.iterdir()) == sorted(export.HUB)
-    assert torch.equal(export.restore(out)(*given(run, noise.ROWS)), run.sample(noise.ROWS, 5))
+    assert torch.equal(export.restore(out)(*given(run, randomness.ROWS)), run.sample(randomness.ROWS, 5))
     with Image.open(out / "samples.png") as picture:
         assert min(picture.size) > 100
     text = (out / "README.md").read_text()
@@ -269,7 +272,7 @@ def test_a_folder_for_the_hub_is_made_offline_and_its_three_lines_run(runs, ganz
     assert head["library_name"] == "ganzfeld" and "license" in head and {"gan", run.facts["paper"]} <= set(head["tags"])
     assert ("pipeline_tag" in head) == (name == "plain")
     assert run.facts["citation"] in text and run.facts["data"]["fingerprint"] in text
-    last = record.lines(run.directory / "metrics.jsonl")[-1]
+    last = files.lines(run.directory / "metrics.jsonl")[-1]
     for metric, value in last["metrics"].items():
         assert f"| {metric} | {value['per_member'][0]:.4g} |" in text
     assert f"Judged at step {last['step']}." in text and "perfect_is: " in text
@@ -293,11 +296,11 @@ def test_a_folder_does_not_tell_where_the_data_lay(runs, tmp_path):
 
 def test_a_card_says_what_was_not_judged_or_not_defined(runs, tmp_path, monkeypatch):
     run = runs["vectors"]
-    last = record.lines(run.directory / "metrics.jsonl")[-1]
+    last = files.lines(run.directory / "metrics.jsonl")[-1]
     last["metrics"]["w1"]["per_member"][1] = None
-    monkeypatch.setattr(record, "lines", lambda _: [last])
+    monkeypatch.setattr(files, "lines", lambda _: [last])
     assert "| w1 | not defined |" in export.card(run, 1) and "Over the 2 seeds" in export.card(run, 1)
-    monkeypatch.setattr(record, "lines", lambda _: [])
+    monkeypatch.setattr(files, "lines", lambda _: [])
     assert "It was not judged." in export.card(run)
 
 

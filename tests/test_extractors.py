@@ -12,10 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import ganzfeld as gz
-from ganzfeld import extractors, metrics
+from ganzfeld import metrics
+from ganzfeld.core.randomness import generator
 from ganzfeld.data import Labels
-from ganzfeld.extractors import inceptionv3, learned
-from ganzfeld.noise import generator
+from ganzfeld.judging import extractors
+from ganzfeld.judging.extractors import inceptionv3, learned
 
 
 @pytest.fixture(scope="module")
@@ -240,10 +241,10 @@ def weights(shapes):
     """Weights that keep the variance, each dealt by its name."""
 
     def dealt(name, shape):
-        dice = generator("inception", name)
+        rng = generator("inception", name)
         if name.endswith("running_var"):
-            return torch.rand(shape, generator=dice) + 0.5
-        noise = torch.randn(shape, generator=dice)
+            return torch.rand(shape, generator=rng) + 0.5
+        noise = torch.randn(shape, generator=rng)
         if name.endswith("bn.weight"):
             return 1 + 0.1 * noise
         return noise * (2 / shape[1:].numel()) ** 0.5 if len(shape) > 1 else 0.1 * noise

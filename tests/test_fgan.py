@@ -61,9 +61,9 @@ def test_bound_is_tight_at_the_derivative_and_never_exceeded(name):
     best = row.slope(P / Q)
     assert number((P * best - Q * row.conjugate(best)).sum()) == pytest.approx(value, abs=1e-10)
     objective = objectives.fgan(row)
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     for _ in range(2_000):
-        v = 2 * torch.randn(3, dtype=F64, generator=dice)
+        v = 2 * torch.randn(3, dtype=F64, generator=rng)
         assert number((P * row.activation(v) - Q * row.bound(v)).sum()) <= value + 1e-12
     assert torch.allclose(objective.critic(V, V.flip(0)), row.activation(V) - row.bound(V.flip(0)))
 

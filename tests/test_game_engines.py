@@ -10,10 +10,10 @@ import torch
 
 import ganzfeld as gz
 from ganzfeld import engine as engines
-from ganzfeld import tree
+from ganzfeld.core import tree
 from ganzfeld.engine import Engine
 from ganzfeld.networks import MLP
-from ganzfeld.plan import Shape
+from ganzfeld.runs.plan import Shape
 from small import environment
 
 SMALL = {"networks": MLP(width=16, depth=2), "batch_size": 32}
@@ -78,9 +78,9 @@ def test_population_equals_loop(paper):
     ("paper", "settings", "seeds"),
     [
         pytest.param("ns-gan", {}, [0], marks=pytest.mark.slow),
-        ("wgan-gp", {"critic_turns": 2}, [0]),
+        ("wgan-gp", {"n_critic": 2}, [0]),
         ("sngan", {}, [0, 1]),
-        pytest.param("mcgan-cov", {"critic_turns": 1}, [0], marks=pytest.mark.slow),
+        pytest.param("mcgan-cov", {"n_critic": 1}, [0], marks=pytest.mark.slow),
         pytest.param("r3gan", {}, [0, 1], marks=pytest.mark.slow),
         pytest.param("geometric", {}, [0], marks=pytest.mark.slow),
         pytest.param("dragan", {}, [0], marks=pytest.mark.slow),
@@ -104,7 +104,7 @@ def test_both_back_ends_give_one_gradient():
         g = game(paper)
         state = tree.map(torch.Tensor.double, g.init(0))
         for role in engines.ROLES:
-            dealt = "critic" if g.share else role
+            dealt = "critic" if g.share_fakes else role
             noise = {name: torch.rand(32, *need.shape).double() for name, need in g.needs(dealt).items()}
             batch = (torch.randn(32, 2).double(),) if g.reads_data(dealt) else ()
             one, _ = engines.slope(g, (role,), "eager", mapped=False)(state, batch, noise)

@@ -8,12 +8,12 @@ import torch
 
 import ganzfeld as gz
 from ganzfeld import engine as engines
-from ganzfeld import tree
 from ganzfeld.augment import Augment, colour, cutout, translation
+from ganzfeld.core import tree
 from ganzfeld.engine import Engine, turns
 from ganzfeld.networks import DCGAN, R3, SNDCGAN, ResNet
 from ganzfeld.papers.build import build, paper_for
-from ganzfeld.plan import Shape
+from ganzfeld.runs.plan import Shape
 from small import weights
 
 SHAPE = Shape((1, 8, 8))
@@ -60,7 +60,7 @@ def test_one_fake_batch_for_both_turns_is_the_same_game():
     [slow], _ = played_plainly(g)
     for a, b in zip(tree.leaves(fast), tree.leaves(slow), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
-    [other], _ = played(dataclasses.replace(g, share=False))
+    [other], _ = played(dataclasses.replace(g, share_fakes=False))
     gap = [(a - b).abs().max() for a, b in zip(tree.leaves(fast["params"]), tree.leaves(other["params"]), strict=True)]
     assert max(gap) > 1e-4
 
@@ -76,7 +76,7 @@ def played_plainly(g, steps=4):
 
 def test_shared_turns_equal_a_plain_loop_with_modules():
     """DCGAN as pytorch/examples plays it: one fake batch, detached for the critic, whole for the generator."""
-    g = game("dcgan", rate=1e-3)
+    g = game("dcgan", lr=1e-3)
     data = gz.data.digits().as_pictures()
     engine = Engine(g, data, [3], 3)
     engine.start()
@@ -85,17 +85,17 @@ def test_shared_turns_equal_a_plain_loop_with_modules():
         for name, net in (("generator", generator), ("critic", critic)):
             for key, p in net.named_parameters():
                 p.copy_(engine.groups[0]["params"][name][key])
-    rules = {n: torch.optim.Adam(m.parameters(), 1e-3, (0.5, 0.999)) for n, m in (("d", critic), ("g", generator))}
+    optimizers = {n: torch.optim.Adam(m.parameters(), 1e-3, (0.5, 0.999)) for n, m in (("d", critic), ("g", generator))}
     softplus = torch.nn.functional.softplus
     for step in range(3):
         batches, noises = engine._deal(engine._dealers[0], ("critic", "generator"), {"critic": step, "generator": step})
         real, fake = batches["critic"]["x"][0], generator(noises["critic"]["z"][0])
-        rules["d"].zero_grad()
+        optimizers["d"].zero_grad()
         (softplus(-critic(real)).mean() + softplus(critic(fake.detach())).mean()).backward()
-        rules["d"].step()
-        rules["g"].zero_grad()
+        optimizers["d"].step()
+        optimizers["g"].zero_grad()
         softplus(-critic(fake)).mean().backward()
-        rules["g"].step()
+        optimizers["g"].step()
     played(g, 3)
     step = 0
     while step < 3:
@@ -115,7 +115,7 @@ def test_a_population_of_pictures_equals_its_members_alone():
 @pytest.mark.parametrize("paper", NETWORKS)
 def test_gradients_by_torch_func_are_those_by_autograd(paper):
     """The two back ends, on convolutions that are differentiated twice in two ways."""
-    g = dataclasses.replace(game(paper), share=False)
+    g = dataclasses.replace(game(paper), share_fakes=False)
     engine = Engine(g, gz.data.digits().as_pictures(), [3], 8)
     engine.start()
     state = tree.map(torch.Tensor.double, engine.groups[0])
@@ -229,7 +229,7 @@ def test_fewer_pictures_than_a_batch_are_refused_before_the_first_step(tmp_path)
 
 
 def test_truncation_keeps_latents_inside_and_their_order():
-    from ganzfeld.run import truncated
+    from ganzfeld.tasks.generation import truncated
 
     z = torch.randn(1000)
     near = truncated(z, 0.5)
@@ -244,9 +244,9 @@ def test_truncation_keeps_latents_inside_and_their_order():
 
 def test_translation_moves_whole_pixels_and_fills_with_grey():
     x = torch.randn(64, 2, 16, 16)
-    dice = torch.rand(64, 2)
-    moved = translation(x, dice)
-    for before, after, (a, b) in zip(x, moved, dice, strict=True):
+    rng = torch.rand(64, 2)
+    moved = translation(x, rng)
+    for before, after, (a, b) in zip(x, moved, rng, strict=True):
         down, right = int(a * 5) - 2, int(b * 5) - 2  # an eighth of 16 either way
         by_hand = torch.zeros_like(before)
         rows, columns = slice(max(0, down), 16 + min(0, down)), slice(max(0, right), 16 + min(0, right))

@@ -8,16 +8,16 @@ import torch
 from torch.nn.utils.parametrizations import spectral_norm
 
 import ganzfeld as gz
-from ganzfeld import tree
+from ganzfeld.core import tree
+from ganzfeld.core.randomness import NoiseDealer
 from ganzfeld.engine import ROLES, player
 from ganzfeld.networks import MLP
-from ganzfeld.noise import Dealer
-from ganzfeld.plan import Shape
+from ganzfeld.runs.plan import Shape
 from references import ns_gan, sngan, wgan, wgan_gp
 
 NETWORKS = MLP(width=16, depth=2)
 BATCH, STEPS, RATE, BETAS = 32, 12, 1e-3, (0.5, 0.9)
-PLAIN = {"pace": "constant", "half_life": 0.0, "batch_size": BATCH}
+PLAIN = {"lr_schedule": "constant", "ema_half_life": 0.0, "batch_size": BATCH}
 
 
 class Table:
@@ -26,7 +26,7 @@ class Table:
     def __init__(self, game):
         self.game = game
         self.data = torch.randn(500, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-        self.dealer = Dealer({r: game.needs(r) for r in ROLES}, [7], BATCH, len(self.data))
+        self.dealer = NoiseDealer({r: game.needs(r) for r in ROLES}, [7], BATCH, len(self.data))
         self.turn = dict.fromkeys(ROLES, 0)
 
     def deal(self, role):
@@ -51,10 +51,10 @@ def played(game, steps=STEPS):
         for role in game.schedule(step):
             turns[role] += 1
             real, noise = table.deal(role)
-            tempo = game.tempo(role, turns[role], 1.0)
+            sizes = game.step_sizes(role, turns[role], 1.0)
             play = player(game, (role,), "eager", mapped=False)
             batch = {"x": real} if game.reads_data(role) else {}
-            state, _ = play(state, {role: batch}, {role: noise}, {role: [tempo]})
+            state, _ = play(state, {role: batch}, {role: noise}, {role: [sizes]})
         yield state["params"]
 
 
@@ -80,7 +80,7 @@ def assert_equal_turn_by_turn(game, loop, generator, critic_weights, tolerance=1
 
 
 def test_non_saturating_game_equals_the_plain_loop():
-    game = gz.papers.ns_gan(Shape((2,)), NETWORKS, rate=RATE, betas=BETAS, **PLAIN)
+    game = gz.papers.ns_gan(Shape((2,)), NETWORKS, lr=RATE, betas=BETAS, **PLAIN)
     generator, critic = modules(game)
     loop = ns_gan.play(generator, critic, Table(game).row, STEPS, RATE, BETAS)
     assert_equal_turn_by_turn(game, loop, generator, lambda: dict(critic.named_parameters()))
@@ -91,9 +91,9 @@ def test_clipped_game_equals_the_plain_loop(warm_steps):
     game = gz.papers.wgan(
         Shape((2,)),
         NETWORKS,
-        rate=RATE,
+        lr=RATE,
         bound=0.05,
-        critic_turns=3,
+        n_critic=3,
         warm=7,
         warm_steps=warm_steps,
         warm_every=5,
@@ -106,7 +106,7 @@ def test_clipped_game_equals_the_plain_loop(warm_steps):
 
 
 def test_gradient_penalty_game_equals_the_plain_loop():
-    game = gz.papers.wgan_gp(Shape((2,)), NETWORKS, rate=RATE, betas=BETAS, weight=10.0, critic_turns=3, **PLAIN)
+    game = gz.papers.wgan_gp(Shape((2,)), NETWORKS, lr=RATE, betas=BETAS, weight=10.0, n_critic=3, **PLAIN)
     generator, critic = modules(game)
     loop = wgan_gp.play(generator, critic, Table(game).row, STEPS, RATE, BETAS, 10.0, 3)
     assert_equal_turn_by_turn(game, loop, generator, lambda: dict(critic.named_parameters()))
@@ -130,7 +130,7 @@ def _spectral_critic(game):
 
 
 def test_spectral_game_equals_the_plain_loop():
-    game = gz.papers.sngan(Shape((2,)), NETWORKS, rate=RATE, betas=BETAS, spectral_norm=1.0, **PLAIN)
+    game = gz.papers.sngan(Shape((2,)), NETWORKS, lr=RATE, betas=BETAS, spectral_norm=1.0, **PLAIN)
     generator, critic, weights = _spectral_critic(game)
     loop = sngan.play(generator, critic, Table(game).row, STEPS, RATE, BETAS)
     assert_equal_turn_by_turn(game, loop, generator, weights)
@@ -158,7 +158,7 @@ class ClipBefore(gz.Clip):
     ids=["clip before the step", "head not clipped", "sign flipped"],
 )
 def test_planted_faults_part_from_the_plain_loop(fault):
-    game = gz.papers.wgan(Shape((2,)), NETWORKS, rate=RATE, bound=0.05, critic_turns=3, warm=0, **PLAIN)
+    game = gz.papers.wgan(Shape((2,)), NETWORKS, lr=RATE, bound=0.05, n_critic=3, warm=0, **PLAIN)
     generator, critic = modules(game)
     loop = wgan.play(generator, critic, Table(game).row, STEPS, RATE, 0.05, lambda step: 3)
     check = partial(assert_equal_turn_by_turn, fault(game), loop, generator, lambda: dict(critic.named_parameters()))

@@ -38,8 +38,8 @@ def test_objectives_are_their_scale_factors(name):
 def machine():
     from sklearn.svm import SVC
 
-    dice = np.random.default_rng(0)
-    real, fake = dice.normal(0.6, 1, (40, 3)), dice.normal(-0.6, 1, (40, 3))
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(0.6, 1, (40, 3)), rng.normal(-0.6, 1, (40, 3))
     x, y = np.vstack([real, fake]), np.r_[np.ones(40), -np.ones(40)]
     svc = SVC(kernel="linear", C=1.0, tol=1e-10).fit(x, y)
     return torch.from_numpy(real), torch.from_numpy(fake), x, y, svc

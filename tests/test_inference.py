@@ -15,13 +15,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 import ganzfeld as gz
 from ganzfeld import engine as engines
-from ganzfeld import metrics, objectives, rules, tree
+from ganzfeld import metrics, objectives, optimizers
+from ganzfeld.compatibility import Doubtful
+from ganzfeld.core import tree
 from ganzfeld.draws import Infer, Scene
 from ganzfeld.game import estimate
 from ganzfeld.networks import MLP, Encoder
-from ganzfeld.pairings import Doubtful
 from ganzfeld.papers.build import build
-from ganzfeld.plan import Shape
+from ganzfeld.runs.plan import Shape
 
 F64 = torch.float64
 LOG4 = math.log(4)
@@ -29,12 +30,12 @@ SMALL = MLP(width=16, depth=2)
 SIDE = ("generator", "encoder")
 
 
-def dice(seed):
+def rng(seed):
     return torch.Generator().manual_seed(seed)
 
 
 def normal(*shape, seed):
-    return torch.randn(*shape, dtype=F64, generator=dice(seed))
+    return torch.randn(*shape, dtype=F64, generator=rng(seed))
 
 
 def ali(networks=SMALL, **settings):
@@ -56,7 +57,7 @@ def dealt(game, seed=0, rows=32):
     noise = {}
     for i, (name, need) in enumerate(game.needs("critic").items()):
         chance = torch.randn if need.law == "normal" else torch.rand
-        noise[name] = chance(rows, *need.shape, dtype=F64, generator=dice(100 * seed + i))
+        noise[name] = chance(rows, *need.shape, dtype=F64, generator=rng(100 * seed + i))
     return (normal(rows, 2, seed=100 * seed + 99),), noise
 
 
@@ -67,7 +68,9 @@ def played(game, turns, state, seed=0):
     play = engines.player(game, turns, "eager", mapped=False)
     batches = {"critic": {"x": x.expand(count, *x.shape)}, "generator": {}}
     noises = {"critic": {name: e.expand(count, *e.shape) for name, e in noise.items()}, "generator": {}}
-    return play(state, batches, noises, {role: [game.tempo(role, seed + 1, 1.0)] * count for role in game.rules})[0]
+    return play(
+        state, batches, noises, {role: [game.step_sizes(role, seed + 1, 1.0)] * count for role in game.optimizers}
+    )[0]
 
 
 def close(a, b, tolerance):
@@ -80,7 +83,7 @@ def gap(a, b):
 
 
 def test_ascended_table_of_pairs_reaches_the_ratio_of_the_joint_laws():
-    q, p = (torch.rand(9, dtype=F64, generator=dice(seed)) + 0.2 for seed in (1, 2))
+    q, p = (torch.rand(9, dtype=F64, generator=rng(seed)) + 0.2 for seed in (1, 2))
     q, p = q / q.sum(), p / p.sum()
 
     def value(o):
@@ -158,7 +161,7 @@ def linear_gaussian(deviation):
         Infer(2, stochastic=deviation > 0),
         {"generator": nn.Linear(2, 1, bias=False), "encoder": encoder},
         Quadratic(),
-        {"critic": rules.adam(0.1, (0.5, 0.999)), "generator": rules.sgd(1.0)},
+        {"critic": optimizers.adam(0.1, (0.5, 0.999)), "generator": optimizers.sgd(1.0)},
         shape=(1,),
     )
     state = started(game)
@@ -192,7 +195,7 @@ def held_out_accuracy(deviation, turns=300):
         return ((A * x[:, :1] + S * x[:, 1:]),), {"z": z, "e": e}
 
     for i in range(turns):
-        state, record = game.turn("critic", state, *fresh(512, i), game.tempo("critic", i + 1, 1 - i / turns))
+        state, record = game.turn("critic", state, *fresh(512, i), game.step_sizes("critic", i + 1, 1 - i / turns))
     assert record["critic_value"] > -1.5
     scene = game.scene(state["params"], "critic", *fresh(20_000, turns))
     real, fake = (functional_call(game.critic, state["params"]["critic"], side) for side in (scene.real, scene.fake))
@@ -310,7 +313,7 @@ def test_generator_and_encoder_learn_from_one_turn_in_which_the_critic_stands():
     gradients, _ = game.gradient("generator", before, batch, noise)
     assert set(gradients) == set(SIDE)
     assert all(float(g.abs().max()) > 1e-6 for g in tree.leaves(gradients))
-    after, _ = game.turn("generator", before, batch, noise, game.tempo("generator", 1, 1.0))
+    after, _ = game.turn("generator", before, batch, noise, game.step_sizes("generator", 1, 1.0))
     assert gap(after["params"]["critic"], before["params"]["critic"]) == 0
     assert all(gap(after["params"][name], before["params"][name]) > 1e-4 for name in SIDE)
 
@@ -318,7 +321,7 @@ def test_generator_and_encoder_learn_from_one_turn_in_which_the_critic_stands():
 def test_generator_and_encoder_stand_in_the_critics_turn():
     game = ali()
     before = started(game)
-    after, _ = game.turn("critic", before, *dealt(game), game.tempo("critic", 1, 1.0))
+    after, _ = game.turn("critic", before, *dealt(game), game.step_sizes("critic", 1, 1.0))
     assert all(gap(after["params"][name], before["params"][name]) == 0 for name in SIDE)
     assert gap(after["params"]["critic"], before["params"]["critic"]) > 1e-4
 
@@ -363,7 +366,7 @@ def moved(game, state, seed, at_once):
         ahead = {role: game.gradient(role, state, *batch_and_noise) for role in engines.ROLES}
     for role in engines.ROLES:
         gradients, (memory, _) = ahead.get(role) or game.gradient(role, state, *batch_and_noise)
-        state = game.update(role, state, tree.vector(gradients), memory, game.tempo(role, seed + 1, 1.0))
+        state = game.update(role, state, tree.vector(gradients), memory, game.step_sizes(role, seed + 1, 1.0))
     return state
 
 
@@ -385,7 +388,7 @@ def test_players_move_at_once_or_one_after_the_other_as_the_schedule_says(at_onc
 
 @pytest.mark.parametrize("bound", ["none", "gradient-penalty", "spectral"])
 def test_both_back_ends_give_one_gradient_where_players_move_at_once(bound):
-    game = dataclasses.replace(crossed(bound=[bound]), schedule=gz.Turns(at_once=True))
+    game = dataclasses.replace(crossed(bound=[bound]), schedule=gz.Schedule(at_once=True))
     state = played(game, ("both",), started(game))  # weights that spectral vectors have not caught up with
     one, two = (engines.slope(game, engines.ROLES, mode, mapped=False) for mode in ("eager", "compiled"))
     (a, rest), (b, others) = one(state, *dealt(game, 1)), two(state, *dealt(game, 1))
@@ -423,7 +426,7 @@ def test_every_objective_plays_on_pairs_and_moves_all_three(name):
     assert game.critic.scores != objectives.TABLE[name].features
     stepped(game)
     with contextlib.nullcontext() if bounded else pytest.warns(Doubtful, match="nothing binds this critic"):
-        stepped(dataclasses.replace(game, schedule=gz.Turns(at_once=True)))
+        stepped(dataclasses.replace(game, schedule=gz.Schedule(at_once=True)))
 
 
 @pytest.mark.parametrize("bound", ["clip", "gradient-penalty", "dragan", "r1", "r2", "spectral"])

@@ -26,9 +26,9 @@ def best_v(delta, q):
     return torch.where(delta.abs() == delta.abs().max(), delta.sign(), 0.0)
 
 
-def feasible(q, m, dice):
+def feasible(q, m, rng):
     """Random points on the unit sphere of the dual norm."""
-    v = torch.randn(20_000, m, dtype=F64, generator=dice)
+    v = torch.randn(20_000, m, dtype=F64, generator=rng)
     p = {1.0: math.inf, 2.0: 2.0, math.inf: 1.0}[q]
     return v / torch.linalg.vector_norm(v, p, dim=1, keepdim=True)
 
@@ -53,12 +53,12 @@ def test_projected_ascent_on_the_primal_reaches_the_dual(q):
 
 @NORMS
 def test_ball_is_the_nearest_point(q):
-    dice = torch.Generator().manual_seed(4)
-    v = 1.5 * torch.randn(1, 3, dtype=F64, generator=dice)
+    rng = torch.Generator().manual_seed(4)
+    v = 1.5 * torch.randn(1, 3, dtype=F64, generator=rng)
     near = Ball(q).project({"head.weight": v})["head.weight"]
     p = {1.0: math.inf, 2.0: 2.0, math.inf: 1.0}[q]
     assert float(torch.linalg.vector_norm(near, p)) <= 1 + 1e-12
-    others = feasible(q, 3, dice) * torch.rand(20_000, 1, dtype=F64, generator=dice) ** (1 / 3)
+    others = feasible(q, 3, rng) * torch.rand(20_000, 1, dtype=F64, generator=rng) ** (1 / 3)
     assert float((near - v).norm()) <= float((others - v).norm(dim=1).min()) + 1e-12
     inside = {"head.weight": 0.1 * near}
     assert torch.allclose(Ball(q).project(inside)["head.weight"], inside["head.weight"])

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import ganzfeld as gz
-from ganzfeld import judges, metrics
+from ganzfeld import metrics
+from ganzfeld.judging import judges
 
 
 def samples(world, n=2_500, part="train"):

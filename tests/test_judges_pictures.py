@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 import ganzfeld as gz
-from ganzfeld import extractors, judges, metrics
+from ganzfeld import metrics
+from ganzfeld.core.randomness import generator
 from ganzfeld.data import Labels
-from ganzfeld.extractors import Extractor
-from ganzfeld.noise import generator
+from ganzfeld.judging import extractors, judges
+from ganzfeld.judging.extractors import Extractor
 
 FEATURES = ("fd", "kd", "precision", "recall", "density", "coverage")
 

@@ -12,8 +12,9 @@ import torch
 from latex2mathml.converter import convert
 
 import ganzfeld as gz
-from ganzfeld import laws, proofs
-from ganzfeld.cli import main
+from ganzfeld import laws
+from ganzfeld.faces.cli import main
+from ganzfeld.faces.laws import prove
 from ganzfeld.laws import told
 from ganzfeld.laws.law import Check, above, below, near
 from test_laws_games import FAULTS as GAMES
@@ -226,9 +227,9 @@ def test_bad_words_are_one_line_and_exit_two(capsys, words, said):
 
 
 def test_laws_stand_beside_runs_in_a_report(tmp_path):
-    proofs.prove(["saturation"], tmp_path / "laws", fast=True)
+    prove(["saturation"], tmp_path / "laws", fast=True)
     gz.train("ns-gan", "ring8", out=tmp_path / "run", steps=4)
-    from ganzfeld import report
+    from ganzfeld.faces import report
 
     page = report.write([tmp_path / "run", tmp_path / "laws"], tmp_path / "report.html").read_text()
     assert "The laws of the family" in page and 'id="law-saturation"' in page and 'href="#laws-1"' in page

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganzfeld import constraints, game, metrics, networks, objectives, rules
+from ganzfeld import constraints, game, metrics, networks, objectives, optimizers
 from ganzfeld.draws import Infer, Retrieve, Scene, retrieve
 from ganzfeld.objectives import Objective, apart
 from planted import Fault, bites, names, patched
@@ -157,7 +157,7 @@ def whole_r1(monkeypatch):
 
 
 def no_r1(monkeypatch):
-    monkeypatch.setattr(constraints.R1, "penalty", lambda self, f, params, real, fake, dice: torch.zeros(len(fake[0])))
+    monkeypatch.setattr(constraints.R1, "penalty", lambda self, f, params, real, fake, rng: torch.zeros(len(fake[0])))
 
 
 def stale_critic(monkeypatch):
@@ -176,29 +176,29 @@ def stale_critic(monkeypatch):
 
 def descent(wrong):
     """Gradient descent whose step is changed."""
-    sgd = rules.sgd
+    sgd = optimizers.sgd
 
     def rule(*settings):
         right = sgd(*settings)
-        return right._replace(step=lambda g, state, tempo: (wrong(right.step(g, state, tempo)[0]), state))
+        return right._replace(step=lambda g, state, sizes: (wrong(right.step(g, state, sizes)[0]), state))
 
-    return lambda monkeypatch: monkeypatch.setattr(rules, "sgd", rule)
+    return lambda monkeypatch: monkeypatch.setattr(optimizers, "sgd", rule)
 
 
 def taken_back_never(monkeypatch):
     """An optimistic step that goes twice along the new direction and leaves it at that."""
-    optimistic = rules.optimistic_adam
+    optimistic = optimizers.optimistic_adam
 
     def rule(*settings):
         right = optimistic(*settings)
 
-        def step(g, state, tempo):
-            move, new = right.step(g, state, tempo)
+        def step(g, state, sizes):
+            move, new = right.step(g, state, sizes)
             return move + state["last"], new
 
         return right._replace(step=step)
 
-    monkeypatch.setattr(rules, "optimistic_adam", rule)
+    monkeypatch.setattr(optimizers, "optimistic_adam", rule)
 
 
 def divided_kl(monkeypatch):

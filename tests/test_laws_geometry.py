@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ganzfeld import constraints, divergences, metrics, objectives, rules
+from ganzfeld import constraints, divergences, metrics, objectives, optimizers
 from ganzfeld.laws import f_divergences, hyperplane
 from ganzfeld.networks import layers, pictures
 from planted import Fault, bites, names
@@ -133,7 +133,7 @@ def scores_for_distances(monkeypatch):
 
 
 def steps_of_one_size(monkeypatch):
-    monkeypatch.setattr(rules, "sgd", lambda rate: rules.rmsprop(rate / 100))
+    monkeypatch.setattr(optimizers, "sgd", lambda lr: optimizers.rmsprop(lr / 100))
 
 
 HYPERPLANE = [

@@ -75,11 +75,11 @@ def clip_with(project):
 def clip_before_the_step(monkeypatch):
     right = Game.update
 
-    def wrong(self, role, state, gradient, memory, tempo, lead=0):
+    def wrong(self, role, state, gradient, memory, sizes, lead=0):
         bound = self.constraints[0].project(state["params"]["critic"])
         loose = copy.copy(self)
         object.__setattr__(loose, "constraints", ())
-        return right(loose, role, {**state, "params": {**state["params"], "critic": bound}}, gradient, memory, tempo)
+        return right(loose, role, {**state, "params": {**state["params"], "critic": bound}}, gradient, memory, sizes)
 
     monkeypatch.setattr(Game, "update", wrong)
 
@@ -139,10 +139,10 @@ def penalty_with(wrong):
     return patched(constraints.GradientPenalty, "penalty", lambda *args: wrong(right, *args))
 
 
-def norm_over_channels(right, self, f, params, real, fake, dice):
-    points = constraints._mix(dice["mix"], real[0], fake[0])
+def norm_over_channels(right, self, f, params, real, fake, rng):
+    points = constraints._mix(rng["mix"], real[0], fake[0])
     if points.dim() == 2:
-        return right(self, f, params, real, fake, dice)
+        return right(self, f, params, real, fake, rng)
     (gradient,) = constraints._gradients(f, (points,))
     return self.weight * (gradient.norm(dim=1) - 1).square().flatten(1).mean(1)
 

@@ -45,8 +45,8 @@ def value_without_a_rule_for_zero(monkeypatch):
 def critic_that_descends(monkeypatch):
     right = game.Game.update
 
-    def wrong(self, role, state, gradient, memory, tempo, lead=0):
-        return right(self, role, state, -gradient, memory, tempo, lead)
+    def wrong(self, role, state, gradient, memory, sizes, lead=0):
+        return right(self, role, state, -gradient, memory, sizes, lead)
 
     monkeypatch.setattr(game.Game, "update", wrong)
 
@@ -152,8 +152,8 @@ def penalty(term):
     """A gradient penalty that makes another term of the slopes between the two sides."""
 
     def plant(monkeypatch):
-        def wrong(self, f, params, real, fake, dice):
-            between = tuple(constraints._mix(dice["mix"], x, g) for x, g in zip(real, fake, strict=True))
+        def wrong(self, f, params, real, fake, rng):
+            between = tuple(constraints._mix(rng["mix"], x, g) for x, g in zip(real, fake, strict=True))
             return self.weight * term(constraints.slopes(f, between))
 
         monkeypatch.setattr(constraints.GradientPenalty, "penalty", wrong)

@@ -12,9 +12,9 @@ from ganzfeld import metrics
 
 def rows(n, m, seed=0, rank=None):
     """Correlated features, in a subspace where a rank is given."""
-    dice = torch.Generator().manual_seed(seed)
-    mix = torch.randn(rank or m, m, generator=dice, dtype=torch.float64)
-    return torch.randn(n, rank or m, generator=dice, dtype=torch.float64) @ mix + mix[0]
+    rng = torch.Generator().manual_seed(seed)
+    mix = torch.randn(rank or m, m, generator=rng, dtype=torch.float64)
+    return torch.randn(n, rank or m, generator=rng, dtype=torch.float64) @ mix + mix[0]
 
 
 def by_matrix_root(x, y):
@@ -96,8 +96,8 @@ def test_frechet_sees_two_moments_only():
 def test_frechet_is_biased_upwards_and_less_on_more_rows():
     bias = []
     for n in (50, 200, 800):
-        dice = torch.Generator().manual_seed(n)
-        pairs = torch.randn(20, 2, n, 8, generator=dice, dtype=torch.float64)
+        rng = torch.Generator().manual_seed(n)
+        pairs = torch.randn(20, 2, n, 8, generator=rng, dtype=torch.float64)
         bias.append(sum(metrics.frechet_distance(x, y) for x, y in pairs) / 20)
     assert bias[0] > 3 * bias[1] > 9 * bias[2] > 0
 
@@ -169,8 +169,8 @@ def test_kernel_distance_of_subsets_is_dealt_by_the_seed_and_has_the_mean_of_the
 
 
 def test_the_kernel_sees_a_skew_that_two_moments_do_not():
-    dice = torch.Generator().manual_seed(0)
-    x = torch.empty(4_000, 1, dtype=torch.float64).exponential_(generator=dice)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.empty(4_000, 1, dtype=torch.float64).exponential_(generator=rng)
     x = (x - x.mean()) / x.std()
     assert metrics.frechet_distance(x, -x) == pytest.approx(0, abs=1e-12)
     exact = 2 * 4 * x.pow(3).mean() ** 2  # of (xy + 1)^3, the third moments alone differ: (m3 + m3)^2

@@ -82,9 +82,9 @@ def test_pearson_pushes_a_far_fake_the_wrong_way():
 
 def test_factors_carry_the_gradient_of_a_round():
     """The critic's features move by s <w, dPhi(x)> - t <w, dPhi(g)>."""
-    dice = torch.Generator().manual_seed(0)
-    x, g, w = (torch.randn(*shape, generator=dice, dtype=torch.float64) for shape in ((5, 3), (5, 3), (4,)))
-    a = torch.randn(4, 3, generator=dice, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(0)
+    x, g, w = (torch.randn(*shape, generator=rng, dtype=torch.float64) for shape in ((5, 3), (5, 3), (4,)))
+    a = torch.randn(4, 3, generator=rng, dtype=torch.float64)
     score = lambda a, x: torch.tanh(x @ a.T) @ w  # noqa: E731
     whole = torch.func.grad(lambda a: classify(score(a, x), score(a, g)).sum())(a)
     s, t, _ = metrics.scale_factors((classify, lambda r, f: -f), score(a, x), score(a, g))
@@ -112,10 +112,10 @@ def test_soft_margin_is_least_at_the_support_vector_machine_and_meets_its_dual(c
     primal = float(metrics.soft_margin(w, b, real, fake, cost))
     dual = abs(found.dual_coef_).sum() - float(w @ w) / 2
     assert primal == pytest.approx(dual, abs=1e-6)
-    dice = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     for _ in range(50):
-        off = 0.1 * torch.randn(3, generator=dice, dtype=torch.float64)
-        shift = float(torch.randn((), generator=dice, dtype=torch.float64))
+        off = 0.1 * torch.randn(3, generator=rng, dtype=torch.float64)
+        shift = float(torch.randn((), generator=rng, dtype=torch.float64))
         assert float(metrics.soft_margin(w + off, b + 0.1 * shift, real, fake, cost)) > primal
 
 

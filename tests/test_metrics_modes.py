@@ -12,9 +12,9 @@ STD = 0.05
 
 
 def perfect(n, seed=0, centres=CENTRES, std=STD):
-    dice = torch.Generator().manual_seed(seed)
-    mode = torch.randint(len(centres), (n,), generator=dice)
-    return centres[mode] + std * torch.randn(n, centres.shape[1], generator=dice, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(seed)
+    mode = torch.randint(len(centres), (n,), generator=rng)
+    return centres[mode] + std * torch.randn(n, centres.shape[1], generator=rng, dtype=torch.float64)
 
 
 def test_ceiling_is_the_mass_within_three_deviations_in_the_plane():
@@ -43,8 +43,8 @@ def test_radius_holds_the_same_mass_in_seven_hundred_dimensions_where_three_devi
 
 
 def test_noise_in_a_subspace_is_judged_by_its_own_dimensions():
-    dice = torch.Generator().manual_seed(2)
-    basis = torch.linalg.qr(torch.randn(40, 5, generator=dice, dtype=torch.float64)).Q
+    rng = torch.Generator().manual_seed(2)
+    basis = torch.linalg.qr(torch.randn(40, 5, generator=rng, dtype=torch.float64)).Q
     x = perfect(2_500, 3, torch.zeros(1, 5, dtype=torch.float64), 1.0) @ basis.T
     centre = torch.zeros(1, 40, dtype=torch.float64)
     found = metrics.mode_coverage(x, centre, 1.0, dimensions=5)

@@ -16,13 +16,13 @@ KS = (1, 3, 5, 10)
 WEIGH = {"linear": lambda g: g, "exponential": lambda g: 2**g - 1}
 
 
-def dice(seed=0):
+def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
 def crowd(queries=200, documents=14, levels=5, seed=0):
     """Lists full of ties, with grades 0 to 2 and outsiders, some of them relevant; some queries are empty."""
-    draw = lambda n: torch.randint(n, (queries, documents), generator=dice(seed + n))  # noqa: E731
+    draw = lambda n: torch.randint(n, (queries, documents), generator=rng(seed + n))  # noqa: E731
     return draw(levels).double(), (draw(9) - 6).clamp(min=0).double(), draw(4) > 0
 
 
@@ -110,7 +110,7 @@ def test_trec_eval_agrees():
     """On distinct scores: of equal ones it takes the larger name first. Its empty queries are 0 and counted."""
     ir = pytest.importorskip("ir_measures")
     _, gains, candidates = crowd(documents=30)
-    scores = torch.rand(gains.shape, generator=dice(7)).argsort(1).double()
+    scores = torch.rand(gains.shape, generator=rng(7)).argsort(1).double()
     sound = candidates.any(1)
     scores, gains, candidates = scores[sound], gains[sound], candidates[sound]
     pairs = [(str(q), str(d), q, d) for q, d in candidates.nonzero().tolist()]
@@ -294,13 +294,13 @@ def test_judge_is_the_mean_of_every_metric(gain, empty):
 
 
 def test_the_error_of_a_mean_is_that_of_scipy_and_of_a_second_draw_of_queries():
-    values = torch.rand(400, generator=dice(), dtype=torch.float64)
-    counted = torch.rand(400, generator=dice(1)) < 0.7
+    values = torch.rand(400, generator=rng(), dtype=torch.float64)
+    counted = torch.rand(400, generator=rng(1)) < 0.7
     found = ranking.mean_over_queries(values, counted)
     kept = values[counted].numpy()
     assert found == pytest.approx((kept.mean(), sem(kept), len(kept)), rel=1e-12)
     assert ranking.mean_over_queries(values).queries == 400
-    draws = torch.rand(2_000, 100, generator=dice(2), dtype=torch.float64)
+    draws = torch.rand(2_000, 100, generator=rng(2), dtype=torch.float64)
     told = np.mean([ranking.mean_over_queries(draw).error for draw in draws])
     assert told == pytest.approx(float(draws.mean(1).std()), rel=0.05)
 

@@ -12,8 +12,8 @@ from ganzfeld import metrics
 
 
 def clouds(n, d, seed=0, shift=0.5):
-    dice = torch.Generator().manual_seed(seed)
-    draw = lambda: torch.randn(n, d, generator=dice, dtype=torch.float64)  # noqa: E731
+    rng = torch.Generator().manual_seed(seed)
+    draw = lambda: torch.randn(n, d, generator=rng, dtype=torch.float64)  # noqa: E731
     return draw(), 1.3 * draw() + shift
 
 

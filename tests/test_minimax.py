@@ -85,10 +85,10 @@ def test_value_at_the_optimal_discriminator_is_two_js_minus_log_four(m, s, js):
 
 
 def test_no_discriminator_beats_the_optimal_one():
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     p, q = torch.tensor([0.5, 0.3, 0.2], dtype=F64), torch.tensor([0.1, 0.3, 0.6], dtype=F64)
     best = metrics.optimal_discriminator_value(p, q)
-    values = [float(value(3 * torch.randn(3, dtype=F64, generator=dice), p, q)) for _ in range(1_000)]
+    values = [float(value(3 * torch.randn(3, dtype=F64, generator=rng), p, q)) for _ in range(1_000)]
     assert max(values) < best
     assert float(value((p / q).log(), p, q)) == pytest.approx(best, abs=1e-12)
 

@@ -5,26 +5,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganzfeld import noise
-from ganzfeld.noise import Dealer, Need, latents, seeded
+from ganzfeld.core import randomness
+from ganzfeld.core.randomness import Need, NoiseDealer, latents, seeded
 
 NEEDS = {"critic": {"z": Need("normal", (3,)), "mix": Need("uniform", ())}, "generator": {"z": Need("normal", (3,))}}
 
 
 def dealer(seeds=(5,), batch=8, rows=20, share=(0, 1)):
-    return Dealer(NEEDS, seeds, batch, rows, share)
+    return NoiseDealer(NEEDS, seeds, batch, rows, share)
 
 
 @pytest.fixture
 def short_blocks(monkeypatch):
-    monkeypatch.setattr(noise, "BLOCK", 8 * 3 * 4)  # four turns of z
+    monkeypatch.setattr(randomness, "BLOCK", 8 * 3 * 4)  # four turns of z
 
 
 @settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_pieces_are_cut_from_one_deal(cuts):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(noise, "BLOCK", 8 * 3 * 4)
+        patch.setattr(randomness, "BLOCK", 8 * 3 * 4)
         whole, piecewise, turn = dealer(), dealer(), 0
         parts = []
         for turns in cuts:
@@ -83,7 +83,7 @@ def test_seeds_roles_names_and_turns_have_independent_streams():
     for i, x in enumerate(draws):
         for y in draws[:i]:
             assert not torch.equal(x, y)
-    assert noise.generator(1, "a").initial_seed() != noise.generator(1, "b").initial_seed()
+    assert randomness.generator(1, "a").initial_seed() != randomness.generator(1, "b").initial_seed()
 
 
 def test_laws_are_the_ones_asked_for():

@@ -7,10 +7,10 @@ import warnings
 import pytest
 
 import ganzfeld as gz
+from ganzfeld.compatibility import Doubtful
 from ganzfeld.networks import MLP
-from ganzfeld.pairings import Doubtful
 from ganzfeld.papers.build import build, defaults, resolve, signature
-from ganzfeld.plan import Shape
+from ganzfeld.runs.plan import Shape
 
 SHAPE = Shape((2,))
 MIXING = MLP(width=8, depth=2, critic_norm="batch")
@@ -84,14 +84,14 @@ def test_no_paper_gives_a_setting_the_name_of_a_networks():
 
 
 def test_a_plan_holds_every_setting_so_that_new_defaults_do_not_change_an_old_run():
-    values = resolve("mcgan-mean", (2,), {"rate": "2e-4"})
-    assert values == {**defaults(gz.papers.mcgan_mean), **dataclasses.asdict(MLP()), "rate": 2e-4}
+    values = resolve("mcgan-mean", (2,), {"lr": "2e-4"})
+    assert values == {**defaults(gz.papers.mcgan_mean), **dataclasses.asdict(MLP()), "lr": 2e-4}
     assert resolve("mcgan-mean", (2,), values) == values  # once resolved, nothing is left to the defaults
 
 
 def test_settings_are_read_with_their_types():
-    game = build("r1gan", SHAPE, settings={"rate": "1e-4", "gamma": "2", "betas": "(0, .9)", "width": "8"})
-    assert game.rules["critic"].rate == 1e-4
+    game = build("r1gan", SHAPE, settings={"lr": "1e-4", "gamma": "2", "betas": "(0, .9)", "width": "8"})
+    assert game.optimizers["critic"].lr == 1e-4
     assert game.constraints == (gz.R1(2.0),)
     game = build("ns-gan", SHAPE, bound=["gradient-penalty"], settings={"gradient-penalty.weight": "3"})
     assert game.constraints == (gz.GradientPenalty(3.0),)
@@ -102,16 +102,16 @@ def test_settings_are_read_with_their_types():
     ("settings", "match"),
     [
         ({"rte": "1"}, "'rate'"),
-        ({"rate": "fast"}, "a number"),
-        ({"rate": "nan"}, "positive"),
-        ({"rate": "-1"}, "positive"),
+        ({"lr": "fast"}, "a number"),
+        ({"lr": "nan"}, "positive"),
+        ({"lr": "-1"}, "positive"),
         ({"width": "1.5"}, "whole number"),
         ({"width": "0"}, "at least 1"),
         ({"latent": "0"}, "at least 1"),
         ({"activation": "swish"}, "'relu'"),
         ({"batch_size": "-4"}, "batch"),
-        ({"pace": "wavy"}, "linear"),
-        ({"half_life": "-1"}, "half_life"),
+        ({"lr_schedule": "wavy"}, "linear"),
+        ({"ema_half_life": "-1"}, "ema_half_life"),
     ],
 )
 def test_bad_settings_are_refused_by_name(settings, match):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
-from ganzfeld import rankers
+from ganzfeld.judging.baselines import closed_form
 from ganzfeld.metrics import ranking
 
 SPLIT = Path(__file__).parents[2] / "shared/data/irgan-split"
@@ -37,16 +37,16 @@ def column_by_column(x, weight):
 @pytest.mark.parametrize("weight", [0.5, 30.0, 400.0])
 def test_ease_is_ridge_regression_of_every_item_on_all_others(weight):
     x = likes()
-    b, exact = rankers.ease(x, weight), column_by_column(x, weight)
+    b, exact = closed_form.ease(x, weight), column_by_column(x, weight)
     torch.testing.assert_close(b, exact, rtol=0, atol=1e-8)
-    for faulty in (-b, b.T, rankers.ease(x, 1.01 * weight)):
+    for faulty in (-b, b.T, closed_form.ease(x, 1.01 * weight)):
         assert (faulty - exact).abs().max() > 1e-4
 
 
 def test_ease_has_no_slope_but_along_its_diagonal():
     """The gradient of the penalised error is 0 for every weight that is free."""
     x, weight = likes(), 30.0
-    b, x_ = rankers.ease(x, weight).requires_grad_(), x.double()
+    b, x_ = closed_form.ease(x, weight).requires_grad_(), x.double()
     loss = (x_ - x_ @ b).square().sum() + weight * b.square().sum()
     (slope,) = torch.autograd.grad(loss, b)
     on = torch.eye(x.shape[1]).bool()
@@ -59,7 +59,7 @@ def test_a_heavy_penalty_leaves_the_counts_of_pairs():
     """B -> G / lambda off the diagonal."""
     x = likes()
     together = (x.double().T @ x.double()).fill_diagonal_(0)
-    torch.testing.assert_close(1e9 * rankers.ease(x, 1e9), together, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(1e9 * closed_form.ease(x, 1e9), together, rtol=1e-5, atol=1e-4)
 
 
 def knn_by_loops(x, k, h, rows=False):
@@ -80,12 +80,12 @@ def knn_by_loops(x, k, h, rows=False):
 @pytest.mark.parametrize(("k", "h"), [(1, 0.0), (4, 0.0), (4, 10.0), (100, 0.5)])
 def test_item_knn_equals_its_definition(k, h):
     x = likes()
-    torch.testing.assert_close(rankers.item_knn(x, k, h), knn_by_loops(x, k, h), rtol=1e-12, atol=0)
+    torch.testing.assert_close(closed_form.item_knn(x, k, h), knn_by_loops(x, k, h), rtol=1e-12, atol=0)
 
 
 def test_neighbours_are_those_of_the_item_that_is_scored():
     x = likes()
-    b = rankers.item_knn(x, 4)
+    b = closed_form.item_knn(x, 4)
     assert ((b > 0).sum(0) <= 4).all()
     assert (b > 0).sum(1).max() > 4
     assert (b - knn_by_loops(x, 4, 0.0, rows=True)).abs().max() > 0.1
@@ -94,52 +94,52 @@ def test_neighbours_are_those_of_the_item_that_is_scored():
 def test_all_neighbours_without_shrinkage_have_the_cosines_of_scikit_learn():
     x = likes()
     exact = torch.from_numpy(cosine_similarity(x.numpy().astype(float).T)).fill_diagonal_(0)
-    torch.testing.assert_close(rankers.item_knn(x, None), exact, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(closed_form.item_knn(x, None), exact, rtol=1e-12, atol=1e-15)
 
 
 def test_shrinkage_turns_from_the_few_to_the_many():
     """Two users who agree make a cosine of 1, forty of fifty one of .8; with a shrinkage of ten the many win."""
     user = torch.arange(60)
     x = torch.stack([user < 2, user < 2, user < 50, user >= 10], 1)
-    free, shrunk = rankers.item_knn(x), rankers.item_knn(x, shrinkage=10.0)
+    free, shrunk = closed_form.item_knn(x), closed_form.item_knn(x, shrinkage=10.0)
     assert (float(free[0, 1]), float(free[2, 3])) == pytest.approx((1, 0.8))
     assert (float(shrunk[0, 1]), float(shrunk[2, 3])) == pytest.approx((2 / 12, 40 / 60))
 
 
 def test_popularity_counts_users_and_knows_none():
     x = likes()
-    scores = rankers.popularity(x)
+    scores = closed_form.popularity(x)
     assert scores.shape == x.shape
     assert (scores == torch.tensor([sum(column) for column in x.T.tolist()])).all()
 
 
-@pytest.mark.parametrize("form", [rankers.item_knn, rankers.ease])
+@pytest.mark.parametrize("form", [closed_form.item_knn, closed_form.ease])
 def test_an_item_that_nobody_has_scores_zero_and_says_nothing(form):
     b = form(likes())
     assert b.isfinite().all()
     assert (b[COLD] == 0).all()
     assert (b[:, COLD] == 0).all()
-    assert (rankers.popularity(likes())[:, COLD] == 0).all()
+    assert (closed_form.popularity(likes())[:, COLD] == 0).all()
     assert (form(torch.zeros(4, 3, dtype=torch.bool)) == 0).all()
 
 
 @pytest.mark.parametrize(
-    "form", [lambda x: x.double() @ rankers.item_knn(x, None), lambda x: x.double() @ rankers.ease(x)]
+    "form", [lambda x: x.double() @ closed_form.item_knn(x, None), lambda x: x.double() @ closed_form.ease(x)]
 )
 def test_names_of_users_and_items_count_for_nothing(form):
-    x, dice = likes(), torch.Generator().manual_seed(1)
-    rows, columns = (torch.randperm(n, generator=dice) for n in x.shape)
+    x, rng = likes(), torch.Generator().manual_seed(1)
+    rows, columns = (torch.randperm(n, generator=rng) for n in x.shape)
     torch.testing.assert_close(form(x[rows][:, columns]), form(x)[rows][:, columns], rtol=0, atol=1e-12)
 
 
 def test_what_has_no_closed_form_is_refused():
     with pytest.raises(ValueError, match="weight must be positive, not 0"):
-        rankers.ease(likes(), 0)
+        closed_form.ease(likes(), 0)
     with pytest.raises(ValueError, match="not 0 and 0.0"):
-        rankers.item_knn(likes(), 0)
+        closed_form.item_knn(likes(), 0)
     with pytest.raises(ValueError, match="not 3 and -1"):
-        rankers.item_knn(likes(), 3, -1)
-    for form in (rankers.popularity, rankers.item_knn, rankers.ease):
+        closed_form.item_knn(likes(), 3, -1)
+    for form in (closed_form.popularity, closed_form.item_knn, closed_form.ease):
         with pytest.raises(ValueError, match="bool matrix .* of torch.float64"):
             form(likes().double())
 
@@ -158,10 +158,10 @@ def split():
 
 
 NUMBERS = {
-    "popularity": (rankers.popularity, {"p@5": 0.2338, "ndcg@5": 0.2568, "map": 0.1516, "mrr": 0.4657}),
-    "all neighbours": (lambda x: x.double() @ rankers.item_knn(x, None), {"p@5": 0.3671, "ndcg@5": 0.4012}),
-    "neighbours": (lambda x: x.double() @ rankers.item_knn(x), {"p@5": 0.3855, "ndcg@5": 0.4064}),
-    "ease": (lambda x: x.double() @ rankers.ease(x), {"p@5": 0.4180, "ndcg@5": 0.4575, "map": 0.2842}),
+    "popularity": (closed_form.popularity, {"p@5": 0.2338, "ndcg@5": 0.2568, "map": 0.1516, "mrr": 0.4657}),
+    "all neighbours": (lambda x: x.double() @ closed_form.item_knn(x, None), {"p@5": 0.3671, "ndcg@5": 0.4012}),
+    "neighbours": (lambda x: x.double() @ closed_form.item_knn(x), {"p@5": 0.3855, "ndcg@5": 0.4064}),
+    "ease": (lambda x: x.double() @ closed_form.ease(x), {"p@5": 0.4180, "ndcg@5": 0.4575, "map": 0.2842}),
 }
 
 

@@ -9,14 +9,17 @@ import sys
 import pytest
 import torch
 
-from ganzfeld import record
-from ganzfeld.record import Damaged, append, lines, newest_checkpoint, owned, read_json, rewind, save_checkpoint
+from ganzfeld.runs import checkpoints
+from ganzfeld.runs.checkpoints import Damaged, newest_checkpoint, save_checkpoint
+from ganzfeld.runs.files import append, lines, owned, read_json, rewind
 
 IDENTITY = "a game"
 
 
 def states(step=0.0, members=2):
-    return [{"params": {"w": torch.full((3,), i + step), "b": torch.zeros(2, 2)}, "rules": {}} for i in range(members)]
+    return [
+        {"params": {"w": torch.full((3,), i + step), "b": torch.zeros(2, 2)}, "optimizers": {}} for i in range(members)
+    ]
 
 
 def saved(folder, *steps):
@@ -42,7 +45,9 @@ def test_bytes_depend_on_the_state_alone(tmp_path):
     for folder in (one, other):
         folder.mkdir()
     save_checkpoint(one, 7, states(7), IDENTITY)
-    view = [{"params": {k: torch.stack([v, v])[1] for k, v in s["params"].items()}, "rules": {}} for s in states(7)]
+    view = [
+        {"params": {k: torch.stack([v, v])[1] for k, v in s["params"].items()}, "optimizers": {}} for s in states(7)
+    ]
     save_checkpoint(other, 9, view, "another")
     files = [next(folder.rglob("state.safetensors")).read_bytes() for folder in (one, other)]
     assert files[0] == files[1]
@@ -53,7 +58,7 @@ def test_bytes_depend_on_the_state_alone(tmp_path):
 def test_the_newest_few_are_kept_and_nothing_temporary_stays(tmp_path):
     saved(tmp_path, *range(1, 9))
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert kept == [f"step-{step:08d}" for step in range(9 - record.KEPT, 9)]
+    assert kept == [f"step-{step:08d}" for step in range(9 - checkpoints.KEPT, 9)]
 
 
 def test_no_checkpoint_is_none(tmp_path):
@@ -140,7 +145,7 @@ def test_a_crash_at_any_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
 
         with monkeypatch.context() as patch:
             for name in calls:
-                patch.setattr(record.os, name, planted(getattr(os, name)))
+                patch.setattr(checkpoints.os, name, planted(getattr(os, name)))
             try:
                 save_checkpoint(folder, 20, states(20), IDENTITY)
                 crashed = False
@@ -158,7 +163,7 @@ def test_a_crash_at_any_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
 
 def test_a_directory_has_one_owner_and_a_dead_one_is_taken_over(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from ganzfeld.record import owned\n"
+        "import sys, time; from pathlib import Path; from ganzfeld.runs.files import owned\n"
         f"with owned(Path({str(tmp_path)!r})): print('mine', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganzfeld import report
-from ganzfeld.report import chapters, draw, measures, read, words
-from ganzfeld.report.read import Spread
+from ganzfeld.faces import report
+from ganzfeld.faces.report import chapters, draw, measures, read, words
+from ganzfeld.faces.report.read import Spread
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -76,7 +76,7 @@ def a_run(path: Path, facts: dict | None = None, w1: float = 0.2, warnings: list
         "seeds": 2,
         "steps": 300,
     }
-    (path / "run.json").write_text(json.dumps({**known, "settings": {"rate": 0.001}, **(facts or {})}))
+    (path / "run.json").write_text(json.dumps({**known, "settings": {"lr": 0.001}, **(facts or {})}))
     log = [
         {
             "step": step,

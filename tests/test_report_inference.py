@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ganzfeld import inference
-from ganzfeld.report import chapters, measures, read, words
-from ganzfeld.report.read import Spread
+from ganzfeld.faces.report import chapters, measures, read, words
+from ganzfeld.faces.report.read import Spread
+from ganzfeld.judging import inference
 from test_report import PIXEL, Page, a_run, lines, population, render
 
 POINTS = [[-2.0, 1.0], [0.0, 0.0], [1.0, -1.0], [3.0, 0.5]]
@@ -391,7 +391,7 @@ def test_no_comparison_is_won_by_what_is_tabled():
 
 
 def test_facts_of_inference_are_told_among_the_judges():
-    facts = {"test": 2500, "c2st_rows": 2500, "codes": "at noise 0", "baselines": {"seconds": 3.0, "rate": 0.001}}
+    facts = {"test": 2500, "c2st_rows": 2500, "codes": "at noise 0", "baselines": {"seconds": 3.0, "lr": 0.001}}
     [judge] = words.judges({"inference": facts})
     assert judge.name == "inference"
     assert judge.facts == [

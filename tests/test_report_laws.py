@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ganzfeld.report.draw import Curve, Reference, plot, power
+from ganzfeld.faces.report.draw import Curve, Reference, plot, power
 
 
 def curve(x, y, mark="line", label="it", colour="c0"):

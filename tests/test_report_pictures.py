@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld import gallery, judges
-from ganzfeld.noise import great_circle, latents
-from ganzfeld.pictures import image
-from ganzfeld.report import chapters, measures, read, words
-from ganzfeld.report.read import Near
+from ganzfeld.core.randomness import great_circle, latents
+from ganzfeld.faces.report import chapters, measures, read, words
+from ganzfeld.faces.report.read import Near
+from ganzfeld.judging import judges
+from ganzfeld.rendering import image
+from ganzfeld.tasks import galleries
 from test_report import PIXEL, a_run, render
 
 STEPS = 16
@@ -94,8 +95,8 @@ def test_a_run_of_vectors_has_neither(tmp_path):
 
 def test_neighbours_are_those_that_a_search_finds(played):
     data = gz.data.load("digits").as_pictures()
-    x = played.sample(gallery.COPIED)
-    found = judges.memorised(x, data, n=gallery.COPIED, k=gallery.NEAREST)
+    x = played.sample(galleries.COPIED)
+    found = judges.memorised(x, data, n=galleries.COPIED, k=galleries.NEAREST)
     facts = told(played.directory, "neighbours")
     assert set(facts["spaces"]) == {"pixels", "features"}
     for space, said in facts["spaces"].items():

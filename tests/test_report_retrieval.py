@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ganzfeld.report import chapters, measures, read, words
-from ganzfeld.report.read import Spread
+from ganzfeld.faces.report import chapters, measures, read, words
+from ganzfeld.faces.report.read import Spread
 from test_report import Page, a_run, lines, population, render
 
 NAMES = (*(f"{name}@{k}" for name in ("p", "ndcg") for k in (1, 3, 5, 10)), "map", "mrr")

@@ -11,17 +11,19 @@ from scipy import stats
 from torch.nn.functional import logsigmoid, softplus
 
 import ganzfeld as gz
-from ganzfeld import constraints, objectives, pairings, plan, tree
+from ganzfeld import compatibility, constraints, objectives
 from ganzfeld import engine as engines
 from ganzfeld import game as games
-from ganzfeld.data.rankings import Collection, Interactions
+from ganzfeld.core import tree
+from ganzfeld.core.randomness import NoiseDealer
+from ganzfeld.data.rankings.collection import Collection, Interactions
 from ganzfeld.draws import Hardest, Retrieve, Scene, retrieve
 from ganzfeld.game import estimate
 from ganzfeld.networks import Factorised, Featured, ItemItem
 from ganzfeld.networks.rankers import Factors
-from ganzfeld.noise import Dealer
 from ganzfeld.papers.board import OBJECTIVES
 from ganzfeld.papers.build import build
+from ganzfeld.runs import plan
 
 F64 = torch.float64
 P = torch.tensor([0.5, 0.25, 0.15, 0.1], dtype=F64)
@@ -29,16 +31,16 @@ C = torch.tensor([1, -0.5, 0.3, 0], dtype=F64)
 RICH = Factorised(3, spread=1.5)
 
 
-def dice(seed):
+def rng(seed):
     return torch.Generator().manual_seed(seed)
 
 
 def normal(*shape, seed):
-    return torch.randn(*shape, dtype=F64, generator=dice(seed))
+    return torch.randn(*shape, dtype=F64, generator=rng(seed))
 
 
 def uniform(*shape, seed):
-    return torch.rand(*shape, dtype=F64, generator=dice(seed))
+    return torch.rand(*shape, dtype=F64, generator=rng(seed))
 
 
 def collection(rows, width, **known):
@@ -302,7 +304,7 @@ def test_a_baseline_of_draws_without_replacement_would_bias_them_and_is_refused(
 
 def test_a_query_of_fewer_candidates_than_draws_has_finite_weights():
     log_p = torch.tensor([[0.5, 0.5, 0, 0, 0]]).log()
-    _, weight = retrieve._prioritised(log_p, torch.rand(1, 5, generator=dice(0)), 3)
+    _, weight = retrieve._prioritised(log_p, torch.rand(1, 5, generator=rng(0)), 3)
     assert weight.isfinite().all()
     assert float(weight.sum()) == pytest.approx(3)
 
@@ -340,13 +342,11 @@ def test_rewards_have_their_forms_and_ranges():
 @pytest.mark.parametrize("settings", [{}, {"exact": False, "draws": 4}, {"exact": False, "draws": 3, "replace": False}])
 @pytest.mark.parametrize("reward", list(OBJECTIVES))
 def test_huge_scores_overflow_nowhere(settings, reward):
-    theta = (1e4 * torch.randn(3, 6, generator=dice(7))).requires_grad_()
+    theta = (1e4 * torch.randn(3, 6, generator=rng(7))).requires_grad_()
     assert not (theta / 0.2).exp().isfinite().all()  # as it is often written
     draw = Retrieve(collection([[0], [1], [2]], 6), 0.2, baseline="none", **settings)
-    scene = played_by(
-        draw, theta, {"d": torch.rand(3, 6, generator=dice(8))[:, : None if "replace" in settings else 4]}
-    )
-    cost = OBJECTIVES[reward].generator(None, 1e4 * torch.randn(3, 6, generator=dice(9)))
+    scene = played_by(draw, theta, {"d": torch.rand(3, 6, generator=rng(8))[:, : None if "replace" in settings else 4]})
+    cost = OBJECTIVES[reward].generator(None, 1e4 * torch.randn(3, 6, generator=rng(9)))
     cost = cost if scene.prob is not None else cost.gather(1, scene.fake[1])
     value = estimate(cost, scene)
     assert value.isfinite() and torch.autograd.grad(value, theta)[0].isfinite().all()
@@ -427,7 +427,7 @@ def test_negatives_follow_the_policys_softmax_at_the_critics_temperature(tempera
 def test_dealt_negatives_pass_a_chi_square_and_another_law_does_not():
     rows, theta = collection(ROWS, WIDTH), normal(4, WIDTH, seed=10)
     draw = Retrieve(rows, per_positive=5)
-    dealer = Dealer({"critic": draw.needs("critic")}, [0], len(rows.positives), len(rows.positives), whole=True)
+    dealer = NoiseDealer({"critic": draw.needs("critic")}, [0], len(rows.positives), len(rows.positives), whole=True)
     noise = dealer.noise("critic", 0, 2_000)["d"][0]
     counts = torch.zeros(4, WIDTH)
     for u in noise:
@@ -553,7 +553,7 @@ def documents(sizes=(3, 5, 2, 4), positives=((1,), (0, 4), (1,), (0, 2)), seed=2
     """Lists of different lengths, with features; in single precision, as they are read."""
     width = max(sizes)
     candidates = torch.arange(width) < torch.tensor(sizes).unsqueeze(1)
-    features = torch.randn(len(sizes), width, 3, generator=dice(seed)) * candidates.unsqueeze(2)
+    features = torch.randn(len(sizes), width, 3, generator=rng(seed)) * candidates.unsqueeze(2)
     return collection(positives, width, features=features, candidates=candidates)
 
 
@@ -641,8 +641,8 @@ def test_an_item_says_nothing_of_itself():
 def test_item_item_rankers_find_the_same_hardest_by_pairs_and_by_table(monkeypatch):
     data = held(ROWS, WIDTH)
     game = gz.papers.dns(data, ItemItem(), candidates=3)
-    params = {"critic": {"weight": torch.randn(WIDTH, WIDTH, generator=dice(1))}}
-    batch, u = data.collection.positives, torch.rand(9, 3, generator=dice(2))
+    params = {"critic": {"weight": torch.randn(WIDTH, WIDTH, generator=rng(1))}}
+    batch, u = data.collection.positives, torch.rand(9, 3, generator=rng(2))
     found = []
     for few in (0, 10**9):
         monkeypatch.setattr(retrieve, "FEW", few)
@@ -819,15 +819,15 @@ def dealt(game, rows, turns, seed=0):
 def played(game, rows, turns=TURNS, state=None, seed=0):
     """By the engine's own player."""
     play = engines.player(game, turns, "eager", mapped=False)
-    tempos = {role: [game.tempo(role, i + 1, 1.0) for i in range(turns.count(role))] for role in game.roles}
-    return play(state or started(game), *dealt(game, rows, turns, seed), tempos)
+    step_sizes = {role: [game.step_sizes(role, i + 1, 1.0) for i in range(turns.count(role))] for role in game.roles}
+    return play(state or started(game), *dealt(game, rows, turns, seed), step_sizes)
 
 
-def looped(game, rows, rule, turns=TURNS, state=None, seed=0, rate=1.0, **settings):
+def looped(game, rows, rule, turns=TURNS, state=None, seed=0, lr=1.0, **settings):
     """By the plain loop."""
     params = {n: p for n, p in (state or started(game))["params"].items() if n != "start"}
     batches, noises = dealt(game, rows, turns, seed)
-    rates = {"critic": 0.05 * rate, "policy": 0.3 * rate}
+    rates = {"critic": 0.05 * lr, "policy": 0.3 * lr}
     if rule == "sgd":  # of one row
         rates["critic"] *= len(batches["critic"]["x"][0])
         rates["policy"] *= len(batches["generator"]["x"][0]) if "generator" in turns else 1
@@ -849,7 +849,7 @@ def made(rule="sgd", paper="irgan", batch_size=0, **settings):
     settings = {"reward": reward, **settings}
     if settings.get("exact") is False:
         settings = {"draws": 3, **settings}
-    usual = {"rule": rule, "rate": 0.3, "critic_rate": 0.05, "critic_decay": 0.03, "start": ""}
+    usual = {"optimizer": rule, "lr": 0.3, "critic_lr": 0.05, "critic_decay": 0.03, "start": ""}
     game = make(data, RICH, batch_size=batch_size, **usual, **settings)
     return game, data.collection, {**settings, "paired": paper == "irgan-pairwise"}
 
@@ -877,7 +877,7 @@ GAMES = {
 }
 
 
-@pytest.mark.parametrize("rule", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("name", GAMES)
 def test_the_game_equals_a_plain_loop(name, rule):
     game, rows, settings = made(rule, **GAMES[name])
@@ -906,17 +906,17 @@ def test_faults_of_a_loop_are_found():
     for fault in (
         {"critic_decay": 0.0}, {"critic_decay": 0.06}, {"temperature": 1.1}, {"critic_temperature": 0.5},
         {"reward": "softplus"}, {"negatives": "frozen"}, {"exclude": True}, {"averaged": True}, {"pull": 0.1},
-        {"paired": True}, {"rate": 1.1},
+        {"paired": True}, {"lr": 1.1},
     ):  # fmt: skip
         assert far(**fault) > 1e-4, fault
 
 
-@pytest.mark.parametrize("rule", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("batch_size", [0, 4])
 @pytest.mark.parametrize("candidates", [1, 3])
 def test_dns_and_bpr_equal_a_plain_loop(rule, batch_size, candidates):
     data, turns = held(ROWS, WIDTH), ("critic",) * 5
-    settings = {"rule": rule, "rate": 0.05, "decay": 0.03, "batch_size": batch_size}
+    settings = {"optimizer": rule, "lr": 0.05, "decay": 0.03, "batch_size": batch_size}
     game = gz.papers.dns(data, RICH, candidates=candidates, **settings)
     state, _ = played(game, data.collection, turns)
     loop = {"paired": True, "candidates": candidates}
@@ -997,7 +997,7 @@ def test_frozen_negatives_stay_while_the_policy_moves_and_live_ones_follow(monke
     monkeypatch.setattr(Retrieve, "__call__", spied)
     data = held(ROWS, WIDTH)
     for kind in ("frozen", "live", "uniform"):
-        game = gz.papers.irgan(data, RICH, negatives=kind, rate=0.5, start="", per_positive=20)
+        game = gz.papers.irgan(data, RICH, negatives=kind, lr=0.5, start="", per_positive=20)
         engine = engines.Engine(game, data.collection, [0], steps=6)
         engine.start()
         first, step = engine.states()[0]["params"], 0
@@ -1040,8 +1040,8 @@ def test_a_turn_with_what_is_held_equals_one_without(name, batch_size, monkeypat
     with_, record = played(game, rows, MANY)
     assert len(asked) == (len(MANY) if batch_size else 4)
     monkeypatch.setattr(games.Game, "still", lambda *_: {})
-    without, plain = played(game, rows, MANY)
-    assert gap(with_["params"], without["params"]) < 1e-12
+    exclude_classes, plain = played(game, rows, MANY)
+    assert gap(with_["params"], exclude_classes["params"]) < 1e-12
     assert gap(record, plain) < 1e-12
 
 
@@ -1067,8 +1067,8 @@ def test_the_held_cost_is_that_of_the_dressed_critic():
     state, _ = played(game, rows, MANY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(games.Game, "still", lambda *_: {})
-        without, _ = played(game, rows, MANY)
-    assert gap(state["params"], without["params"]) < 1e-12
+        exclude_classes, _ = played(game, rows, MANY)
+    assert gap(state["params"], exclude_classes["params"]) < 1e-12
     assert gap(state["params"], played(made("sgd")[0], rows, MANY)[0]["params"]) > 1e-3
 
 
@@ -1097,7 +1097,7 @@ def test_a_run_in_pieces_is_the_run_in_one(monkeypatch):
 def test_documents_that_are_not_there_are_never_picked(depth, settings):
     rows = documents()
     data = plan.Held((4, 5, 3), rows)
-    game = gz.papers.irgan_letor(data, Featured(7, depth), rule="sgd", rate=0.1, critic_rate=0.1, start="", **settings)
+    game = gz.papers.irgan_letor(data, Featured(7, depth), rule="sgd", lr=0.1, critic_lr=0.1, start="", **settings)
     state = game.init(0)
     (batches, noises) = dealt(game, rows, TURNS)
     noises = tree.map(torch.Tensor.float, noises)
@@ -1111,8 +1111,8 @@ def test_documents_that_are_not_there_are_never_picked(depth, settings):
     law = game.draw._negative_law(game._players(state["params"]), torch.arange(4), {})
     assert (law[~rows.candidates] == 0).all()
     play = engines.player(game, TURNS, "eager", mapped=False)
-    tempos = {role: [game.tempo(role, i + 1, 1.0) for i in range(3)] for role in game.roles}
-    after, record = play(state, batches, noises, tempos)
+    step_sizes = {role: [game.step_sizes(role, i + 1, 1.0) for i in range(3)] for role in game.roles}
+    after, record = play(state, batches, noises, step_sizes)
     assert tree.finite(after) and tree.finite(record)
     assert all(gap(after["params"][p], state["params"][p]) > 1e-4 for p in ("critic", "policy"))
 
@@ -1213,7 +1213,7 @@ def test_settings_on_the_edge_are_played():
 def test_games_without_a_gradient_are_refused_with_the_way_out():
     game = gz.papers.irgan(DATA, start="")
     with pytest.raises(ValueError, match=r"no cost per sample.*use minimax or non-saturating"):
-        pairings.check_discrete(objectives.mean_matching(), (), game.draw)
+        compatibility.check_discrete(objectives.mean_matching(), (), game.draw)
     with pytest.raises(ValueError, match=r"features|no cost per sample"):
         dataclasses.replace(game, objective=objectives.mean_matching())
     for constraint in (constraints.GradientPenalty(), constraints.R1(), constraints.Dragan()):

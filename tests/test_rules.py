@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ganzfeld import rules
-from ganzfeld.rules import Average
+from ganzfeld import optimizers
+from ganzfeld.optimizers import Average
 
 F64 = torch.float64
 
@@ -16,14 +16,14 @@ def gradients(n=7, steps=100, lead=()):
 
 
 @pytest.mark.parametrize(
-    ("rule", "theirs"),
+    ("optimizer", "theirs"),
     [
-        (rules.sgd(0.1), lambda p: torch.optim.SGD(p, 0.1)),
-        (rules.sgd(0.1, 0.9), lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)),
-        (rules.rmsprop(0.01), lambda p: torch.optim.RMSprop(p, 0.01)),
-        (rules.adam(0.01), lambda p: torch.optim.Adam(p, 0.01)),
-        (rules.adam(0.01, (0.0, 0.99)), lambda p: torch.optim.Adam(p, 0.01, (0.0, 0.99))),
-        (rules.adam(0.01, (0.5, 0.9)), lambda p: torch.optim.Adam(p, 0.01, (0.5, 0.9))),
+        (optimizers.sgd(0.1), lambda p: torch.optim.SGD(p, 0.1)),
+        (optimizers.sgd(0.1, 0.9), lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)),
+        (optimizers.rmsprop(0.01), lambda p: torch.optim.RMSprop(p, 0.01)),
+        (optimizers.adam(0.01), lambda p: torch.optim.Adam(p, 0.01)),
+        (optimizers.adam(0.01, (0.0, 0.99)), lambda p: torch.optim.Adam(p, 0.01, (0.0, 0.99))),
+        (optimizers.adam(0.01, (0.5, 0.9)), lambda p: torch.optim.Adam(p, 0.01, (0.5, 0.9))),
     ],
 )
 def test_rule_equals_torch(rule, theirs):
@@ -31,7 +31,7 @@ def test_rule_equals_torch(rule, theirs):
     parameter = torch.nn.Parameter(weights.clone())
     optimiser, state = theirs([parameter]), rule.init(weights)
     for turn, g in enumerate(gradients(), 1):
-        move, state = rule.step(g, state, rule.tempo(turn, 1.0))
+        move, state = rule.step(g, state, rule.step_sizes(turn, 1.0))
         weights = weights - move
         parameter.grad = g.clone()
         optimiser.step()
@@ -39,38 +39,38 @@ def test_rule_equals_torch(rule, theirs):
 
 
 def test_optimistic_adam_is_its_papers_algorithm():
-    rate, (b1, b2), eps = 0.02, (0.5, 0.9), 1e-8
-    rule = rules.optimistic_adam(rate, (b1, b2), eps)
+    lr, (b1, b2), eps = 0.02, (0.5, 0.9), 1e-8
+    rule = optimizers.optimistic_adam(lr, (b1, b2), eps)
     ours = theirs = torch.linspace(-1, 1, 7, dtype=F64)
     state = rule.init(ours)
     m = v = last = torch.zeros(7, dtype=F64)
     for t, g in enumerate(gradients(), 1):
-        move, state = rule.step(g, state, rule.tempo(t, 1.0))
+        move, state = rule.step(g, state, rule.step_sizes(t, 1.0))
         ours = ours - move
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
         ratio = (m / (1 - b1**t)) / ((v / (1 - b2**t)).sqrt() + eps)
-        theirs = theirs - 2 * rate * ratio + rate * last
+        theirs = theirs - 2 * lr * ratio + lr * last
         last = ratio
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("make", rules.TABLE.values(), ids=rules.TABLE)
+@pytest.mark.parametrize("make", optimizers.TABLE.values(), ids=optimizers.TABLE)
 def test_a_stack_moves_as_each_game_alone_and_the_pace_scales_the_rate(make):
     rule, stacked = make(0.01), gradients(lead=(3,), steps=20)
     states = [rule.init(torch.zeros(7, dtype=F64)) for _ in range(3)]
     together = rule.init(torch.zeros(3, 7, dtype=F64))
     for turn, g in enumerate(stacked, 1):
-        move, together = rule.step(g, together, rule.tempo(turn, 0.5))
+        move, together = rule.step(g, together, rule.step_sizes(turn, 0.5))
         for i in range(3):
-            alone, states[i] = rule.step(g[i], states[i], rule.tempo(turn, 0.5))
+            alone, states[i] = rule.step(g[i], states[i], rule.step_sizes(turn, 0.5))
             assert torch.equal(alone, move[i])
-    full, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), rule.tempo(1, 1.0))
-    half, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), rule.tempo(1, 0.5))
+    full, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), rule.step_sizes(1, 1.0))
+    half, _ = rule.step(stacked[0, 0], rule.init(torch.zeros(7, dtype=F64)), rule.step_sizes(1, 0.5))
     assert torch.allclose(full, 2 * half)
 
 
 def test_average_forgets_half_in_a_half_life():
-    average = Average(half_life=640.0, batch_size=64, ramp=1e9)
+    average = Average(ema_half_life=640.0, batch_size=64, ramp=1e9)
     held = torch.zeros(2, dtype=F64)
     for turn in range(1, 11):
         held = average.step(torch.ones(2, dtype=F64), held, average.share(turn))
@@ -78,20 +78,20 @@ def test_average_forgets_half_in_a_half_life():
 
 
 def test_average_of_a_short_run_is_not_of_its_beginning():
-    average, held = Average(half_life=1e6, batch_size=64), torch.zeros(1, dtype=F64)
+    average, held = Average(ema_half_life=1e6, batch_size=64), torch.zeros(1, dtype=F64)
     for turn in range(1, 200):
         held = average.step(torch.ones(1, dtype=F64), held, average.share(turn))
     assert float(held) > 0.99
 
 
-@pytest.mark.parametrize("make", rules.TABLE.values(), ids=rules.TABLE)
-@pytest.mark.parametrize("rate", [math.nan, 0.0, -1.0, math.inf])
-def test_impossible_rates_are_refused(make, rate):
+@pytest.mark.parametrize("make", optimizers.TABLE.values(), ids=optimizers.TABLE)
+@pytest.mark.parametrize("lr", [math.nan, 0.0, -1.0, math.inf])
+def test_impossible_rates_are_refused(make, lr):
     with pytest.raises(ValueError, match="learning rate"):
-        make(rate)
+        make(lr)
 
 
 @pytest.mark.parametrize("betas", [(1.0, 0.9), (-0.1, 0.9), (0.5, 1.0), (0.5, math.nan)])
 def test_impossible_betas_are_refused(betas):
     with pytest.raises(ValueError, match="beta"):
-        rules.adam(0.1, betas)
+        optimizers.adam(0.1, betas)

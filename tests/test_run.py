@@ -15,9 +15,10 @@ import pytest
 import torch
 
 import ganzfeld as gz
-from ganzfeld import record, tree
-from ganzfeld.loop import Loop
-from ganzfeld.pairings import Doubtful
+from ganzfeld.compatibility import Doubtful
+from ganzfeld.core import tree
+from ganzfeld.runs import files
+from ganzfeld.runs.training import Loop
 from small import EVERY, SETTINGS, STEPS, environment, train, vectors, weights
 
 
@@ -59,7 +60,7 @@ def test_resume_continues_the_same_trajectory(tmp_path, monkeypatch, paper, seed
     assert played[0] > 9
     assert weights(tmp_path / "torn") == weights(tmp_path / "whole")
     for name in ("log.jsonl", "metrics.jsonl"):
-        torn, whole = (record.lines(tmp_path / run / name) for run in ("torn", "whole"))
+        torn, whole = (files.lines(tmp_path / run / name) for run in ("torn", "whole"))
         assert [line["step"] for line in torn] == [line["step"] for line in whole]
         timed = ("seconds", "samples_per_second", "warnings")  # a warning already told may be told once more
         for one, other in zip(torn, whole, strict=True):
@@ -106,14 +107,14 @@ def started(words, ready, limit=60.0):
 
 
 def test_a_run_killed_at_any_moment_ends_bit_for_bit_as_one_never_stopped(tmp_path):
-    data, torn, dice = vectors(tmp_path), tmp_path / "torn", random.Random(1)
+    data, torn, rng = vectors(tmp_path), tmp_path / "torn", random.Random(1)
     subprocess.run(command(tmp_path / "whole", data), check=True, capture_output=True, env=environment())
     for kill in range(3):
         steps = sorted((torn / "checkpoints").glob("step-*")) if kill else []
         if steps and int(steps[-1].name[5:]) >= 380:
             break
         process = started(command(torn, data, "--resume"), torn / "log.jsonl")
-        time.sleep(dice.uniform(0.0, 0.4))
+        time.sleep(rng.uniform(0.0, 0.4))
         process.send_signal(signal.SIGKILL)
         process.communicate()
     done = subprocess.run(command(torn, data, "--resume"), capture_output=True, text=True, env=environment())
@@ -145,10 +146,10 @@ def test_a_running_runs_directory_is_refused(tmp_path):
 
 def explosive(data, at):
     """A game whose generator loss is infinite from its turn ``at`` on: its rate is beyond float32."""
-    game = gz.papers.ns_gan(data, gz.MLP(width=8, depth=1), batch_size=16, half_life=0.0, pace="constant")
-    rule = game.rules["generator"]
-    tempo = lambda turn, pace: (math.inf if turn == at else 1e-3, 1e-8)  # noqa: E731
-    return dataclasses.replace(game, rules={**game.rules, "generator": rule._replace(tempo=tempo)})
+    game = gz.papers.ns_gan(data, gz.MLP(width=8, depth=1), batch_size=16, ema_half_life=0.0, lr_schedule="constant")
+    rule = game.optimizers["generator"]
+    sizes = lambda turn, lr_schedule: (math.inf if turn == at else 1e-3, 1e-8)  # noqa: E731
+    return dataclasses.replace(game, optimizers={**game.optimizers, "generator": rule._replace(sizes=sizes)})
 
 
 def test_a_number_that_is_not_finite_stops_the_run_and_never_becomes_a_checkpoint(tmp_path):
@@ -186,7 +187,7 @@ def test_a_member_that_diverges_is_frozen_and_counted_and_the_others_play_on(tmp
             **EVERY,
         )
         alone = gz.train(game, data, out=tmp_path / "one", steps=STEPS, seed=2, **EVERY)
-    assert record.lines(tmp_path / "two/log.jsonl")[-1]["diverged"] == 1
+    assert files.lines(tmp_path / "two/log.jsonl")[-1]["diverged"] == 1
     assert [facts["member"] for event, _, facts in told if event == "warn" and facts["cause"] == "divergence"] == [1]
     for one, other in zip(tree.leaves(run._states[2]), tree.leaves(alone._states[0]), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -216,7 +217,7 @@ def test_a_directory_that_holds_a_run_is_not_written_over(tmp_path):
     with pytest.raises(ValueError, match="seed was 0, not 3"):
         train(out, data, seed=3, resume=True)
     with pytest.raises(ValueError, match="rate was 0.001, not 1e-05"):
-        train(out, data, settings={"rate": 1e-5}, resume=True)
+        train(out, data, settings={"lr": 1e-5}, resume=True)
     with pytest.raises(ValueError, match="data have changed"):
         train(out, vectors(tmp_path, shift=1.0), resume=True)
     after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -228,7 +229,7 @@ def test_a_longer_run_goes_on_from_a_shorter_one_and_a_shorter_one_is_refused(tm
     data, out = vectors(tmp_path), tmp_path / "run"
     train(out, data)
     assert train(out, data, steps=2 * STEPS, resume=True).directory == out
-    assert record.lines(out / "log.jsonl")[-1]["step"] == 2 * STEPS
+    assert files.lines(out / "log.jsonl")[-1]["step"] == 2 * STEPS
     with pytest.raises(ValueError, match="already played 96 steps"):
         train(out, data, resume=True)
 
@@ -309,7 +310,7 @@ def test_a_run_directory_holds_what_the_contract_says(played):
     assert (facts["paper"], facts["seeds"], facts["steps"]) == ("ns-gan", 2, STEPS)
     assert facts["data"]["fingerprint"] == gz.data.load(data).fingerprint
     assert "Goodfellow" in facts["citation"] and facts["versions"]["torch"] == torch.__version__
-    logged = record.lines(run.directory / "log.jsonl")
+    logged = files.lines(run.directory / "log.jsonl")
     assert [line["step"] for line in logged] == list(range(8, STEPS + 1, 8))
     expected = {
         "critic_value", "generator_loss", "penalty", "d_real", "d_fake", "critic_gradient", "generator_gradient",
@@ -317,14 +318,14 @@ def test_a_run_directory_holds_what_the_contract_says(played):
         "slope_q05", "slope_median", "slope_q95", "spread",
     }  # fmt: skip
     assert expected <= logged[-1].keys()
-    assert [line["step"] for line in record.lines(run.directory / "metrics.jsonl")] == [24, 48]
+    assert [line["step"] for line in files.lines(run.directory / "metrics.jsonl")] == [24, 48]
     assert {path.name for path in (run.directory / "samples").iterdir()} == {
         f"step-{step:08d}.png" for step in (0, 24, 48)
     }
 
 
 def test_the_command_in_run_json_plays_the_run_again(tmp_path):
-    from ganzfeld.cli import main
+    from ganzfeld.faces.cli import main
 
     run = train(tmp_path / "run", vectors(tmp_path), objective="hinge", constraints=["r1"], settings={"r1.gamma": 0.5})
     words = json.loads((run.directory / "run.json").read_text())["command"].split()[1:]
@@ -337,14 +338,14 @@ def test_the_command_in_run_json_plays_the_run_again(tmp_path):
 
 def test_settings_are_one_whether_they_came_as_text_or_as_values(tmp_path):
     data = vectors(tmp_path)
-    text = {"rate": "5e-4", "betas": "(0, 0.9)", "width": "8", "depth": "1", "batch_size": "16"}
+    text = {"lr": "5e-4", "betas": "(0, 0.9)", "width": "8", "depth": "1", "batch_size": "16"}
     train(tmp_path / "run", data, settings=text)
-    values = {"rate": 5e-4, "betas": (0.0, 0.9)}
-    assert train(tmp_path / "run", data, settings=values, resume=True).facts["settings"]["rate"] == 5e-4
+    values = {"lr": 5e-4, "betas": (0.0, 0.9)}
+    assert train(tmp_path / "run", data, settings=values, resume=True).facts["settings"]["lr"] == 5e-4
 
 
 def test_an_infinite_setting_survives_strict_json(tmp_path):
-    run = train(tmp_path / "run", vectors(tmp_path), "mcgan-mean", settings={"q": math.inf, "critic_turns": 1})
+    run = train(tmp_path / "run", vectors(tmp_path), "mcgan-mean", settings={"q": math.inf, "n_critic": 1})
     assert torch.equal(gz.load(tmp_path / "run").sample(4), run.sample(4))
 
 
@@ -384,7 +385,7 @@ def test_test_rows_are_never_trained_on(tmp_path):
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"seed": -1}, "seed must not be negative"),
         ({"batch_size": -4}, "batch_size"),
-        ({"settings": {"rate": math.nan}}, "positive number"),
+        ({"settings": {"lr": math.nan}}, "positive number"),
         ({"engine": "fast"}, "auto, eager, compiled"),
         ({"engine": "captured"}, "captured on a GPU"),
         ({"device": "tpu"}, "auto, cpu, cuda"),

@@ -9,11 +9,11 @@ import pytest
 import torch
 from sklearn.metrics import ndcg_score
 
-from ganzfeld import supervised
-from ganzfeld.data.letor import letor
-from ganzfeld.data.rankings import Letor, Table
+from ganzfeld.core.randomness import generator
+from ganzfeld.data.rankings.collection import Letor, Table
+from ganzfeld.data.rankings.letor import letor
+from ganzfeld.judging.baselines import supervised
 from ganzfeld.metrics import ranking
-from ganzfeld.noise import generator
 
 MQ2008 = Path(__file__).parents[2] / "shared/data/mq2008"
 LOSSES = {"mle": supervised.mle, "ranknet": supervised.ranknet, "lambdarank": supervised.lambdarank}
@@ -23,8 +23,8 @@ EMPTY, EQUAL, VOID = 0, 1, 2
 def crowd(queries=40, documents=9, seed=0):
     """Scores full of ties, grades 0 to 2 and outsiders, some of them relevant. The first query has no relevant
     candidate, the second one grade only, the third no candidate."""
-    dice = generator("crowd", seed)
-    draw = lambda n: torch.randint(n, (queries, documents), generator=dice)  # noqa: E731
+    rng = generator("crowd", seed)
+    draw = lambda n: torch.randint(n, (queries, documents), generator=rng)  # noqa: E731
     scores, gains, candidates = (draw(7) - 3).double() / 2, (draw(6) - 3).clamp(min=0).double(), draw(4) > 0
     gains[EMPTY], gains[EQUAL], candidates[VOID] = 0, 2, False
     return scores, gains, candidates
@@ -226,10 +226,10 @@ def table(features, labels, sizes):
 
 def truth(queries, seed, noisy=0.0):
     """Lists of 8 to 14 documents whose grades are cuts of one linear function of five features."""
-    dice = generator("truth", seed)
-    sizes = torch.randint(8, 15, (queries,), generator=dice).tolist()
-    x = torch.rand(sum(sizes), 5, generator=dice)
-    value = x @ torch.tensor([3.0, -2.0, 1.0, 0.0, -1.0]) + noisy * torch.randn(len(x), generator=dice)
+    rng = generator("truth", seed)
+    sizes = torch.randint(8, 15, (queries,), generator=rng).tolist()
+    x = torch.rand(sum(sizes), 5, generator=rng)
+    value = x @ torch.tensor([3.0, -2.0, 1.0, 0.0, -1.0]) + noisy * torch.randn(len(x), generator=rng)
     labels = (value > 1.2).long() + (value > 2.2).long()
     return table(x, labels, sizes)
 
@@ -257,7 +257,7 @@ def worth(score, data):
 
 
 def quick(name, data, **choices):
-    return supervised.teach(name, data, **{"rate": 0.1, "epochs": 40, **choices})
+    return supervised.teach(name, data, **{"lr": 0.1, "epochs": 40, **choices})
 
 
 @pytest.mark.parametrize("name", supervised.TABLE)
@@ -308,7 +308,7 @@ def test_one_batch_of_all_queries_is_adam_on_the_mean_loss(name):
     """Without cutting batches to their longest list. The last bias shifts all scores, and its slope is rounding."""
     data, all_of_them = problem(), {"batch": 60, "decay": 0.0}
     taught = quick(name, data, epochs=9, **all_of_them)
-    score = quick(name, data, epochs=1, rate=0.0, **all_of_them).score
+    score = quick(name, data, epochs=1, lr=0.0, **all_of_them).score
     adam, (features, *rest) = torch.optim.Adam(score.parameters(), 0.1), data.train.padded()
     for _ in range(taught.epoch):
         adam.zero_grad()
@@ -344,7 +344,7 @@ def test_what_cannot_be_taught_is_refused():
     with pytest.raises(ValueError, match="epochs must be at least 1, not 0"):
         supervised.teach("mle", data, epochs=0)
     with pytest.raises(ValueError, match="scores of ranknet are not finite after epoch 1: lower its rate, inf"):
-        supervised.teach("ranknet", data, rate=math.inf)
+        supervised.teach("ranknet", data, lr=math.inf)
 
 
 def test_trees_need_lightgbm(monkeypatch):

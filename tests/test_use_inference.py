@@ -10,8 +10,10 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 import ganzfeld as gz
-from ganzfeld import cli, codes, data, inference, metrics
-from ganzfeld.plan import loaded
+from ganzfeld import data, metrics
+from ganzfeld.faces import cli, encoding
+from ganzfeld.judging import inference
+from ganzfeld.runs.plan import loaded
 from small import train as small
 from small import vectors
 
@@ -25,7 +27,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inference")
     asked = {"data": "digits", "steps": 400, "settings": SMALL, **EVERY}
     gz.train("ali", out=folder / "ali", **asked)
-    gz.train("bigan", out=folder / "without", without="3, 7", **{**asked, "steps": 8})
+    gz.train("bigan", out=folder / "exclude_classes", exclude_classes="3, 7", **{**asked, "steps": 8})
     gz.train("ali", out=folder / "pictures", size=8, network="mlp", **{**asked, "steps": 8})
     small(folder / "plain", vectors(folder), steps=8)
     return folder
@@ -47,7 +49,7 @@ def ganzfeld(capsys):
 @pytest.mark.parametrize("name", ["ali", "pictures"])
 def test_a_code_depends_on_its_own_row_alone(runs, name):
     run = gz.load(runs / name)
-    x = codes.given(run).x
+    x = encoding.given(run).x
     centres, drawn = run.encode(x), run.encode(x, seed=5)
     for n in (1, 7, 100):
         assert torch.equal(run.encode(x[:n]), centres[:n])
@@ -58,14 +60,14 @@ def test_a_code_depends_on_its_own_row_alone(runs, name):
 
 
 def test_a_deterministic_encoder_has_one_code(runs):
-    run = gz.load(runs / "without")
-    x = codes.given(run).x[:9]
+    run = gz.load(runs / "exclude_classes")
+    x = encoding.given(run).x[:9]
     assert torch.equal(run.encode(x, seed=5), run.encode(x))
 
 
 def test_reconstruction_is_the_generator_of_the_code(runs):
     run = gz.load(runs / "ali")
-    x = codes.given(run).x
+    x = encoding.given(run).x
     with torch.no_grad():
         again = run.generator()(run.encoder()(x))
     assert torch.allclose(run.reconstruct(x), again, atol=1e-5)
@@ -76,7 +78,7 @@ def test_reconstruction_is_the_generator_of_the_code(runs):
 
 def test_anomaly_is_reconstruction_and_features_in_their_shares(runs):
     run = gz.load(runs / "ali")
-    x = codes.given(run).x[:20]
+    x = encoding.given(run).x[:20]
     z, critic = run.encode(x), run.critic()
     again = run.decode(z)
     with torch.no_grad():
@@ -89,7 +91,7 @@ def test_anomaly_is_reconstruction_and_features_in_their_shares(runs):
 
 
 def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs, ganzfeld):
-    whole, rest = loaded("digits", seed=0), loaded("digits", seed=0, without="3,7")
+    whole, rest = loaded("digits", seed=0), loaded("digits", seed=0, exclude_classes="3,7")
     assert not torch.isin(
         torch.cat([rest.labels.train, rest.labels.valid, rest.labels.test]), torch.tensor([3, 7])
     ).any()
@@ -98,11 +100,11 @@ def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs, ganzfeld):
     facts = json.loads((runs / "without/run.json").read_text())
     assert facts["data"]["train"] == rest.rows
     assert "--without '3, 7'" in facts["command"]
-    code, out, _ = ganzfeld("anomaly", runs / "without", "--json")
+    code, out, _ = ganzfeld("anomaly", runs / "exclude_classes", "--json")
     found = json.loads(out)
     assert code == 0
     assert found["n"] == len(whole.test)
-    run, odd = gz.load(runs / "without"), whole.labels.test == 3
+    run, odd = gz.load(runs / "exclude_classes"), whole.labels.test == 3
     scores = run.anomaly(whole.restored("test"))
     pairs = scores[odd].unsqueeze(1) - scores[~odd]
     assert found["auc"]["3"] == pytest.approx(
@@ -110,9 +112,9 @@ def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs, ganzfeld):
     )
     for wrong, why in (("12", "no class"), ("0,1,2,3,4,5,6,7,8,9", "no train rows")):
         with pytest.raises(ValueError, match=why):
-            loaded("digits", seed=0, without=wrong)
+            loaded("digits", seed=0, exclude_classes=wrong)
     with pytest.raises(ValueError, match="no classes"):
-        loaded("ring8", seed=0, without="1")
+        loaded("ring8", seed=0, exclude_classes="1")
 
 
 def test_codes_of_all_rows_lie_in_the_order_of_their_source(runs, ganzfeld, tmp_path):
@@ -128,10 +130,10 @@ def test_codes_of_all_rows_lie_in_the_order_of_their_source(runs, ganzfeld, tmp_
 
 def test_codes_of_files_come_with_their_names(runs, ganzfeld, tmp_path):
     folder = tmp_path / "pictures"
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for name in ("b/2.png", "a/1.png", "a/3.png", "c/9.png", "d.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(dice.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / name)
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / name)
     code, _, err = ganzfeld("encode", runs / "pictures", "--data", folder, "--out", tmp_path / "c.npy")
     assert (code, err.count("\n")) == (0, 1)
     names = (tmp_path / "c.txt").read_text().splitlines()
@@ -140,7 +142,7 @@ def test_codes_of_files_come_with_their_names(runs, ganzfeld, tmp_path):
     for name, row in zip(names, np.load(tmp_path / "c.npy"), strict=True):
         levels = torch.from_numpy(np.array(Image.open(folder / name))).float().div(127.5).sub(1)
         assert np.allclose(run.encode(levels[None, None])[0].numpy(), row, atol=1e-5)
-    way = codes.between(run, codes.given(run, str(folder)), "d.png,a/1.png", 2, 0)
+    way = encoding.between(run, encoding.given(run, str(folder)), "d.png,a/1.png", 2, 0)
     assert torch.equal(way[-1, 0], torch.from_numpy(np.array(Image.open(folder / "a/1.png"))).float().div(127.5).sub(1))
 
 
@@ -149,22 +151,22 @@ def test_pairs_stand_one_below_the_other(runs, ganzfeld, tmp_path):
     pairs = np.load(tmp_path / "p.npy")
     assert pairs.shape == (5, 2, 1, 8, 8)
     run = gz.load(runs / "pictures")
-    x = codes.given(run).x[:5]
+    x = encoding.given(run).x[:5]
     assert np.array_equal(pairs[:, 0], x.numpy())
     assert np.array_equal(pairs[:, 1], run.reconstruct(x).numpy())
     assert ganzfeld("reconstruct", runs / "pictures", "--n", 5, "--out", tmp_path / "p.png")[0] == 0
     above, below = np.split(np.array(Image.open(tmp_path / "p.png")), 2)
     assert np.abs(above.astype(int) - below).max() > 0
     code, out, _ = ganzfeld("reconstruct", runs / "pictures", "--json")
-    error = float((codes.given(run).x - run.reconstruct(codes.given(run).x)).square().mean().sqrt())
+    error = float((encoding.given(run).x - run.reconstruct(encoding.given(run).x)).square().mean().sqrt())
     assert code == 0
     assert json.loads(out)["rmse"] == pytest.approx(error, rel=1e-4)
 
 
 def test_a_way_leads_from_one_row_to_the_other_through_their_codes(runs, ganzfeld, tmp_path):
     run = gz.load(runs / "pictures")
-    x = codes.given(run).x
-    way = codes.between(run, codes.given(run), "4,9", 6, 0)
+    x = encoding.given(run).x
+    way = encoding.between(run, encoding.given(run), "4,9", 6, 0)
     assert way.shape == (8, 1, 8, 8)
     assert torch.equal(way[[0, -1]], x[[4, 9]])
     assert torch.allclose(way[[1, -2]], run.reconstruct(x[[4, 9]]), atol=1e-4)
@@ -252,7 +254,7 @@ def test_baselines_learn_from_the_same_networks(runs):
 
 
 def test_baselines_are_trained_on_request(runs, ganzfeld):
-    code, out, _ = ganzfeld("judge", runs / "without", "--baselines", "--json")
+    code, out, _ = ganzfeld("judge", runs / "exclude_classes", "--baselines", "--json")
     told = json.loads(out)
     seconds = json.loads((runs / "without/log.jsonl").read_text().splitlines()[-1])["seconds"]
     assert code == 0
@@ -261,8 +263,8 @@ def test_baselines_are_trained_on_request(runs, ganzfeld):
 
 
 def test_two_sample_accuracy_is_a_half_for_equal_laws_and_sees_a_coupling():
-    dice = torch.Generator().manual_seed(0)
-    x, y, e = (torch.randn(2_000, 2, generator=dice) for _ in range(3))
+    rng = torch.Generator().manual_seed(0)
+    x, y, e = (torch.randn(2_000, 2, generator=rng) for _ in range(3))
     assert metrics.two_sample_accuracy(x, y) == pytest.approx(0.5, abs=4 * 0.5 / 2_000**0.5)
     coupled, apart = torch.cat([x, x + 0.3 * e], 1), torch.cat([x, (y + 0.3 * e)], 1)  # equal marginals
     assert metrics.two_sample_accuracy(coupled, apart) > 0.75
@@ -274,8 +276,8 @@ def test_two_sample_accuracy_is_a_half_for_equal_laws_and_sees_a_coupling():
 def test_accuracies_are_scikit_learns():
     from sklearn.neighbors import KNeighborsClassifier
 
-    dice = torch.Generator().manual_seed(1)
-    x, y = torch.randn(300, 5, generator=dice), torch.randint(0, 3, (300,), generator=dice)
+    rng = torch.Generator().manual_seed(1)
+    x, y = torch.randn(300, 5, generator=rng), torch.randint(0, 3, (300,), generator=rng)
     x[:, 0] += 2 * y
     oracle = KNeighborsClassifier(1).fit(x[:200].numpy(), y[:200].numpy()).score(x[200:].numpy(), y[200:].numpy())
     assert metrics.nearest_accuracy(x[:200], y[:200], x[200:], y[200:]) == pytest.approx(oracle, abs=1e-12)

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld import cli, judges, use
-from ganzfeld.noise import great_circle, latents
-from ganzfeld.run import truncated
+from ganzfeld.core.randomness import great_circle, latents
+from ganzfeld.faces import cli, sampling
+from ganzfeld.judging import judges
+from ganzfeld.tasks.generation import truncated
 
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "1"]  # the last is named as a number
@@ -33,7 +34,7 @@ def runs(tmp_path_factory):
     """A run of pictures, and one with classes whose names are words."""
     folder = tmp_path_factory.mktemp("pictures")
     gz.train("dcgan", "digits", out=folder / "plain", steps=24, settings=SMALL, judge_every=24)
-    more = {**SMALL, "critic_norm": "none", "rate": 0.01, "half_life": 50}  # so that the classes come apart
+    more = {**SMALL, "critic_norm": "none", "lr": 0.01, "ema_half_life": 50}  # so that the classes come apart
     gz.train(
         "sngan", "digits", out=folder / "labelled", steps=24, network="dcgan", settings=more, labels=True,
         judge_every=24,
@@ -47,18 +48,18 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize(("name", "label"), [("plain", None), ("labelled", 4)])
 def test_one_seed_gives_one_picture_whatever_the_batch(runs, name, label):
     run = runs[name]
-    whole = use.draw(run, 100, seed=3, label=label)
+    whole = sampling.draw(run, 100, seed=3, label=label)
     for n in (1, 5):
-        assert torch.equal(use.draw(run, n, seed=3, label=label), whole[:n])
-    among = use.draw(run, 1, seeds="9,0-4,70", label=label)
+        assert torch.equal(sampling.draw(run, n, seed=3, label=label), whole[:n])
+    among = sampling.draw(run, 1, seeds="9,0-4,70", label=label)
     assert torch.equal(among[4], whole[0])
     assert not torch.equal(among[3], whole[0])
 
 
 def test_with_seeds_a_class_follows_from_the_seed_alone(runs):
     run = runs["labelled"]
-    alone = use.draw(run, 1, seeds="13")
-    assert torch.equal(use.draw(run, 1, seeds="2,13,4")[1:2], alone)
+    alone = sampling.draw(run, 1, seeds="13")
+    assert torch.equal(sampling.draw(run, 1, seeds="2,13,4")[1:2], alone)
     assert torch.equal(alone, run.sample(1, seed=13, label=13 % 10))
     assert not torch.equal(alone, run.sample(1, seed=13, label=0))
 
@@ -71,15 +72,15 @@ def test_a_class_by_position_would_bite(runs):
 
 def test_rows_of_a_seed_take_the_classes_in_turn_unless_one_is_given(runs):
     run = runs["labelled"]
-    mixed = use.draw(run, 12, seed=1)
+    mixed = sampling.draw(run, 12, seed=1)
     for i in (0, 3, 11):
-        assert torch.equal(mixed[i], use.draw(run, 12, seed=1, label=i % 10)[i])
-    assert not torch.equal(mixed[3], use.draw(run, 12, seed=1, label=4)[3])
+        assert torch.equal(mixed[i], sampling.draw(run, 12, seed=1, label=i % 10)[i])
+    assert not torch.equal(mixed[3], sampling.draw(run, 12, seed=1, label=4)[3])
 
 
 def test_a_class_is_a_name_and_only_else_a_number(runs):
     run = runs["labelled"]
-    assert [use.class_of(run, text) for text in ("two", "2", "0", "1", None)] == [2, 2, 0, 9, None]
+    assert [sampling.class_of(run, text) for text in ("two", "2", "0", "1", None)] == [2, 2, 0, 9, None]
 
 
 def test_a_wrong_class_is_one_line_with_the_nearest_name(runs, ganzfeld, tmp_path):
@@ -140,7 +141,7 @@ def test_a_png_is_a_grid_of_all_and_an_interpolation_a_strip(runs, ganzfeld, tmp
     assert ganzfeld("sample", run.directory, "--interpolate", "--n", 7, "--out", tmp_path / "strip.PNG")[0] == 0
     with Image.open(tmp_path / "strip.PNG") as page:
         shown = cells(page, 7, 1)
-    assert np.array_equal(np.stack(shown), bytes_of(use.draw(run, 7, interpolate=True))[:, 0])
+    assert np.array_equal(np.stack(shown), bytes_of(sampling.draw(run, 7, interpolate=True))[:, 0])
 
 
 def test_an_array_holds_pictures_as_they_came(runs, ganzfeld, tmp_path):
@@ -160,7 +161,7 @@ def test_a_gif_goes_there_and_back_and_rests_where_it_turns(runs, ganzfeld, tmp_
             times.append(film.info["duration"])
             frames.append(np.asarray(film.convert("L")))
     assert len(frames) == 2 * 6 - 2
-    there = bytes_of(use.draw(run, 6, interpolate=True))[:, 0]
+    there = bytes_of(sampling.draw(run, 6, interpolate=True))[:, 0]
     for i, levels in enumerate(there):
         assert frames[i].shape == (128, 128) and np.array_equal(frames[i][::16, ::16], levels)
         assert np.array_equal(frames[i], frames[-i])
@@ -175,14 +176,14 @@ def test_a_gif_that_would_not_move_is_refused_before_the_work(ganzfeld, tmp_path
 def test_an_interpolation_keeps_its_class_and_ends_at_two_samples(runs):
     for name, label in (("plain", None), ("labelled", 7), ("labelled", None)):
         run = runs[name]
-        way = use.draw(run, 9, seed=14, interpolate=True, label=label)
+        way = sampling.draw(run, 9, seed=14, interpolate=True, label=label)
         held = {"plain": None}.get(name, 4 if label is None else label)
         ends = run.sample(2, seed=14, label=held)
         torch.testing.assert_close(way[[0, -1]], ends, rtol=1e-4, atol=1e-5)
         steps = (way[1:] - way[:-1]).flatten(1).norm(dim=1)
         assert steps.max() < 0.7 * (ends[1] - ends[0]).norm()  # no jump, as between classes
     with pytest.raises(ValueError, match="leave out --seeds"):
-        use.draw(run, 9, seeds="0-3", interpolate=True)
+        sampling.draw(run, 9, seeds="0-3", interpolate=True)
 
 
 def test_the_way_between_latents_keeps_their_length_and_is_straight_where_there_is_no_circle():
@@ -203,8 +204,8 @@ def test_help_explains_the_endings(capsys):
 def test_pictures_in_a_file_are_judged_as_those_of_the_run(runs, tmp_path):
     run, asked = runs["plain"], ["fd", "coverage"]
     np.save(tmp_path / "x.npy", run.sample(judges.COUNT).numpy())
-    of_file = use.judge(tmp_path / "x.npy", "digits", asked, None, 0)["metrics"]
+    of_file = sampling.judge(tmp_path / "x.npy", "digits", asked, None, 0)["metrics"]
     assert of_file == run.judge(metrics=asked)
     np.save(tmp_path / "x.npy", np.full((10, 1, 8, 8), np.nan, np.float32))
     with pytest.raises(ValueError, match="10 of 10 rows with NaN"):
-        use.judge(tmp_path / "x.npy", "digits", asked, None, 0)
+        sampling.judge(tmp_path / "x.npy", "digits", asked, None, 0)

@@ -17,19 +17,22 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import ganzfeld as gz
-from ganzfeld import cli, data, rankers, record
+from ganzfeld import data
 from ganzfeld.data import Data, Interactions, Letor
-from ganzfeld.data.tastes import truth
-from ganzfeld.loop import Loop
+from ganzfeld.data.rankings.tastes import truth
+from ganzfeld.faces import cli
+from ganzfeld.judging.baselines import closed_form
 from ganzfeld.papers.irgan import ABLATIONS
+from ganzfeld.runs import checkpoints, files
+from ganzfeld.runs.training import Loop
 from small import train as small
 from small import vectors
 
 MQ2008 = Path(__file__).parents[2] / "shared/data/mq2008"
 NAMES = [f"{name}@{k}" for name in ("p", "ndcg") for k in (1, 3, 5, 10)] + ["map", "mrr"]
 EVERY = {"log_every": 4, "judge_every": 4, "checkpoint_every": 4}
-WILD = {"rank": 4, "rate": 0.05, "critic_rate": 0.4, "critic_decay": 0.0, "start_steps": 20, "temperature": 0.5}
-STILL = {"rank": 3, "rate": 1e-12, "critic_rate": 1e-12, "start_steps": 8}  # weights stay what they start as
+WILD = {"rank": 4, "lr": 0.05, "critic_lr": 0.4, "critic_decay": 0.0, "start_steps": 20, "temperature": 0.5}
+STILL = {"rank": 3, "lr": 1e-12, "critic_lr": 1e-12, "start_steps": 8}  # weights stay what they start as
 
 
 class Crash(BaseException):
@@ -104,13 +107,13 @@ def last(run):
     return sorted((run / "checkpoints").glob("step-*"))[-1]
 
 
-def files(run):
+def written(run):
     """The bytes of all that a run writes for others to read, but clocks and the command."""
     kept = ("state.safetensors", "meta.json", "ranking.json", "ids.json", "interactions.safetensors")
     out = {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.name in kept}
     timed = ("seconds", "samples_per_second", "warnings")
     for name in ("log.jsonl", "metrics.jsonl"):
-        out[name] = [{k: v for k, v in line.items() if k not in timed} for line in record.lines(run / name)]
+        out[name] = [{k: v for k, v in line.items() if k not in timed} for line in files.lines(run / name)]
     return out
 
 
@@ -119,12 +122,12 @@ def files(run):
 
 def shop(folder):
     """Pairs of users and items with a taste in common, as three files of words: {part: pairs}."""
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     users, items = [f"u{i:02d}" for i in range(30)], [f"i{i:02d}" for i in range(26)]
-    taste = dice.normal(size=(30, 2)) @ dice.normal(size=(2, 26)) * 2 + dice.gumbel(size=(30, 26))
+    taste = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 26)) * 2 + rng.gumbel(size=(30, 26))
     parts = {"train": [], "valid": [], "test": []}
     for user, line in zip(users, np.argsort(-taste, 1), strict=True):
-        liked = [items[i] for i in dice.permutation(line[:11])]
+        liked = [items[i] for i in rng.permutation(line[:11])]
         parts["train"] += [(user, item) for item in liked[:6]]
         parts["valid"] += [(user, item) for item in liked[6:8]]
         parts["test"] += [(user, item) for item in liked[8:]]
@@ -138,12 +141,12 @@ def shop(folder):
 def web(folder, queries=(24, 8, 10)):
     """Documents whose grade is linear in their features, as three files of svmlight: {part: [(features, labels)]}.
     Some queries have no relevant document, and every list is of another length."""
-    dice, parts, number = np.random.default_rng(5), {}, 0
+    rng, parts, number = np.random.default_rng(5), {}, 0
     folder.mkdir(exist_ok=True)
     for part, n in zip(("train", "vali", "test"), queries, strict=True):
         parts[part], text = [], ""
         for q in range(n):
-            x = dice.normal(size=(4 + q % 4, 3)).round(3)
+            x = rng.normal(size=(4 + q % 4, 3)).round(3)
             grade = np.clip(np.floor(x @ [1.5, -1.0, 0.0]), 0, 2).astype(int) * (q % 4 != 3)
             parts[part].append((x, grade))
             for row, label in zip(x, grade, strict=True):
@@ -168,16 +171,16 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("retrieval")
     shop(folder / "shop"), web(folder / "web")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "KEPT", 99)
+        patch.setattr(checkpoints, "KEPT", 99)
         done("train", "irgan", "--data", "tastes", "--out", folder / "tastes", "--steps", 32, "--seeds", 2, *every(4),
              *sets(**WILD))  # fmt: skip
     for paper in ("irgan", "dns"):
-        more = {"start_steps": 12, "critic_rate": 0.05} if paper == "irgan" else {}
+        more = {"start_steps": 12, "critic_lr": 0.05} if paper == "irgan" else {}
         done("train", paper, "--data", folder / "shop/shop-train.tsv", "--out", folder / f"shop-{paper}", "--steps", 12,
-             "--seeds", 2, *every(2), *sets(rank=3, rate=0.05, **more))  # fmt: skip
+             "--seeds", 2, *every(2), *sets(rank=3, lr=0.05, **more))  # fmt: skip
     for paper in ("irgan", "irgan-pairwise", "dns"):
         done("train", paper, "--data", folder / "web/web-train.txt", "--out", folder / f"web-{paper}", "--steps", 12,
-             *every(4), *sets(width=5, rate=0.05))  # fmt: skip
+             *every(4), *sets(width=5, lr=0.05))  # fmt: skip
     small(folder / "samples", vectors(folder), steps=8)
     return folder
 
@@ -229,7 +232,7 @@ def test_data_are_recognised_by_what_lies_there(tmp_path):
             (u, i) for u, i in PAIRS if (u + i) % 5 >= 3
         }
     assert data.load(str(tmp_path / "based")).choices["test"] == "u1.test"
-    assert len(data.load(str(tmp_path / "a/pairs.tsv"), least=1).train) == 64
+    assert len(data.load(str(tmp_path / "a/pairs.tsv"), min_rating=1).train) == 64
     assert data.load(str(tmp_path / "sliced"), fold=2).test.queries == ("00", "01")
     assert data.load(str(tmp_path / "sliced")).test.queries == ("40", "41")
     assert data.load(str(tmp_path / "parted")).sizes() == {"train": 2, "valid": 2, "test": 2}
@@ -249,34 +252,34 @@ def test_choices_of_another_kind_are_refused(tmp_path):
     laid(tmp_path, pairs_tsv=RATED, rank_txt=SVM)
     np.save(tmp_path / "x.npy", np.zeros((40, 2), np.float32))
     for name, key, value in (
-        ("pairs.tsv", "fold", 1), ("pairs.tsv", "qrels", "q"), ("rank.txt", "least", 3), ("pairs.tsv", "size", 8),
-        ("rank.txt", "crop", "pad"), ("x.npy", "least", 3), ("x.npy", "fold", 1), ("x.npy", "qrels", "q"),
+        ("pairs.tsv", "fold", 1), ("pairs.tsv", "qrels", "q"), ("rank.txt", "min_rating", 3), ("pairs.tsv", "size", 8),
+        ("rank.txt", "crop", "pad"), ("x.npy", "min_rating", 3), ("x.npy", "fold", 1), ("x.npy", "qrels", "q"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"^--{key} is") as caught:
             data.load(str(tmp_path / name), **{key: value})
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="^--least is"):
-        data.load("ring8", least=3)
+        data.load("ring8", min_rating=3)
     with pytest.raises(ValueError, match="did you mean 'least'"):
         data.load("tastes", leest=3)
 
 
-@pytest.mark.parametrize("key", ["least", "fold", "qrels"])
+@pytest.mark.parametrize("key", ["min_rating", "fold", "qrels"])
 def test_tastes_have_no_choices(key):
     with pytest.raises(ValueError, match=f"--{key}"):
         data.load("tastes", **{key: 3})
 
 
 def test_other_kinds_are_not_taken_for_texts(tmp_path):
-    dice = np.random.default_rng(0)
-    np.save(tmp_path / "x.npy", dice.normal(size=(40, 2)).astype(np.float32))
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.normal(size=(40, 2)).astype(np.float32))
     assert data.load(str(tmp_path / "x.npy")).shape == (2,)
     for i in range(12):
         path = tmp_path / "pictures" / "ab"[i % 2] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(dice.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
     for name in ("test.png", "train.png", "a-train.jpg", "a-test.jpg"):  # named like parts, and yet pictures
-        Image.fromarray(dice.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "pictures" / name)
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "pictures" / name)
     shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path / "pictures")
     for name in ("pictures", "zipped.zip"):
         held = data.load(str(tmp_path / name), size=8)
@@ -297,7 +300,7 @@ def test_papers_and_data_of_other_kinds_are_refused_with_the_way_out(runs, tmp_p
         (["train", "irgan", "--data", "ring8"], ("holds samples", "user item", "LETOR", "tastes")),
         (["train", "bpr", "--data", runs / "x.npy"], ("bpr ranks", "tastes")),
         (["train", "bpr", "--data", runs / "web/web-train.txt"], ("users and items", "use dns")),
-        (["train", "irgan", "--data", "tastes", "--without", "3"], ("--without is for samples",)),
+        (["train", "irgan", "--data", "tastes", "--exclude-classes", "3"], ("--without is for samples",)),
         (["train", "irgan", "--data", "tastes", "--labels"], ("",)),
         (["train", "irgan", "--data", "tastes", "--engine", "compiled"], ("played eagerly",)),
         (["train", "irgan", "--data", "tastes", "--network", "mlp"], ("factors, item-item",)),
@@ -307,7 +310,7 @@ def test_papers_and_data_of_other_kinds_are_refused_with_the_way_out(runs, tmp_p
         (["train", "irgan", "--data", "tastes", "--set", "reward=loud"], ("'softplus'",)),
         (["train", "irgan", "--data", runs / "shop/shop-train.tsv", "--valid", tmp_path / "no"], ("no such file",)),
         (["train", "irgan", "--data", runs / "shop/shop-train.tsv", "--fold", 2], ("--fold is not for interactions",)),
-        (["train", "irgan", "--data", runs / "web/web-train.txt", "--least", 2], ("--least is not for letor",)),
+        (["train", "irgan", "--data", runs / "web/web-train.txt", "--min-rating", 2], ("--least is not for letor",)),
         (["compare", "irgan", "ns-gan", "--data", "tastes"], ("makes samples", "irgan")),
         (["compare", "irgan", "--data", "ring8"], ("holds samples", "tastes")),
     ):
@@ -469,7 +472,7 @@ def test_the_first_best_judged_step_is_selected(runs):
     by_step = {0: state(run / "start/selected")}
     by_step |= {int(path.name[5:]): state(path) for path in (run / "checkpoints").glob("step-*")}
     assert sorted(by_step) == list(range(0, 33, 4))
-    lines = {line["step"]: line["metrics"] for line in record.lines(run / "metrics.jsonl")}
+    lines = {line["step"]: line["metrics"] for line in files.lines(run / "metrics.jsonl")}
     chosen = state(run / "selected")
     for player, prefix in (("policy", ""), ("critic", "critic.")):
         for member in (0, 1):
@@ -489,7 +492,7 @@ def test_the_first_best_judged_step_is_selected(runs):
 
 
 def played(out, rows, paper="dns", **more):
-    settings = {"rank": 4, "rate": 0.1, "decay": 0.0} if paper == "dns" else WILD
+    settings = {"rank": 4, "lr": 0.1, "decay": 0.0} if paper == "dns" else WILD
     return gz.train(paper, rows, out=out, **{"steps": 24, "settings": settings, **EVERY, **more})
 
 
@@ -551,8 +554,8 @@ def torn(monkeypatch, owner, name, fails):
 @pytest.mark.parametrize(
     ("paper", "owner", "name", "fails"),
     [
-        ("irgan", record, "save_checkpoint", (2, 5, 7)),
-        ("irgan", record, "save_selected", (2, 7, 8)),
+        ("irgan", checkpoints, "save_checkpoint", (2, 5, 7)),
+        ("irgan", checkpoints, "save_selected", (2, 7, 8)),
         ("dns", Loop, "_piece", (3, 6)),
     ],
     ids=["judged and not saved", "better and not kept", "between pieces"],
@@ -571,7 +574,7 @@ def test_selection_survives_interruption(tmp_path, monkeypatch, paper, owner, na
         except Crash:
             crashes.append((tmp_path / "torn/run.json").exists())
     assert len(crashes) == len(fails) and set(crashes) == ({False, True} if paper == "irgan" else {True})
-    one, two = files(tmp_path / "torn"), files(tmp_path / "whole")
+    one, two = written(tmp_path / "torn"), written(tmp_path / "whole")
     assert one.keys() == two.keys() and one == two
     assert run.steps == gz.load(tmp_path / "whole").steps
 
@@ -581,21 +584,21 @@ def test_a_kill_while_the_selection_is_renamed_loses_nothing(tmp_path, monkeypat
     held, asked = data.load("tastes"), {"paper": "irgan", "steps": 16}
     whole = played(tmp_path / "whole", held, **asked)
     assert whole.steps["critic"] < whole.steps["policy"] < [16]
-    rename = record.os.rename
+    rename = checkpoints.os.rename
 
     def dying(source, target):
         rename(source, target)
         if Path(target) == tmp_path / "torn/.selected.old" and (tmp_path / "torn/checkpoints").exists():
             raise Crash
 
-    monkeypatch.setattr(record.os, "rename", dying)
+    monkeypatch.setattr(checkpoints.os, "rename", dying)
     with pytest.raises(Crash):
         played(tmp_path / "torn", held, **asked)
     monkeypatch.undo()
     assert not (tmp_path / "torn/selected").exists()
     assert gz.load(tmp_path / "torn").selected  # the one before is as good as new
     run = played(tmp_path / "torn", held, resume=True, **asked)
-    assert run.steps == whole.steps and files(tmp_path / "torn") == files(tmp_path / "whole")
+    assert run.steps == whole.steps and written(tmp_path / "torn") == written(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("spoil", ["bytes", "meta", "gone"])
@@ -693,7 +696,7 @@ def test_dns_does_not_start_from_itself(tmp_path):
 
 def test_item_item_starts_from_ease(tmp_path):
     """In the closed form of Steck 2019, penalty 400, scaled by 8 for the policy and 4 for the critic."""
-    settings = {"rate": 1e-12, "critic_rate": 1e-12}
+    settings = {"lr": 1e-12, "critic_lr": 1e-12}
     gz.train("irgan", "tastes", out=tmp_path / "run", steps=1, network="item-item", settings=settings)
     x = data.load("tastes").matrix("train").numpy().astype(float)
     p = np.linalg.inv(x.T @ x + 400 * np.eye(120))
@@ -795,8 +798,8 @@ def test_users_are_named_or_listed_in_a_file(runs, tmp_path):
 def test_ids_of_any_words_come_back_as_they_were(tmp_path):
     """But for a TREC run, which is parted by blanks."""
     users, items = ["Zoë, A.", "-7", "0012", 'the "x"'], [f"Film {i}, the" for i in range(8)]
-    dice = np.random.default_rng(0)
-    rows = [(u, i) for u in users for i in dice.choice(items, 6, replace=False)]
+    rng = np.random.default_rng(0)
+    rows = [(u, i) for u in users for i in rng.choice(items, 6, replace=False)]
     with open(tmp_path / "x.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("user", "item"), *rows])
     run = tmp_path / "run"
@@ -868,14 +871,14 @@ def test_documents_with_features_are_ranked_and_empty_queries_count_as_zero(runs
             with torch.no_grad():
                 alone = ranker(torch.tensor(x, dtype=torch.float32))
             np.testing.assert_allclose(alone.numpy(), line[: len(labels)], atol=1e-5)
-    steps = [line["step"] for line in record.lines(run / "metrics.jsonl")]
+    steps = [line["step"] for line in files.lines(run / "metrics.jsonl")]
     assert steps == [4, 8, 12] and set(sum(told["provenance"]["selected"].values(), [])) <= {0, *steps}
 
 
 def test_a_perceptron_learns_what_makes_documents_relevant(tmp_path):
     lists = web(tmp_path / "web", (60, 20, 40))["test"]
     done("train", "dns", "--data", tmp_path / "web/web-train.txt", "--out", tmp_path / "run", "--steps", 60,
-         *sets(width=8, rate=0.05))  # fmt: skip
+         *sets(width=8, lr=0.05))  # fmt: skip
     found = json.loads(done("judge", tmp_path / "run", "--json", "--metrics", "ndcg@5"))["metrics"]["ndcg@5"]["mean"]
     gains, candidates = padded(lists)
     ideal = worth(gains, gains, candidates, "zero")["ndcg@5"]
@@ -919,9 +922,9 @@ def test_a_comparison_sets_the_closed_forms_beside(tmp_path):
     valid = (held.matrix("valid"), ~x, "excluded")
     test = (held.matrix("test"), ~(x | held.matrix("valid")), "excluded")
     tried = {
-        "popularity": [rankers.popularity(x)],
-        "item-knn": [x.double() @ rankers.item_knn(x, k) for k in (20, 50, 100, 200, None)],
-        "ease": [x.double() @ rankers.ease(x, w) for w in (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)],
+        "popularity": [closed_form.popularity(x)],
+        "item-knn": [x.double() @ closed_form.item_knn(x, k) for k in (20, 50, 100, 200, None)],
+        "ease": [x.double() @ closed_form.ease(x, w) for w in (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)],
         "truth": [truth(0).double()],
     }
     assert found["closed"].keys() == tried.keys()
@@ -935,7 +938,7 @@ def test_a_comparison_sets_the_closed_forms_beside(tmp_path):
 
 def test_ablations_start_from_the_same_weights(tmp_path):
     out = tmp_path / "c"
-    asked = sets(rank=3, start_steps=4, rate=1e-12, critic_rate=1e-12)
+    asked = sets(rank=3, start_steps=4, lr=1e-12, critic_lr=1e-12)
     words = ["compare", "irgan", "--ablate", "--data", "tastes", "--seeds", 2, "--steps", 1, "--out", out]
     found = json.loads(done(*words, *asked, "--json"))
     assert [row["paper"] for row in found["rows"]] == ["irgan", *ABLATIONS, "dns, on"]
@@ -961,7 +964,7 @@ def test_ablations_start_from_the_same_weights(tmp_path):
 def test_what_is_logged_follows_from_the_weights_of_that_step(runs):
     run, held = runs / "tastes", data.load("tastes")
     known, hidden = (held.matrix(part).numpy() for part in ("train", "valid"))
-    lines = record.lines(run / "log.jsonl")
+    lines = files.lines(run / "log.jsonl")
     assert [line["step"] for line in lines] == list(range(4, 33, 4))
     wide = []
     for line in lines:
@@ -991,7 +994,7 @@ def test_a_game_of_pairs_and_one_without_a_policy_log_what_they_have(runs):
         ("web-irgan-pairwise", {"perplexity", "false_negatives"}),
         ("shop-dns", set()),
     ):
-        logged = record.lines(runs / name / "log.jsonl")[-1].keys()
+        logged = files.lines(runs / name / "log.jsonl")[-1].keys()
         assert logged & {"perplexity", "false_negatives", "hidden_positives", "reward", "item_share"} == facts
 
 
@@ -1009,9 +1012,9 @@ def test_the_truth_of_tastes_is_the_best_ranker(seed):
     judge = lambda scores: worth(scores, parts["test"], free, "excluded")  # noqa: E731
     best = judge(log_p)
     others = {
-        "popularity": rankers.popularity(x),
-        "knn": x.double() @ rankers.item_knn(x),
-        **{f"ease {w}": x.double() @ rankers.ease(x, w) for w in (25.0, 100.0, 400.0)},
+        "popularity": closed_form.popularity(x),
+        "knn": x.double() @ closed_form.item_knn(x),
+        **{f"ease {w}": x.double() @ closed_form.ease(x, w) for w in (25.0, 100.0, 400.0)},
         "the truth of another seed": truth(seed + 1),
         "turned": -log_p,
     }
@@ -1111,7 +1114,7 @@ def test_ends_of_lines_and_a_byte_order_mark_change_no_weight(tmp_path):
             path.write_bytes(form(path.read_text()).encode())
         done("train", "dns", "--data", folders[-1] / "web-train.txt", "--out", folders[-1] / "run", "--steps", 4,
              *sets(width=3))  # fmt: skip
-    one, two = (files(folder / "run") for folder in folders)
+    one, two = (written(folder / "run") for folder in folders)
     assert one == two
     facts = json.loads((folders[1] / "run/run.json").read_text())["data"]
     empty = sum(not labels.any() for part in web(folders[1]).values() for _, labels in part)

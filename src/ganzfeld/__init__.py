@@ -11,21 +11,21 @@ raises and the generator side lowers, and constraints bind the critic.*
 
 __version__ = "0.1.0"
 
-from . import constraints, data, divergences, draws, laws, metrics, networks, objectives, papers, rankers, rules
+from . import constraints, data, divergences, draws, laws, metrics, networks, objectives, optimizers, papers
 from .constraints import R1, R2, Ball, Clip, Constraint, Dragan, GradientPenalty, Margin, Orthonormal, Spectral
 from .draws import Draw, Generate, Hardest, Infer, Retrieve, Scene
 from .engine import Engine
-from .game import Game, Turns
-from .loop import Diverged, Interrupted, train
+from .game import Game, Schedule
 from .networks import MLP
 from .objectives import Objective
-from .opening import load
-from .retrieval import Retrieval
-from .run import Run
+from .runs.training import Diverged, Interrupted, train
+from .tasks.generation import Run
+from .tasks.loading import load
+from .tasks.retrieval import Retrieval
 
 __all__ = [
     "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Draw", "Engine", "Game", "Generate",
     "GradientPenalty", "Hardest", "Infer", "Interrupted", "Margin", "Objective", "Orthonormal", "Retrieval", "Retrieve",
-    "Run", "Scene", "Spectral", "Turns", "constraints", "data", "divergences", "draws", "laws", "load", "metrics",
-    "networks", "objectives", "papers", "rankers", "rules", "train",
+    "Run", "Scene", "Schedule", "Spectral", "constraints", "data", "divergences", "draws", "laws", "load", "metrics",
+    "networks", "objectives", "optimizers", "papers", "train",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
 """``python -m ganzfeld``: the command line."""
 
-from .cli import main
+from .faces.cli import main
 
 main()

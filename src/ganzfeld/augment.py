@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from .noise import Need
+from .core.randomness import Need
 
 Policy = Literal["colour", "translation", "cutout"]
 POLICIES: tuple[str, ...] = get_args(Policy)
@@ -34,23 +34,23 @@ class Augment:
             if policy not in POLICIES:
                 raise ValueError(f"no augmentation named {policy!r}; there are {', '.join(POLICIES)}")
 
-    def __call__(self, side: tuple[Tensor, ...], dice: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, side: tuple[Tensor, ...], rng: Tensor) -> tuple[Tensor, ...]:
         """dice: uniform [B, 7]."""
         if not side:
             return side
         x, *others = side
         if "colour" in self.policies:
-            x = colour(x, dice[:, :3])
+            x = colour(x, rng[:, :3])
         if "translation" in self.policies:
-            x = translation(x, dice[:, 3:5])
+            x = translation(x, rng[:, 3:5])
         if "cutout" in self.policies:
-            x = cutout(x, dice[:, 5:])
+            x = cutout(x, rng[:, 5:])
         return (x, *others)
 
 
-def colour(x: Tensor, dice: Tensor) -> Tensor:
+def colour(x: Tensor, rng: Tensor) -> Tensor:
     """Brightness by up to a half either way, saturation times 0 to 2, contrast times .5 to 1.5."""
-    brightness, saturation, contrast = (d.view(-1, 1, 1, 1) for d in dice.unbind(1))
+    brightness, saturation, contrast = (d.view(-1, 1, 1, 1) for d in rng.unbind(1))
     x = x + brightness - 0.5
     grey = x.mean(1, keepdim=True)
     x = grey + 2 * saturation * (x - grey)
@@ -58,10 +58,10 @@ def colour(x: Tensor, dice: Tensor) -> Tensor:
     return level + (contrast + 0.5) * (x - level)
 
 
-def translation(x: Tensor, dice: Tensor, share: float = 0.125) -> Tensor:
+def translation(x: Tensor, rng: Tensor, share: float = 0.125) -> Tensor:
     """A shift by up to ``share`` of the side along both axes; what comes in is 0, the middle grey."""
     _, _, height, width = x.shape
-    down, right = (_whole(d, size, share) for d, size in zip(dice.unbind(1), (height, width), strict=True))
+    down, right = (_whole(d, size, share) for d, size in zip(rng.unbind(1), (height, width), strict=True))
     rows, columns = _places(down, height), _places(right, width)
     padded = torch.nn.functional.pad(x, (1, 1, 1, 1))
     member = torch.arange(len(x), device=x.device).view(-1, 1, 1)
@@ -69,10 +69,10 @@ def translation(x: Tensor, dice: Tensor, share: float = 0.125) -> Tensor:
     return moved.permute(0, 3, 1, 2)
 
 
-def _whole(dice: Tensor, size: int, share: float) -> Tensor:
+def _whole(rng: Tensor, size: int, share: float) -> Tensor:
     """A whole number of pixels, each of -most .. most equally likely."""
     most = round(size * share)
-    return (dice * (2 * most + 1)).floor().long() - most
+    return (rng * (2 * most + 1)).floor().long() - most
 
 
 def _places(shift: Tensor, size: int) -> Tensor:
@@ -81,11 +81,11 @@ def _places(shift: Tensor, size: int) -> Tensor:
     return places.clamp(0, size + 1)
 
 
-def cutout(x: Tensor, dice: Tensor, share: float = 0.5) -> Tensor:
+def cutout(x: Tensor, rng: Tensor, share: float = 0.5) -> Tensor:
     """A square of ``share`` of the side, its centre anywhere in the picture, becomes 0."""
     _, _, height, width = x.shape
     holes = []
-    for d, size in zip(dice.unbind(1), (height, width), strict=True):
+    for d, size in zip(rng.unbind(1), (height, width), strict=True):
         side = round(size * share)
         first = (d * size).floor().unsqueeze(1) - side // 2
         place = torch.arange(size, device=x.device)

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from . import noise
-from .autodiff import transformed
-from .noise import Need
+from .core import randomness
+from .core.autodiff import transformed
+from .core.randomness import Need
 
 Params = dict[str, Tensor]
 Critic = Callable[..., Tensor]  # (*samples) -> scores [B]
@@ -49,7 +49,9 @@ class Constraint:
         """The weights the critic plays with, and what is remembered; ``advance`` only in the critic's turn."""
         return params, state
 
-    def penalty(self, f: Critic, params: Params, real: Samples, fake: Samples, dice: noise.Noise) -> Tensor | None:
+    def penalty(
+        self, f: Critic, params: Params, real: Samples, fake: Samples, noise: randomness.Noise
+    ) -> Tensor | None:
         """Added to the critic's loss: [B], or [] for weights alone."""
         return None
 
@@ -106,8 +108,8 @@ class GradientPenalty(Constraint):
     def needs(self, shapes):
         return {"mix": Need("uniform", ())}
 
-    def penalty(self, f, params, real, fake, dice):
-        between = tuple(_mix(dice["mix"], x, g) for x, g in zip(real, fake, strict=True))
+    def penalty(self, f, params, real, fake, noise):
+        between = tuple(_mix(noise["mix"], x, g) for x, g in zip(real, fake, strict=True))
         excess = slopes(f, between) - 1
         return self.weight * (excess.relu() if self.one_sided else excess).square()
 
@@ -129,8 +131,8 @@ class Dragan(Constraint):
     def needs(self, shapes):
         return {"mix": Need("uniform", ()), **{f"shift{i}": Need("uniform", s) for i, s in enumerate(shapes)}}
 
-    def penalty(self, f, params, real, fake, dice):
-        near = tuple(_mix(dice["mix"], x + self.spread * x.std() * dice[f"shift{i}"], x) for i, x in enumerate(real))
+    def penalty(self, f, params, real, fake, noise):
+        near = tuple(_mix(noise["mix"], x + self.spread * x.std() * noise[f"shift{i}"], x) for i, x in enumerate(real))
         return self.weight * (slopes(f, near) - 1).square()
 
 
@@ -145,7 +147,7 @@ class R1(Constraint):
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
 
-    def penalty(self, f, params, real, fake, dice):
+    def penalty(self, f, params, real, fake, noise):
         return self.gamma / 2 * square_slopes(f, real)
 
 
@@ -157,7 +159,7 @@ class R2(Constraint):
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
 
-    def penalty(self, f, params, real, fake, dice):
+    def penalty(self, f, params, real, fake, noise):
         return self.gamma / 2 * square_slopes(f, fake)
 
 
@@ -174,7 +176,7 @@ class Margin(Constraint):
     layer: str = "head.weight"
     scalar: ClassVar[bool] = True
 
-    def penalty(self, f, params, real, fake, dice):
+    def penalty(self, f, params, real, fake, noise):
         return params[self.layer].square().sum() / (2 * self.points * self.cost)
 
 
@@ -305,7 +307,7 @@ class Decay(Constraint):
     weight: float = 0.1
     even: bool = False
 
-    def penalty(self, f, params, real, fake, dice):
+    def penalty(self, f, params, real, fake, noise):
         if self.even or "item" not in params:
             return self.weight / 2 * sum(p.square().sum() for p in params.values())
         squares = params["user"].square().sum(1), params["item"].square().sum(1) + params["bias"] ** 2

@@ -29,17 +29,19 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from . import networks, pairings, tree
+from . import compatibility, networks
 from .augment import Augment
 from .constraints import Constraint
+from .core import tree
+from .core.randomness import Need, Noise, seeded
+from .core.tree import Tree
 from .draws import Batch, Draw, Role, Scene
-from .noise import Need, Noise, seeded
 from .objectives import Objective
-from .rules import Average, Rule, Tempo
-from .tree import Tree
+from .optimizers import Average, Optimizer, StepSizes
 
 Turn = Literal["critic", "generator", "both"]
 Record = dict[str, Tensor]
+Precision = Literal["fp32", "bf16"]
 Gather = Callable[[Tensor], Tensor]
 
 
@@ -59,7 +61,7 @@ def moves(turns: Sequence[Turn]) -> int:
 
 
 @dataclass(frozen=True)
-class Turns:
+class Schedule:
     """Each step is some critic turns and then some of the generator, one unless more, or none, are asked for. ``warm``:
     critic turns of the first ``warm_steps`` steps and of every ``warm_every``-th. ``at_once``: the generator moves
     together with the last of them."""
@@ -97,19 +99,19 @@ def linear(progress: float) -> float:
     return 1.0 - progress
 
 
-PACES: dict[str, Callable[[float], float]] = {"constant": constant, "linear": linear}
+LR_SCHEDULES: dict[str, Callable[[float], float]] = {"constant": constant, "linear": linear}
 
 
 @dataclass(frozen=True)
 class Game:
     """Everything that is fixed while a game is played.
 
-    generators: the generator side by name, ``{"generator": ...}``; {} where the draw needs none. rules: one per role.
-    schedule: step -> turns. batch_size: 0 for all rows in every turn.
-    pace: progress in [0, 1) -> factor on the rates. half_life: of the weights' moving average, in samples; 0 for
-    none. share: the generator's turn meets the batch and the noise of the critic's turn before it (or of the turn that
-    is both's), so that one fake batch serves both. augment: what both sides of a comparison go through. half: the
-    networks play in bfloat16; weights, samples, scores and penalties stay in full precision. citation: where the game
+    generators: the generator side by name, ``{"generator": ...}``; {} where the draw needs none. optimizers: one per
+    role. schedule: step -> turns. batch_size: 0 for all rows in every turn. lr_schedule: progress in [0, 1) -> factor
+    on the rates. ema_half_life: of the weights' moving average, in samples; 0 for none. share_fakes: the generator's
+    turn meets the batch and the noise of the critic's turn before it (or of the turn that is both's), so that one fake
+    batch serves both. augment: what both sides of a comparison go through. precision: of the networks, fp32 or bf16;
+    weights, samples, scores and penalties stay in full precision. citation: where the game
     comes from.
 
     Raises ValueError where objective, networks and constraints cannot be one game, and warns where they can but
@@ -120,15 +122,15 @@ class Game:
     draw: Draw
     generators: Mapping[str, nn.Module]
     critic: nn.Module
-    rules: Mapping[Role, Rule]
+    optimizers: Mapping[Role, Optimizer]
     constraints: tuple[Constraint, ...] = ()
-    schedule: Callable[[int], tuple[Turn, ...]] = Turns()
-    pace: Callable[[float], float] = constant
+    schedule: Callable[[int], tuple[Turn, ...]] = Schedule()
+    lr_schedule: Callable[[float], float] = constant
     batch_size: int = 256
-    half_life: float = 0.0
-    share: bool = False
+    ema_half_life: float = 0.0
+    share_fakes: bool = False
     augment: Augment | None = None
-    half: bool = False
+    precision: Precision = "fp32"
     shape: tuple[int, ...] = field(default=())
     citation: str = ""
     start: str = ""  # where the weights of a retrieval game come from: see `starts`
@@ -137,17 +139,17 @@ class Game:
     def __post_init__(self) -> None:
         if self.batch_size < 1 - self.draw.discrete:
             raise ValueError(f"batch_size must be at least {1 - self.draw.discrete}, not {self.batch_size}")
-        if not 0 <= self.half_life < float("inf"):
-            raise ValueError(f"half_life must be a number of samples, not {self.half_life}")
-        if "both" in self.schedule(0) and not self.share:
-            raise ValueError("players that move at once meet one batch: a schedule with both needs share=True")
-        if self.half and self.draw.discrete:
-            raise ValueError("rankers are small, and play in full precision: leave out half")
-        pairings.check(self.objective, self.constraints, self.critic, self.rules, alone=not self.generators)
+        if not 0 <= self.ema_half_life < float("inf"):
+            raise ValueError(f"half_life must be a number of samples, not {self.ema_half_life}")
+        if "both" in self.schedule(0) and not self.share_fakes:
+            raise ValueError("players that move at once meet one batch: a schedule with both needs share_fakes=True")
+        if self.precision != "fp32" and self.draw.discrete:
+            raise ValueError("rankers are small, and play in full precision: leave out bf16")
+        compatibility.check(self.objective, self.constraints, self.critic, self.optimizers, alone=not self.generators)
         if self.draw.discrete:
-            pairings.check_discrete(self.objective, self.constraints, self.draw)
+            compatibility.check_discrete(self.objective, self.constraints, self.draw)
         if self.draw.encodes:
-            pairings.check_inference(self.objective, self.critic, self.generators)
+            compatibility.check_inference(self.objective, self.critic, self.generators)
         object.__setattr__(self, "separate", networks.treats_samples_separately(self.critic))
 
     # --- what is played with ---
@@ -172,13 +174,13 @@ class Game:
         state = {
             "params": params,
             "constraints": {str(i): c.init(params["critic"]) for i, c in enumerate(self.constraints)},
-            "rules": {role: self.rules[role].init(weights[role]) for role in self.roles},
+            "optimizers": {role: self.optimizers[role].init(weights[role]) for role in self.roles},
         }
-        return {**state, "average": weights["generator"].clone()} if self.half_life else state
+        return {**state, "average": weights["generator"].clone()} if self.ema_half_life else state
 
     def reads_data(self, role: Role) -> bool:
         """Whether a turn of the role is dealt real samples to look at."""
-        return role == "critic" or self.draw.discrete or (self._two_sided and not self.share)
+        return role == "critic" or self.draw.discrete or (self._two_sided and not self.share_fakes)
 
     @property
     def _two_sided(self) -> bool:
@@ -187,12 +189,12 @@ class Game:
 
     def reads_labels(self, role: Role) -> bool:
         """Whether it is dealt labels."""
-        return self.draw.labelled and (role == "critic" or not self.share)
+        return self.draw.labelled and (role == "critic" or not self.share_fakes)
 
     def needs(self, role: Role) -> dict[str, Need]:
         """The noise dealt to one turn: the draw's under its names, the augmentation's under ``augment.side``,
         constraint i's under ``i.name``."""
-        if role == "generator" and self.share:
+        if role == "generator" and self.share_fakes:
             return {}
         needs = dict(self.draw.needs(role))
         if self.augment:
@@ -221,7 +223,7 @@ class Game:
 
     def _played(self, module: nn.Module, params: Tree, *samples: Tensor) -> Tensor:
         """A player's call, in the precision it plays in."""
-        if not self.half:
+        if self.precision == "fp32":
             return _call(module, params, *samples)
         return _call(module, tree.map(_halved, params), *map(_halved, samples)).float()
 
@@ -302,8 +304,8 @@ class Game:
         """Of each constraint that has one, [B]. To the critic, whom they bind, the two sides are constants."""
         real, fake = (tuple(x.detach() for x in side) for side in (scene.real, scene.fake))
         for i, constraint in enumerate(self.constraints):
-            dice = {name[len(f"{i}.") :]: draw for name, draw in noise.items() if name.startswith(f"{i}.")}
-            term = constraint.penalty(f, weights, real, fake, dice)
+            noise = {name[len(f"{i}.") :]: draw for name, draw in noise.items() if name.startswith(f"{i}.")}
+            term = constraint.penalty(f, weights, real, fake, noise)
             if term is not None:
                 yield term.expand(len(fake[0]))
 
@@ -332,21 +334,21 @@ class Game:
 
         return torch.func.grad(cost, has_aux=True)(self.moved(state["params"], role))
 
-    def tempo(self, role: Role, turn: int, pace: float) -> tuple[float, ...]:
+    def step_sizes(self, role: Role, turn: int, factor: float) -> tuple[float, ...]:
         """The numbers of the role's turn 1, 2, ...: its rule's and, last, the average's."""
-        numbers = self.rules[role].tempo(turn, pace)
-        return (*numbers, Average(self.half_life, self.batch_size).share(turn)) if self._averages(role) else numbers
+        numbers = self.optimizers[role].step_sizes(turn, factor)
+        return (*numbers, Average(self.ema_half_life, self.batch_size).share(turn)) if self._averages(role) else numbers
 
     def _averages(self, role: Role) -> bool:
-        return role == "generator" and self.half_life > 0
+        return role == "generator" and self.ema_half_life > 0
 
-    def update(self, role: Role, state: Tree, gradient: Tensor, memory: Tree, tempo: Tempo, lead: int = 0) -> Tree:
+    def update(self, role: Role, state: Tree, gradient: Tensor, memory: Tree, sizes: StepSizes, lead: int = 0) -> Tree:
         """The optimiser's step, then the projections, then the average; what the constraints remember is the critic's.
 
         gradient: all gradients as one vector, behind ``lead`` = 1 leading dimension for a stack of games.
         """
-        *beat, share = tempo if self._averages(role) else (*tempo, None)
-        move, remembered = self.rules[role].step(gradient, state["rules"][role], beat)
+        *beat, share = sizes if self._averages(role) else (*sizes, None)
+        move, remembered = self.optimizers[role].step(gradient, state["optimizers"][role], beat)
         old = self.moved(state["params"], role)
         new = tree.map(torch.sub, old, tree.unvector(old, move, lead))
         if role == "critic":
@@ -356,18 +358,18 @@ class Game:
             **state,
             "params": {**state["params"], **new},
             "constraints": memory if role == "critic" else state["constraints"],
-            "rules": {**state["rules"], role: remembered},
+            "optimizers": {**state["optimizers"], role: remembered},
         }
         if share is not None:
             state["average"] = Average.step(tree.vector(new, lead), state["average"], share)
         return state
 
-    def turn(self, role: Role, state: Tree, batch: Batch, noise: Noise, tempo: Tempo) -> tuple[Tree, Record]:
+    def turn(self, role: Role, state: Tree, batch: Batch, noise: Noise, sizes: StepSizes) -> tuple[Tree, Record]:
         """One turn of one game."""
         gradients, (memory, record) = self.gradient(role, state, batch, noise)
         gradient = tree.vector(gradients)
         record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient)}
-        return self.update(role, state, gradient, memory, tempo), record
+        return self.update(role, state, gradient, memory, sizes), record
 
     def moved(self, params: Tree, role: Role) -> Tree:
         """The weights that move in the role's turn, by player."""

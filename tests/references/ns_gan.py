@@ -4,10 +4,10 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 
-def play(generator, critic, deal, steps, rate, betas):
+def play(generator, critic, deal, steps, lr, betas):
     """deal(role) -> (real batch, latents). Yields after every step."""
-    critic_optimizer = torch.optim.Adam(critic.parameters(), rate, betas)
-    generator_optimizer = torch.optim.Adam(generator.parameters(), rate, betas)
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr, betas)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), lr, betas)
     for _ in range(steps):
         real, z = deal("critic")
         fake = generator(z).detach()

@@ -48,7 +48,7 @@ def _start(layer: nn.Module) -> None:
 
 def dcgan(channels: int, batches, batch: int = 64, width: int = 64, side: int = 32):
     generator, critic = dcgan_generator(channels, width, side=side), dcgan_critic(channels, width, side=side)
-    rules = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (critic, generator)]
+    optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (critic, generator)]
 
     def play(n: int) -> nn.Module:
         for _ in range(n):
@@ -57,10 +57,10 @@ def dcgan(channels: int, batches, batch: int = 64, width: int = 64, side: int = 
             binary_cross_entropy_with_logits(critic(real), ones).backward()
             fake = generator(torch.randn(batch, 100, 1, 1))
             binary_cross_entropy_with_logits(critic(fake.detach()), zeros).backward()
-            rules[0].step()
+            optimizers[0].step()
             generator.zero_grad()
             binary_cross_entropy_with_logits(critic(fake), ones).backward()
-            rules[1].step()
+            optimizers[1].step()
         return generator
 
     return play
@@ -120,7 +120,7 @@ class ResCritic(nn.Module):
 
 def sngan(channels: int, batches, batch: int = 64, width: int = 256, critic_width: int = 128):
     generator, critic = ResGenerator(channels, width), ResCritic(channels, critic_width)
-    rules = [torch.optim.Adam(net.parameters(), 2e-4, (0.0, 0.9)) for net in (critic, generator)]
+    optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.0, 0.9)) for net in (critic, generator)]
 
     def play(n: int) -> nn.Module:
         for _ in range(n):
@@ -128,12 +128,12 @@ def sngan(channels: int, batches, batch: int = 64, width: int = 256, critic_widt
                 with torch.no_grad():
                     fake = generator(torch.randn(batch, 128))
                 loss = (1 - critic(next(batches))).relu().mean() + (1 + critic(fake)).relu().mean()
-                rules[0].zero_grad()
+                optimizers[0].zero_grad()
                 loss.backward()
-                rules[0].step()
-            rules[1].zero_grad()
+                optimizers[0].step()
+            optimizers[1].zero_grad()
             (-critic(generator(torch.randn(batch, 128))).mean()).backward()
-            rules[1].step()
+            optimizers[1].step()
         return generator
 
     return play
@@ -141,7 +141,7 @@ def sngan(channels: int, batches, batch: int = 64, width: int = 256, critic_widt
 
 def wgan_gp(channels: int, batches, batch: int = 64, width: int = 64):
     generator, critic = dcgan_generator(channels, width), dcgan_critic(channels, width, norm=False)
-    rules = [torch.optim.Adam(net.parameters(), 1e-4, (0.0, 0.9)) for net in (critic, generator)]
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-4, (0.0, 0.9)) for net in (critic, generator)]
 
     def play(n: int) -> nn.Module:
         for _ in range(n):
@@ -154,12 +154,12 @@ def wgan_gp(channels: int, batches, batch: int = 64, width: int = 64):
                 (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
                 penalty = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
                 loss = critic(fake).mean() - critic(real).mean() + penalty
-                rules[0].zero_grad()
+                optimizers[0].zero_grad()
                 loss.backward()
-                rules[0].step()
-            rules[1].zero_grad()
+                optimizers[0].step()
+            optimizers[1].zero_grad()
             (-critic(generator(torch.randn(batch, 100, 1, 1))).mean()).backward()
-            rules[1].step()
+            optimizers[1].step()
         return generator
 
     return play

@@ -7,11 +7,11 @@ import torch
 from torch.nn.utils import parametrize
 
 
-def play(generator, critic, deal, steps, rate, betas):
+def play(generator, critic, deal, steps, lr, betas):
     """critic: its layers carry torch.nn.utils.parametrizations.spectral_norm."""
     weights = [p for p in critic.parameters() if p.requires_grad]
-    critic_optimizer = torch.optim.Adam(weights, rate, betas)
-    generator_optimizer = torch.optim.Adam(generator.parameters(), rate, betas)
+    critic_optimizer = torch.optim.Adam(weights, lr, betas)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), lr, betas)
     for _ in range(steps):
         real, z = deal("critic")
         fake = generator(z).detach()

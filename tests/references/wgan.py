@@ -3,10 +3,10 @@
 import torch
 
 
-def play(generator, critic, deal, steps, rate, bound, turns):
+def play(generator, critic, deal, steps, lr, bound, turns):
     """deal(role) -> (real batch, latents); turns(step) -> critic turns. Yields after every step."""
-    critic_optimizer = torch.optim.RMSprop(critic.parameters(), rate)
-    generator_optimizer = torch.optim.RMSprop(generator.parameters(), rate)
+    critic_optimizer = torch.optim.RMSprop(critic.parameters(), lr)
+    generator_optimizer = torch.optim.RMSprop(generator.parameters(), lr)
     for step in range(steps):
         for _ in range(turns(step)):
             real, z = deal("critic")

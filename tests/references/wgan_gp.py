@@ -3,12 +3,12 @@
 import torch
 
 
-def play(generator, critic, deal, steps, rate, betas, weight, critic_turns):
+def play(generator, critic, deal, steps, lr, betas, weight, n_critic):
     """deal("critic") -> (real batch, latents, mixing [B]), deal("generator") -> (None, latents)."""
-    critic_optimizer = torch.optim.Adam(critic.parameters(), rate, betas)
-    generator_optimizer = torch.optim.Adam(generator.parameters(), rate, betas)
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr, betas)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), lr, betas)
     for _ in range(steps):
-        for _ in range(critic_turns):
+        for _ in range(n_critic):
             real, z, mixing = deal("critic")
             fake = generator(z).detach()
             mixing = mixing[:, None]

@@ -16,21 +16,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import idx as idxs
-from . import texts
-from .arrays import arrays, holds_pictures, whole
-from .digits import digits
-from .hub import hub
-from .idx import idx
-from .images import images
-from .interactions import interactions
-from .letor import letor
-from .mixtures import grid25, mixture1200, ring8, swissroll
-from .rankings import Collection, Interactions, Letor
-from .rows import PICTURE, Data, Labels, Units, numbers, split
-from .stacked import stacked, stacked_digits
-from .tastes import tastes
-from .vectors import read, vectors
+from .rankings import texts
+from .rankings.collection import Collection, Interactions, Letor
+from .rankings.interactions import interactions
+from .rankings.letor import letor
+from .rankings.tastes import tastes
+from .samples import idx as idxs
+from .samples.arrays import arrays, holds_pictures, whole
+from .samples.digits import digits
+from .samples.hub import hub
+from .samples.idx import idx
+from .samples.images import images
+from .samples.mixtures import grid25, mixture1200, ring8, swissroll
+from .samples.rows import PICTURE, Data, Labels, Units, numbers, split
+from .samples.stacked import stacked, stacked_digits
+from .samples.vectors import read, vectors
 
 Rankings = Interactions | Letor
 

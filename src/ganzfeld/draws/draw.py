@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
-from ..noise import Need, Noise
+from ..core.randomness import Need, Noise
 
 Role = Literal["critic", "generator"]
 Baseline = Literal["none", "mean", "optimal"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..noise import Need, Noise
+from ..core.randomness import Need, Noise
 from .draw import Batch, Draw, Players, Role, Scene
 
 

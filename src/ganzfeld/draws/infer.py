@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..noise import Need, Noise
+from ..core.randomness import Need, Noise
 from .draw import Batch, Draw, Players, Role, Scene
 
 
@@ -42,13 +42,13 @@ class Infer(Draw):
     def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
         (x,), z = batch, noise["z"]
         generator, encoder = players["generator"], players["encoder"]
-        dice = (noise["e"],) if self.stochastic else ()
-        code, made = encoder(x, *dice), generator(z)
+        extra = (noise["e"],) if self.stochastic else ()
+        code, made = encoder(x, *extra), generator(z)
         costs = []
         if self.cycle:
             costs.append(self.cycle * _mean_square(x - generator(code)))
         if self.cycle_z:
-            costs.append(self.cycle_z * _mean_square(z - encoder(made, *dice)))
+            costs.append(self.cycle_z * _mean_square(z - encoder(made, *extra)))
         return Scene(real=(x, code), fake=(made, z), cost=torch.stack(costs).sum(0) if costs else None)
 
 

@@ -23,8 +23,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..data.rankings import Collection
-from ..noise import Need, Noise
+from ..core.randomness import Need, Noise
+from ..data.rankings.collection import Collection
 from .draw import Baseline, Batch, Draw, Players, Role, Scene
 
 FEW = 8  # times as much as it scores pair by pair a product scores in the same time

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import tree
+from ..core import tree
 from .turns import packed
 
 WARM = 3  # plays before the capture, in which libraries choose their kernels and reserve their memory
@@ -34,8 +34,8 @@ def captured(play: Callable) -> Callable:
             state, records = play(*given.values())
         held["outputs"] = {"state": state, "records": records}
 
-    def captured(state, batches, noises, tempos):
-        asked = packed(state, batches, noises, tempos)
+    def captured(state, batches, noises, step_sizes):
+        asked = packed(state, batches, noises, step_sizes)
         if not held:
             try:
                 capture(asked)
@@ -44,7 +44,7 @@ def captured(play: Callable) -> Callable:
                 held["graph"] = None
                 print(f"turns are not captured, but played one by one: {str(error).splitlines()[0]}", file=sys.stderr)
         if held["graph"] is None:
-            return play(state, batches, noises, tempos)
+            return play(state, batches, noises, step_sizes)
         for fixed, given in zip(held["inputs"], tree.leaves(asked), strict=True):
             fixed.copy_(given)
         held["graph"].replay()

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import tree
-from ..tree import Tree
+from ..core import tree
+from ..core.tree import Tree
 from .turns import packed
 
 
@@ -49,8 +49,8 @@ def compiled(play: Callable) -> Callable:
         gc.freeze()
 
     @torch.no_grad()  # torch.func takes its gradients inside
-    def compiled(state, batches, noises, tempos):
-        asked = packed(state, batches, noises, tempos)
+    def compiled(state, batches, noises, step_sizes):
+        asked = packed(state, batches, noises, step_sizes)
         if not held:
             trace(asked)
         return tuple(tree.like(held["outputs"], held["graph"](*tree.leaves(asked))).values())

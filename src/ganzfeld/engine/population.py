@@ -8,11 +8,11 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from .. import tree
+from ..core import tree
+from ..core.randomness import NoiseDealer
+from ..core.tree import Tree
 from ..draws import Role
 from ..game import Game, Turn, moves, moving
-from ..noise import Dealer
-from ..tree import Tree
 from .captured import captured
 from .choice import CPU, Mode, convolves
 from .compiled import compiled
@@ -100,7 +100,7 @@ class Engine:
         share = (self.ranks.rank, self.ranks.world) if self.ranks else (0, 1)
         groups = _groups(self.seeds, self._group_size())
         self._dealers = [
-            Dealer({r: game.needs(r) for r in ROLES}, g, batch, rows, share, not game.batch_size) for g in groups
+            NoiseDealer({r: game.needs(r) for r in ROLES}, g, batch, rows, share, not game.batch_size) for g in groups
         ]
         self.batch = batch["critic"]
         self._whole: dict[Role, Tensor] = {}
@@ -153,11 +153,11 @@ class Engine:
     def _play(self, step: int, rounds: int) -> dict[str, Tensor]:
         turns = tuple(turn for s in range(step, step + rounds) for turn in self.game.schedule(s))
         play = self._player(turns, whole=rounds * moves(self.game.schedule(step)) > UNROLL // 2)
-        first, tempos = self._tempos(step, rounds)
+        first, step_sizes = self._step_sizes(step, rounds)
         records = []
         for i, dealer in enumerate(self._dealers):
             batches, noises = self._deal(dealer, turns, first)
-            self.groups[i], record = play(self.groups[i], batches, noises, tempos)
+            self.groups[i], record = play(self.groups[i], batches, noises, step_sizes)
             records.append(record if len(dealer.seeds) > 1 else tree.map(lambda x: x.unsqueeze(0), record))
         return tree.concat(records)
 
@@ -177,7 +177,7 @@ class Engine:
             self._players[turns] = GRAPHS[mode](play)
         return self._players[turns]
 
-    def _deal(self, dealer: Dealer, turns: Sequence[Turn], first: dict[Role, int]):
+    def _deal(self, dealer: NoiseDealer, turns: Sequence[Turn], first: dict[Role, int]):
         batches: dict[Role, dict[str, Tensor]] = {}
         noises: dict[Role, dict[str, Tensor]] = {}
         for role in ROLES:
@@ -208,7 +208,7 @@ class Engine:
     def _here(self, x: Tensor) -> Tensor:
         return x.to(self.device)
 
-    def _tempos(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
+    def _step_sizes(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
         """How often each role has played before ``step``, and the numbers of its coming turns."""
         at, played = self._turns
         if at > step:
@@ -218,12 +218,12 @@ class Engine:
             played = {role: played[role] + roles.count(role) for role in ROLES}
         self._turns = (step, played)
         now = dict(played)
-        tempos: dict[Role, list[tuple[float, ...]]] = {role: [] for role in ROLES}
+        step_sizes: dict[Role, list[tuple[float, ...]]] = {role: [] for role in ROLES}
         for s in range(step, step + rounds):
             for role in (role for turn in self.game.schedule(s) for role in moving(turn)):
                 now[role] += 1
-                tempos[role].append(self.game.tempo(role, now[role], self.game.pace(s / self.steps)))
-        return played, tempos
+                step_sizes[role].append(self.game.step_sizes(role, now[role], self.game.lr_schedule(s / self.steps)))
+        return played, step_sizes
 
 
 def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import tree
+from ..core import tree
+from ..core.randomness import Noise
+from ..core.tree import Tree
 from ..draws import Batch, Role
 from ..game import Game, Gather, Record, Turn, alone, moving
-from ..noise import Noise
-from ..tree import Tree
 from .choice import Mode
 from .ranks import Ranks
 
@@ -93,16 +93,16 @@ def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: R
     """
     gather, reduce = (ranks.gather, ranks.reduce) if ranks else (alone, alone)
     slopes = {turn: slope(game, moving(turn), mode, mapped, gather) for turn in set(turns)}
-    pair = shared(game, gather) if game.share and mode != "compiled" and not mapped else {}
+    pair = shared(game, gather) if game.share_fakes and mode != "compiled" and not mapped else {}
 
-    def play(state, batches, noises, tempos):
+    def play(state, batches, noises, step_sizes):
         records: dict[str, list[Tensor]] = {}
         played = dict.fromkeys(ROLES, 0)
         held: Noise = {}
         before = None
         for turn, after in zip(turns, [*turns[1:], "critic"], strict=True):
             first = moving(turn)[0]
-            if first == "critic" or not game.share:  # else: those of the critic's turn before
+            if first == "critic" or not game.share_fakes:  # else: those of the critic's turn before
                 at = partial(torch.select, dim=int(mapped), index=played[first])
                 batch = tuple(at(x) for x in batches[first].values())
                 noise = {name: at(draw) for name, draw in noises[first].items()}
@@ -114,7 +114,7 @@ def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: R
             for role in moving(turn):
                 gradient = reduce(tree.vector(gradients[role], int(mapped)))
                 record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
-                state = game.update(role, state, gradient, memory, tempos[role][played[role]], int(mapped))
+                state = game.update(role, state, gradient, memory, step_sizes[role][played[role]], int(mapped))
                 played[role] += 1
             for name, value in record.items():
                 records.setdefault(name, []).append(value)
@@ -133,7 +133,7 @@ def _give_back() -> None:
         trim(0)
 
 
-def packed(state: Tree, batches: Tree, noises: Tree, tempos: Mapping[Role, Sequence[Sequence[float]]]) -> Tree:
+def packed(state: Tree, batches: Tree, noises: Tree, step_sizes: Mapping[Role, Sequence[Sequence[float]]]) -> Tree:
     """The arguments of a piece as one tree of tensors, as a graph takes them: its numbers would be constants in it."""
-    rows = {role: tree.leaves(state)[0].new_tensor(numbers) for role, numbers in tempos.items()}
-    return {"state": state, "batches": batches, "noises": noises, "tempos": rows}
+    rows = {role: tree.leaves(state)[0].new_tensor(numbers) for role, numbers in step_sizes.items()}
+    return {"state": state, "batches": batches, "noises": noises, "step_sizes": rows}

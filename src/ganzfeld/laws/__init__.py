@@ -10,7 +10,7 @@ independent oracle and gives the data of one figure. A new law is one file and o
 
 from __future__ import annotations
 
-from ..papers.build import find
+from ..core.names import find
 from . import (
     disjoint_supports,
     dynamics,

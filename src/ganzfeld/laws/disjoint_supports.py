@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .. import constraints, metrics, objectives
-from ..rules import adam
+from ..optimizers import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Match, cosine, critic, match
 
@@ -129,17 +129,17 @@ def _play(
 ) -> tuple[Match, list[float]]:
     """A critic trained between the lines, and the generator's slope along the way."""
     bound = (constraints.GradientPenalty(weight),) if weight else ()
-    rule = adam(2e-2, (0.8, 0.9))
-    game = match(objective, critic(2, activation="leaky"), _line(0, points), _line(theta, points), bound, rule)
+    optimizer = adam(2e-2, (0.8, 0.9))
+    game = match(objective, critic(2, activation="leaky"), _line(0, points), _line(theta, points), bound, optimizer)
     if weight:
         game.noise = {**game.noise, "0.mix": _mixed(torch.linspace(0, 1, points))}  # evenly, both ends included
     _, pulls = game.play("critic", steps, cosine, lambda: _pull(game), looks=10)
     return game, pulls
 
 
-def _pull(game: Match, rules: Match | None = None) -> float:
+def _pull(game: Match, optimizers: Match | None = None) -> float:
     """The slope in theta of the generator's cost, by another game's rules where given: all points move along x."""
-    gradients, _ = (rules or game).game.gradient("generator", game.state, (game.real,), game.noise)
+    gradients, _ = (optimizers or game).game.gradient("generator", game.state, (game.real,), game.noise)
     return float(gradients["generator"]["points"][:, 0].sum())
 
 
@@ -176,10 +176,10 @@ def _best_bound(theta: float) -> float:
 
 def _samples(draws: int, n: int) -> tuple[Check, ...]:
     """Two samples of one law, between which every distance should be 0."""
-    dice = torch.Generator().manual_seed(0)
-    pairs = torch.rand(draws, 2, n, 1, generator=dice)
+    rng = torch.Generator().manual_seed(0)
+    pairs = torch.rand(draws, 2, n, 1, generator=rng)
     w1 = torch.tensor([metrics.w1_line(x[:, 0], y[:, 0]) for x, y in pairs])
-    wide = torch.randn(10, 2, 64, 8, generator=dice)
+    wide = torch.randn(10, 2, 64, 8, generator=rng)
     return (
         near("two samples of one line: JS", metrics.jensen_shannon(*_shares(*pairs[0])), math.log(2), 1e-12),
         near("their W1 times sqrt(n), in the mean", w1.mean() * n**0.5, math.sqrt(math.pi) / 4, 0.03),

@@ -23,7 +23,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .. import constraints, draws, metrics, objectives, rules, tree
+from .. import constraints, draws, metrics, objectives, optimizers
+from ..core import tree
 from ..game import Game
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Match, critic, match
@@ -68,11 +69,13 @@ class Slope(nn.Module):
         return (x * self.psi)[:, 0]
 
 
-def _dirac(objective: str = "minimax", rule: rules.Rule | None = None, *bound: constraints.Constraint) -> Game:
-    rule = rule or rules.sgd(0.1)
+def _dirac(
+    objective: str = "minimax", optimizer: optimizers.Optimizer | None = None, *bound: constraints.Constraint
+) -> Game:
+    optimizer = optimizer or optimizers.sgd(0.1)
     return Game(
         getattr(objectives, objective), draws.Generate(1), {"generator": Point()}, Slope(),
-        {"critic": rule, "generator": rule}, bound, batch_size=1, shape=(1,),
+        {"critic": optimizer, "generator": optimizer}, bound, batch_size=1, shape=(1,),
     )  # fmt: skip
 
 
@@ -93,13 +96,13 @@ def _together(game: Game, state: tree.Tree, turn: int = 1) -> tree.Tree:
     """Both step, from gradients that are taken before either moves."""
     slopes = {role: game.gradient(role, state, *_batch()) for role in game.roles}
     for role, (gradient, (memory, _)) in slopes.items():
-        state = game.update(role, state, tree.vector(gradient), memory, game.tempo(role, turn, 1.0))
+        state = game.update(role, state, tree.vector(gradient), memory, game.step_sizes(role, turn, 1.0))
     return state
 
 
 def _in_turn(game: Game, state: tree.Tree, turn: int = 1) -> tree.Tree:
     for role in game.roles:
-        state, _ = game.turn(role, state, *_batch(), game.tempo(role, turn, 1.0))
+        state, _ = game.turn(role, state, *_batch(), game.step_sizes(role, turn, 1.0))
     return state
 
 
@@ -142,8 +145,8 @@ def _roots(gamma: float) -> Tensor:
 
 
 def _moduli() -> tuple[Check, ...]:
-    together = torch.stack([_modulus(_together, rate) for rate in (0.1, 0.5)])
-    in_turn = torch.stack([_modulus(_in_turn, rate) for rate in (0.1, 0.5)])
+    together = torch.stack([_modulus(_together, lr) for lr in (0.1, 0.5)])
+    in_turn = torch.stack([_modulus(_in_turn, lr) for lr in (0.1, 0.5)])
     published = torch.tensor([[1.00124922], [1.03077641]])
     return (
         near("a step at once, h = 0.1 and 0.5: its modulus", together, published, 1e-7),
@@ -151,9 +154,9 @@ def _moduli() -> tuple[Check, ...]:
     )
 
 
-def _modulus(step: Callable[[Game, tree.Tree], tree.Tree], rate: float) -> Tensor:
+def _modulus(step: Callable[[Game, tree.Tree], tree.Tree], lr: float) -> Tensor:
     """Of the eigenvalues of one round at the origin."""
-    game = _dirac("minimax", rules.sgd(rate))
+    game = _dirac("minimax", optimizers.sgd(lr))
     jacobian = torch.func.jacrev(lambda point: _place(step(game, _at(game, point[0], point[1]))))(torch.zeros(2))
     return torch.linalg.eigvals(jacobian).abs()
 
@@ -185,8 +188,8 @@ def _ways(rounds: int) -> tuple[tuple[Check, ...], Panel]:
 def _played(way: str, rounds: int) -> Tensor:
     """Places [rounds + 1, 2] of the package's game."""
     # Adam without memory and with an eps that dwarfs every gradient is plain descent
-    rule = rules.optimistic_adam(H * 1e7, (0.0, 0.0), 1e7) if way == "optimistic" else rules.sgd(H)
-    game = _dirac("minimax", rule, *((constraints.R1(GAMMA),) if way == "with R1" else ()))
+    optimizer = optimizers.optimistic_adam(H * 1e7, (0.0, 0.0), 1e7) if way == "optimistic" else optimizers.sgd(H)
+    game = _dirac("minimax", optimizer, *((constraints.R1(GAMMA),) if way == "with R1" else ()))
     state = _at(game, *torch.tensor(START))
     step = _in_turn if way in ("in turn", "with R1") else _together
     places = [_place(state)]
@@ -239,11 +242,18 @@ def _clouds(seeds: int, rounds: int) -> tuple[tuple[Check, ...], Panel]:
 def _cloud(seed: int, rounds: int, bound: tuple[constraints.Constraint, ...]) -> tuple[list[float], float]:
     """How uneven the shares of the modes are, at the beginning and after each round, and the critic's mean slope at
     the end."""
-    dice = torch.Generator().manual_seed(seed)
-    real = MODES.repeat(8, 1) + 0.05 * torch.randn(32, 2, generator=dice)
-    fake = MODES[0] + 0.02 * torch.randn(32, 2, generator=dice)
+    rng = torch.Generator().manual_seed(seed)
+    real = MODES.repeat(8, 1) + 0.05 * torch.randn(32, 2, generator=rng)
+    fake = MODES[0] + 0.02 * torch.randn(32, 2, generator=rng)
     game = match(
-        objectives.non_saturating, critic(2), real, fake, bound, rules.adam(0.05, (0.5, 0.99)), rules.sgd(6.4), seed
+        objectives.non_saturating,
+        critic(2),
+        real,
+        fake,
+        bound,
+        optimizers.adam(0.05, (0.5, 0.99)),
+        optimizers.sgd(6.4),
+        seed,
     )
     uneven = [_uneven(game)]
     for _ in range(rounds):

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import divergences, metrics, objectives
 from ..divergences import Divergence
-from ..rules import adam
+from ..optimizers import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Table, atoms, cosine, match
 
@@ -155,7 +155,7 @@ def _tables(names: tuple[str, ...], steps: int) -> tuple[Panel, Check, Check, Ch
 
 def _train(row: Divergence, steps: int) -> tuple[list[int], list[float], Tensor]:
     real, fake = (atoms(counts) for counts in (P, Q))
-    game = match(objectives.fgan(row), Table(4), real, fake, rule=adam(0.1, (0.9, 0.99)))
+    game = match(objectives.fgan(row), Table(4), real, fake, optimizer=adam(0.1, (0.9, 0.99)))
     turns, values = game.play("critic", steps, cosine, lambda: game.value, 100)
     return turns, values, game.score(torch.arange(4.0)[:, None]).detach()
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import constraints, metrics, objectives
-from ..rules import adam, sgd
+from ..optimizers import adam, sgd
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Match, cosine, critic, match
 
@@ -44,8 +44,8 @@ def _penalised_linear(weight: float) -> Match:
     linear = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
     penalty = (constraints.GradientPenalty(weight),)
     distance = math.dist(REAL, FAKE)
-    rule = sgd(1.5 / (2 * weight + distance), 0.5)  # the sum bounds the loss's curvature
-    game = match(objectives.wasserstein, linear, torch.tensor([REAL]), torch.tensor([FAKE]), penalty, rule)
+    optimizer = sgd(1.5 / (2 * weight + distance), 0.5)  # the sum bounds the loss's curvature
+    game = match(objectives.wasserstein, linear, torch.tensor([REAL]), torch.tensor([FAKE]), penalty, optimizer)
     game.play("critic", 120)
     return game
 
@@ -84,8 +84,8 @@ def _overshoot(distance: float, weights: tuple[float, ...], printed: Tensor) -> 
 def _values() -> tuple[Check, ...]:
     """What critics of known slope on pictures are charged at lambda 1, and the pixel by pixel charge of the first."""
     unit = torch.full((3, 8, 8), 192**-0.5)
-    dice = torch.Generator().manual_seed(0)
-    x = torch.randn(4, 3, 8, 8, generator=dice)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, 8, 8, generator=rng)
     pixels, channels = x.permute(0, 2, 3, 1).reshape(-1, 3), unit[:, 0, 0]
     return (
         near("3 x 8 x 8 pictures, slope 1: penalty", _charge(lambda x: (x * unit).sum((1, 2, 3)), x), 0, 1e-9),
@@ -103,14 +103,14 @@ def _charge(f: F, x: Tensor, one_sided: bool = False) -> Tensor:
 
 def _between() -> Check:
     """Where the penalty looks: how far its points lie off the line from the fake to the real sample."""
-    dice, seen = torch.Generator().manual_seed(2), []
-    real, fake = torch.randn(2, 50, 3, 4, generator=dice)
+    rng, seen = torch.Generator().manual_seed(2), []
+    real, fake = torch.randn(2, 50, 3, 4, generator=rng)
 
     def f(x: Tensor) -> Tensor:
         seen.append(x.detach())
         return x.sum((1, 2))
 
-    mix = torch.rand(50, generator=dice)
+    mix = torch.rand(50, generator=rng)
     constraints.GradientPenalty().penalty(f, {}, (real,), (fake,), {"mix": mix})
     lengths = [(end - seen[0]).flatten(1).norm(dim=1) for end in (real, fake)]
     detour = (lengths[0] + lengths[1]) / (real - fake).flatten(1).norm(dim=1) - 1
@@ -155,20 +155,20 @@ def _along(game: Match) -> Panel:
 def _differentiated(directions: int) -> tuple[Check, Check]:
     """The derivative of the critic's whole loss by its weights, both ways in which a game takes it, and a difference
     quotient: a second derivative of the critic is in it."""
-    dice = torch.Generator().manual_seed(3)
-    real, fake = torch.randn(2, 8, 3, generator=dice)
+    rng = torch.Generator().manual_seed(3)
+    real, fake = torch.randn(2, 8, 3, generator=rng)
     game = match(objectives.wasserstein, critic(3, 8, activation="tanh"), real, fake, (constraints.GradientPenalty(),))
-    ratios = torch.stack([_derivatives(_loss_along(game, dice)) for _ in range(directions)])
+    ratios = torch.stack([_derivatives(_loss_along(game, rng)) for _ in range(directions)])
     return (
         near("derivative by the weights / difference quotient", ratios[:, 0], 1, 1e-4),
         near("the same by function transforms", ratios[:, 1], 1, 1e-4),
     )
 
 
-def _loss_along(game: Match, dice: torch.Generator) -> F:
+def _loss_along(game: Match, rng: torch.Generator) -> F:
     """What the critic descends, on a line through its weights in a random direction."""
     weights = game.state["params"]["critic"]
-    way = {name: torch.randn(w.shape, generator=dice) for name, w in weights.items()}
+    way = {name: torch.randn(w.shape, generator=rng) for name, w in weights.items()}
 
     def loss(t: Tensor) -> Tensor:
         moved = {name: w + t * way[name] for name, w in weights.items()}

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import constraints, divergences, metrics, networks, objectives, rules
+from .. import constraints, divergences, metrics, networks, objectives, optimizers
+from ..core.tree import Tree
 from ..draws import Role
-from ..tree import Tree
 from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
 from .play import Match, cosine, match
 
@@ -111,8 +111,8 @@ def _alternative(fake: Tensor) -> Check:
 
 
 def _points() -> tuple[Tensor, Tensor]:
-    dice = torch.Generator().manual_seed(0)
-    real, fake = 0.8 * torch.randn(2, POINTS, 2, generator=dice)
+    rng = torch.Generator().manual_seed(0)
+    real, fake = 0.8 * torch.randn(2, POINTS, 2, generator=rng)
     centre = torch.tensor([0.9, 0.5])
     return real + centre, fake - centre
 
@@ -120,7 +120,7 @@ def _points() -> tuple[Tensor, Tensor]:
 def _game() -> Match:
     """A linear critic on the plane with the hinge and the margin's penalty."""
     critic, bound = networks.Critic(nn.Identity(), 2), constraints.Margin(COST, POINTS)
-    return match(objectives.hinge, critic, *_points(), (bound,), rules.sgd(1.0), rules.sgd(STEP * POINTS))
+    return match(objectives.hinge, critic, *_points(), (bound,), optimizers.sgd(1.0), optimizers.sgd(STEP * POINTS))
 
 
 def _hyperplane(game: Match) -> tuple[Tensor, Tensor]:

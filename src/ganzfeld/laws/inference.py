@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from .. import draws, metrics, networks, objectives, rules, tree
+from .. import draws, metrics, networks, objectives, optimizers
+from ..core import tree
 from ..game import Game
 from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
 from .play import Table, atoms
@@ -135,7 +136,7 @@ def _table(turns: int) -> Check:
     q, p = (atoms(counts) for counts in (Q, P))
     game = Game(
         objectives.minimax, draws.Infer(2), {"generator": Told(1), "encoder": Told(0)}, Pairs(),
-        {"critic": rules.sgd(12.0), "generator": rules.sgd(1.0)}, batch_size=36, shape=(1,),
+        {"critic": optimizers.sgd(12.0), "generator": optimizers.sgd(1.0)}, batch_size=36, shape=(1,),
     )  # fmt: skip
     noise = {"e": torch.cat([q % 3, q * 0], 1), "z": torch.cat([p % 3, p // 3], 1)}
     state = game.init(0)
@@ -163,7 +164,7 @@ class Quadratic(nn.Module):
 
 
 def _game(
-    a: float, s: float, share: float, cycle: float = 0.0, objective: str = "minimax", rate: float = 0.1
+    a: float, s: float, share: float, cycle: float = 0.0, objective: str = "minimax", lr: float = 0.1
 ) -> tuple[Game, tree.Tree]:
     """The game of a decoder a z + s noise and the encoder with this share of the posterior's deviation, 0 for a
     deterministic one."""
@@ -174,7 +175,7 @@ def _game(
             "generator": nn.Linear(2, 1, bias=False),
             "encoder": networks.Encoder(nn.Identity(), nn.Linear(1, 4), stochastic=True),
         },
-        Quadratic(), {"critic": rules.adam(rate, (0.5, 0.99)), "generator": rules.sgd(1.0)}, shape=(1,),
+        Quadratic(), {"critic": optimizers.adam(lr, (0.5, 0.99)), "generator": optimizers.sgd(1.0)}, shape=(1,),
     )  # fmt: skip
     state = game.init(0)
     state["params"] |= {
@@ -229,7 +230,7 @@ def _found_out(share: float, turns: int, n: int) -> float:
     game, state = _game(A, S, share)
     batch, noise = _dealt(n, A, S)
     for turn in range(turns):
-        state, record = game.turn("critic", state, batch, noise, game.tempo("critic", turn + 1, 1 - turn / turns))
+        state, record = game.turn("critic", state, batch, noise, game.step_sizes("critic", turn + 1, 1 - turn / turns))
     return float(record["critic_value"])
 
 
@@ -281,13 +282,13 @@ def _picture() -> Panel:
 
 def _taught() -> tuple[Check, ...]:
     game, state = _game(A, S, 0.7, objective="non_saturating")
-    dice = torch.Generator().manual_seed(3)
+    rng = torch.Generator().manual_seed(3)
     state["params"]["critic"] = {
-        name: torch.randn(w.shape, generator=dice) / 4 for name, w in state["params"]["critic"].items()
+        name: torch.randn(w.shape, generator=rng) / 4 for name, w in state["params"]["critic"].items()
     }
     dealt = _dealt(200, A, S)
     gradients, _ = game.gradient("generator", state, *dealt)
-    after, _ = game.turn("generator", state, *dealt, game.tempo("generator", 1, 1.0))
+    after, _ = game.turn("generator", state, *dealt, game.step_sizes("generator", 1, 1.0))
     moved = tree.vector(after["params"]["critic"]) - tree.vector(state["params"]["critic"])
     sizes = torch.stack([tree.vector(gradients[name]).norm() for name in ("generator", "encoder")])
     found = tree.vector({name: gradients[name] for name in ("generator", "encoder")})

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from .. import metrics, objectives
-from ..rules import adam
+from ..optimizers import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Match, cosine, critic, gaussian_quantiles, match, minimax_value, random_laws
 
@@ -120,7 +120,7 @@ def _best(m: float, points: int = 4_000) -> float:
 def _training(m: float, steps: int, samples: int) -> tuple[list[int], list[float]]:
     """V along the turns of one discriminator."""
     real, fake = gaussian_quantiles(0, 1, samples), gaussian_quantiles(m, 1, samples)
-    game = match(objectives.minimax, critic(1, activation="tanh"), real, fake, rule=adam(2e-2, (0.9, 0.99)))
+    game = match(objectives.minimax, critic(1, activation="tanh"), real, fake, optimizer=adam(2e-2, (0.9, 0.99)))
     return game.play("critic", steps, cosine, lambda: _judged(game, m), looks=steps // 5)
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .. import constraints, metrics, objectives
-from ..rules import adam
+from ..optimizers import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Match, chords, clouds, cosine, critic, match
 
@@ -151,7 +151,7 @@ def _trained(real: Tensor, fake: Tensor, turns: int, width: int, depth: int) -> 
     distance = metrics.w1(real, fake)
     game = match(
         objectives.wasserstein, critic(2, width, depth), real.repeat_interleave(N, 0), fake.repeat(N, 1),
-        (constraints.GradientPenalty(10.0),), rule=adam(1e-2, (0.9, 0.99)),
+        (constraints.GradientPenalty(10.0),), optimizer=adam(1e-2, (0.9, 0.99)),
     )  # fmt: skip
     taken, values, steepest = _watched(game, turns, chords(torch.cat([real, fake])))
     bounds = values / steepest

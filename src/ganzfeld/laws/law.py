@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..noise import seeded
+from ..core.randomness import seeded
 
 Mark = Literal["line", "dashes", "dots", "bars"]
 

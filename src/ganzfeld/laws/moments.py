@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import constraints, metrics, networks, objectives, rules
+from .. import constraints, metrics, networks, objectives, optimizers
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import match
 
@@ -51,8 +51,8 @@ def prove(fast: bool) -> Evidence:
 
 
 def _features(n: int, spread: tuple[float, ...], seed: int) -> Tensor:
-    dice = torch.Generator().manual_seed(seed)
-    return torch.randn(n, len(spread), generator=dice) * torch.tensor(spread)
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(n, len(spread), generator=rng) * torch.tensor(spread)
 
 
 def _best(delta: Tensor, q: float) -> Tensor:
@@ -91,7 +91,7 @@ def _ascents(real: Tensor, fake: Tensor, steps: int) -> tuple[Check, Check]:
 
 def _linear(real: Tensor, fake: Tensor, bound: constraints.Constraint, steps: int) -> float:
     critic = networks.Critic(nn.Identity(), FEATURES)
-    game = match(objectives.wasserstein, critic, real, fake, (bound,), rules.sgd(4.0))
+    game = match(objectives.wasserstein, critic, real, fake, (bound,), optimizers.sgd(4.0))
     game.play("critic", steps)
     return game.value
 
@@ -108,8 +108,8 @@ def _covariance(real: Tensor, fake: Tensor, pairs: int) -> tuple[Check, ...]:
     u, _, vt = np.linalg.svd(delta)
     dual = torch.stack([objectives.covariance_matching(k).critic(real, fake) for k in ranks])
     primal = torch.tensor([np.trace(u[:, :k].T @ delta @ vt[:k].T) for k in ranks])
-    dice = np.random.default_rng(3)
-    others = torch.tensor([[_trace(delta, k, dice) for _ in range(pairs)] for k in ranks])
+    rng = np.random.default_rng(3)
+    others = torch.tensor([[_trace(delta, k, rng) for _ in range(pairs)] for k in ranks])
     nuclear = float(np.linalg.norm(delta, "nuc"))
     alike = np.linalg.eigvalsh(delta)[-3:].sum()  # the largest that U = V can reach
     return (
@@ -120,15 +120,15 @@ def _covariance(real: Tensor, fake: Tensor, pairs: int) -> tuple[Check, ...]:
     )
 
 
-def _trace(delta: np.ndarray, k: int, dice: np.random.Generator) -> float:
-    u, v = (np.linalg.qr(dice.standard_normal((FEATURES, k)))[0] for _ in range(2))
+def _trace(delta: np.ndarray, k: int, rng: np.random.Generator) -> float:
+    u, v = (np.linalg.qr(rng.standard_normal((FEATURES, k)))[0] for _ in range(2))
     return float(np.trace(u.T @ delta @ v))
 
 
 def _retraction(real: Tensor, fake: Tensor, steps: int) -> tuple[Check, Check]:
     """The primal of covariance matching as it is played: a bilinear head, kept orthonormal."""
     critic = networks.Critic(nn.Identity(), FEATURES, "bilinear", 3)
-    game = match(objectives.wasserstein, critic, real, fake, (constraints.Orthonormal(),), rules.sgd(0.5))
+    game = match(objectives.wasserstein, critic, real, fake, (constraints.Orthonormal(),), optimizers.sgd(0.5))
     game.play("critic", steps)
     columns = [game.state["params"]["critic"][name] for name in ("head.u", "head.v")]
     truth = np.linalg.svd(_difference(real, fake), compute_uv=False)[:3].sum()
@@ -188,8 +188,8 @@ def _bias(repeats: int) -> tuple[Panel, tuple[Check, ...]]:
 
 
 def _equal_laws(n: int, repeats: int) -> float:
-    dice, value = torch.Generator().manual_seed(n), objectives.mean_matching(2.0).critic
-    batches = (torch.randn(2, n, FEATURES, generator=dice) for _ in range(repeats))
+    rng, value = torch.Generator().manual_seed(n), objectives.mean_matching(2.0).critic
+    batches = (torch.randn(2, n, FEATURES, generator=rng) for _ in range(repeats))
     return sum(float(value(*pair)) for pair in batches) / repeats
 
 

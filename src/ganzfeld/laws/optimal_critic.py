@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 
 from .. import metrics, objectives
-from ..rules import adam
+from ..optimizers import adam
 from .law import Check, Evidence, Law, Line, Panel, below, near, paragraphs
 from .play import Table, atoms, cosine, critic, gaussian_quantiles, match, minimax_value
 
@@ -52,12 +52,12 @@ def _pointwise() -> Check:
 def _table(steps: int) -> tuple[Check, Check, Check]:
     """A critic that is a table, on four atoms: nothing but the game is between it and its optimum."""
     real, fake = (atoms(counts) for counts in (P, Q))
-    game = match(objectives.minimax, Table(4), real, fake, rule=adam(0.05, (0.9, 0.99)))
+    game = match(objectives.minimax, Table(4), real, fake, optimizer=adam(0.05, (0.9, 0.99)))
     game.play("critic", steps, cosine)
     p, q = torch.tensor(P) / 16, torch.tensor(Q) / 16
     best = metrics.optimal_discriminator_value(p, q)
-    dice = torch.Generator().manual_seed(1)
-    others = torch.stack([minimax_value(torch.randn(4, generator=dice) * 2, p, q) for _ in range(1_000)])
+    rng = torch.Generator().manual_seed(1)
+    others = torch.stack([minimax_value(torch.randn(4, generator=rng) * 2, p, q) for _ in range(1_000)])
     return (
         near("a table trained on four atoms: D", game.score(torch.arange(4.0)[:, None]).sigmoid(), p / (p + q), 1e-6),
         near("its value, and -log 4 + 2 JS", game.value, best, 1e-10),

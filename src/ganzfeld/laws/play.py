@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from .. import objectives
 from ..constraints import Constraint
+from ..core.randomness import fill
+from ..core.tree import Tree
 from ..draws import Generate, Role
 from ..game import Game, constant
 from ..networks import MLP
-from ..noise import fill
 from ..objectives import Objective
-from ..rules import Rule, adam
-from ..tree import Tree
+from ..optimizers import Optimizer, adam
 
 Pace = Callable[[float], float]
 
@@ -72,15 +72,20 @@ class Match:
     turns: dict[str, int] = field(default_factory=dict)
 
     def play(
-        self, role: Role, steps: int, pace: Pace = constant, look: Callable[[], float] | None = None, looks: int = 20
+        self,
+        role: Role,
+        steps: int,
+        lr_schedule: Pace = constant,
+        look: Callable[[], float] | None = None,
+        looks: int = 20,
     ) -> tuple[list[int], list[float]]:
         """Turns of one role on the whole batch; pace: progress in [0, 1) -> factor on the rate. look: what to measure
         at the beginning and after each of ``looks`` equal stretches; returns after how many turns, and what it was."""
         turns, seen = [0], [look()] if look else []
         for step in range(steps):
             self.turns[role] = self.turns.get(role, 0) + 1
-            tempo = self.game.tempo(role, self.turns[role], pace(step / steps))
-            self.state, _ = self.game.turn(role, self.state, (self.real,), self.noise, tempo)
+            sizes = self.game.step_sizes(role, self.turns[role], lr_schedule(step / steps))
+            self.state, _ = self.game.turn(role, self.state, (self.real,), self.noise, sizes)
             if look and (step + 1) * looks // steps > step * looks // steps:
                 turns.append(step + 1)
                 seen.append(look())
@@ -111,23 +116,24 @@ def match(
     real: Tensor,
     fake: Tensor,
     constraints: tuple[Constraint, ...] = (),
-    rule: Rule | None = None,
-    generator_rule: Rule | None = None,
+    optimizer: Optimizer | None = None,
+    generator_optimizer: Optimizer | None = None,
     seed: int = 0,
 ) -> Match:
-    """A `Match` at its beginning. rule: of the critic, Adam at 1e-2 unless given; generator_rule: of the points, the
-    same unless given."""
-    rule = rule or adam(1e-2, (0.9, 0.99))
+    """A `Match` at its beginning. optimizer: of the critic, Adam at 1e-2 unless given; generator_optimizer: of the
+    points, the same unless given."""
+    optimizer = optimizer or adam(1e-2, (0.9, 0.99))
     shape = tuple(real.shape[1:])
     game = Game(
         objective, Generate(1), {"generator": Cloud(fake)}, critic,
-        {"critic": rule, "generator": generator_rule or rule}, constraints, batch_size=len(real), shape=shape,
+        {"critic": optimizer, "generator": generator_optimizer or optimizer}, constraints,
+        batch_size=len(real), shape=shape,
     )  # fmt: skip
-    dice = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     noise = {"z": torch.zeros(len(fake), 1)}
     for name, need in game.needs("critic").items():
         if name != "z":
-            noise[name] = fill(torch.empty(len(fake), *need.shape), need.law, dice)
+            noise[name] = fill(torch.empty(len(fake), *need.shape), need.law, rng)
     return Match(game, real, game.init(seed), noise)
 
 
@@ -149,8 +155,8 @@ def random_laws(count: int, seed: int) -> Tensor:
 
 def clouds(n: int) -> tuple[Tensor, Tensor]:
     """Two samples [n, 2] in the plane, the second narrower and to the upper right."""
-    dice = torch.Generator().manual_seed(3)
-    return torch.randn(n, 2, generator=dice), torch.randn(n, 2, generator=dice) * 0.6 + torch.tensor([2.0, 1.0])
+    rng = torch.Generator().manual_seed(3)
+    return torch.randn(n, 2, generator=rng), torch.randn(n, 2, generator=rng) * 0.6 + torch.tensor([2.0, 1.0])
 
 
 def chords(points: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,9 +24,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from .. import draws, metrics, networks, objectives, rules
+from .. import draws, metrics, networks, objectives, optimizers
 from .. import game as games
-from ..data.rankings import Collection
+from ..data.rankings.collection import Collection
 from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
 
 P = torch.tensor([0.5, 0.25, 0.15, 0.1], dtype=torch.float64)
@@ -59,13 +59,13 @@ def _board(n: int, positive: int = 0) -> Collection:
     return Collection(n, 4, torch.stack([torch.arange(n), torch.full((n,), positive)], 1))
 
 
-def _game(reward: str, temperature: float = 1.0, rate: float = 1.0) -> games.Game:
+def _game(reward: str, temperature: float = 1.0, lr: float = 1.0) -> games.Game:
     """One query, and rankers of one number for each candidate."""
     board = _board(1)
     policy, critic = networks.Factorised(0).pair(board)
     return games.Game(
         getattr(objectives, REWARDS[reward]), draws.Retrieve(board, temperature), {"policy": policy}, critic,
-        {"critic": rules.sgd(rate), "generator": rules.sgd(rate)}, batch_size=0,
+        {"critic": optimizers.sgd(lr), "generator": optimizers.sgd(lr)}, batch_size=0,
     )  # fmt: skip
 
 
@@ -123,11 +123,11 @@ def _enumerated(cost: Tensor, k: int, temperature: float = 1.0, **settings) -> t
     return law[outcomes].prod(1), _estimated(scene, logits, cost[outcomes])
 
 
-def _dealt(draw: draws.Retrieve, dice: Tensor, temperature: float = 1.0) -> tuple[draws.Scene, Tensor]:
+def _dealt(draw: draws.Retrieve, rng: Tensor, temperature: float = 1.0) -> tuple[draws.Scene, Tensor]:
     """The scene of as many policies as there are dice, all p, and their logits."""
-    logits = (temperature * P.log() + 0.3).repeat(len(dice), 1).requires_grad_()
+    logits = (temperature * P.log() + 0.3).repeat(len(rng), 1).requires_grad_()
     players = {"policy": lambda query, candidate: logits}
-    return draw(players, (torch.arange(len(dice)),), {"d": dice}, "generator"), logits
+    return draw(players, (torch.arange(len(rng)),), {"d": rng}, "generator"), logits
 
 
 def _estimated(scene: draws.Scene, logits: Tensor, cost: Tensor) -> Tensor:
@@ -171,10 +171,10 @@ def _misled(cost: Tensor) -> Tensor:
 
 def _without(powers: int) -> tuple[Check, ...]:
     """Two draws of four, each time from what is left, over an even cover of all dice."""
-    dice = torch.quasirandom.SobolEngine(4, scramble=True, seed=0).draw(2**powers, dtype=torch.float64)
-    draw = draws.Retrieve(_board(len(dice)), exact=False, draws=2, replace=False, baseline="none")
+    rng = torch.quasirandom.SobolEngine(4, scramble=True, seed=0).draw(2**powers, dtype=torch.float64)
+    draw = draws.Retrieve(_board(len(rng)), exact=False, draws=2, replace=False, baseline="none")
     with torch.no_grad():
-        scene, _ = _dealt(draw, dice)
+        scene, _ = _dealt(draw, rng)
     pick, weight = scene.fake[1], torch.as_tensor(scene.weight)
     naive = torch.bincount(pick.flatten(), minlength=4) / pick.numel()
     weighed = torch.bincount(pick.flatten(), weight.flatten(), minlength=4) / pick.numel()
@@ -290,7 +290,7 @@ def _apart(p: Tensor) -> float:
 
 def _flow(steps: int) -> tuple[Tensor, list[float]]:
     """The policy's turns, each against the best critic of the policy as it stands."""
-    game = _game("softplus", rate=2.0)
+    game = _game("softplus", lr=2.0)
     logits, apart = torch.tensor([-1.0, 0.5, 0.0, 1.0]), []
     for _ in range(steps):
         apart.append(_apart(logits.softmax(0)))
@@ -319,8 +319,8 @@ def _critic_gradient() -> Tensor:
     p = torch.tensor([0.2, 0.1, 0.3, 0.4])
     known = torch.repeat_interleave(torch.arange(4), torch.tensor([4, 3, 2, 1]))
     batch = (torch.stack([torch.zeros(10, dtype=torch.long), known], 1),)
-    dice = ((torch.arange(10) + 0.5) / 10)[:, None]
-    gradients, _ = game.gradient("critic", _state(game, p.log(), (TRUE / p).log()), batch, {"d": dice})
+    rng = ((torch.arange(10) + 0.5) / 10)[:, None]
+    gradients, _ = game.gradient("critic", _state(game, p.log(), (TRUE / p).log()), batch, {"d": rng})
     return gradients["critic"]["bias"].abs()
 
 

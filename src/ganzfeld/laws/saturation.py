@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from .. import metrics, objectives
-from ..rules import adam
+from ..optimizers import adam
 from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
 from .play import Match, cosine, critic, match
 
@@ -94,10 +94,11 @@ class Arrival(NamedTuple):
 
 def _training(steps: int, samples: int) -> tuple[tuple[Check, ...], Panel]:
     """A discriminator learns to tell two laws well apart while the fakes stand still."""
-    dice = torch.Generator().manual_seed(0)
-    real, fake = (torch.randn(samples, 2, generator=dice) + torch.tensor([x, 0.0]) for x in (-3, 3))
+    rng = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(samples, 2, generator=rng) + torch.tensor([x, 0.0]) for x in (-3, 3))
     game, twin = (
-        match(kind, critic(2, activation="tanh"), real, fake, rule=adam(1e-2, (0.9, 0.99))) for kind in _objectives()
+        match(kind, critic(2, activation="tanh"), real, fake, optimizer=adam(1e-2, (0.9, 0.99)))
+        for kind in _objectives()
     )
     seen: list[Arrival] = []
 
@@ -118,7 +119,7 @@ def _training(steps: int, samples: int) -> tuple[tuple[Check, ...], Panel]:
 
 def _arrival(game: Match, twin: Match) -> Arrival:
     """The gradients that each game hands to the generator, whose weights are the fakes, beside an independent one."""
-    arrived = [_gradient(rules, game).norm(dim=1) for rules in (game, twin)]
+    arrived = [_gradient(optimizers, game).norm(dim=1) for optimizers in (game, twin)]
     fake = game.fake.detach().requires_grad_()
     o = game.score(fake)
     slope = torch.autograd.grad(o.sum(), fake)[0].norm(dim=1)
@@ -128,9 +129,9 @@ def _arrival(game: Match, twin: Match) -> Arrival:
     return Arrival(minimax, other, product, off)
 
 
-def _gradient(rules: Match, game: Match) -> Tensor:
+def _gradient(optimizers: Match, game: Match) -> Tensor:
     """Of each fake [n, d], under one game's rules in the other's state; the game's cost is a mean over n."""
-    gradients, _ = rules.game.gradient("generator", game.state, (game.real,), game.noise)
+    gradients, _ = optimizers.game.gradient("generator", game.state, (game.real,), game.noise)
     return gradients["generator"]["points"] * len(game.fake)
 
 

@@ -24,9 +24,9 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 
 from .. import constraints, metrics, objectives
+from ..core.tree import Tree
 from ..networks import layers
-from ..rules import adam
-from ..tree import Tree
+from ..optimizers import adam
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Match, constant, critic, match
 
@@ -49,8 +49,8 @@ def prove(fast: bool) -> Evidence:
 
 def _matrix(values: Tensor, columns: int, seed: int) -> tuple[Tensor, Tensor]:
     """A matrix of known singular values, and its right singular vectors [columns, rank]."""
-    dice = torch.Generator().manual_seed(seed)
-    left, right = (torch.linalg.qr(torch.randn(n, len(values), generator=dice))[0] for n in (len(values), columns))
+    rng = torch.Generator().manual_seed(seed)
+    left, right = (torch.linalg.qr(torch.randn(n, len(values), generator=rng))[0] for n in (len(values), columns))
     return left @ torch.diag(values) @ right.T, right
 
 
@@ -94,8 +94,8 @@ def _random_matrices(count: int) -> tuple[Check, ...]:
     """Gaussian 20 x 30 weights from a random vector: below the exact norm, above 1 when divided, exact in the end."""
     last, norms = [], []
     for seed in range(count):
-        dice = torch.Generator().manual_seed(seed)
-        weight, start = torch.randn(20, 30, generator=dice), torch.randn(30, generator=dice)
+        rng = torch.Generator().manual_seed(seed)
+        weight, start = torch.randn(20, 30, generator=rng), torch.randn(30, generator=rng)
         estimates, _, dressed = _iterate(weight, start)
         first, second, *_ = torch.linalg.svdvals(weight)
         if second < 0.95 * first:  # else 100 steps do not suffice
@@ -130,8 +130,8 @@ def _dressed() -> tuple[Check, ...]:
 
 def _gradient() -> Check:
     """The derivative of sum delta^T (W / sigma) h by W, and the formula (delta h^T - lambda u v^T) / sigma."""
-    dice = torch.Generator().manual_seed(2)
-    weight, h, delta = (torch.randn(n, m, generator=dice) for n, m in ((5, 7), (9, 7), (9, 5)))
+    rng = torch.Generator().manual_seed(2)
+    weight, h, delta = (torch.randn(n, m, generator=rng) for n, m in ((5, 7), (9, 7), (9, 5)))
     gradient = torch.func.grad(lambda w: (h @ _held(w, weight).T * delta).sum())(weight)
     u, s, vt = torch.linalg.svd(weight)
     pull = (delta * (h @ weight.T)).sum() / s[0]
@@ -146,13 +146,13 @@ def _held(weight: Tensor, at: Tensor) -> Tensor:
 
 def _perceptron(turns: int, width: int, chords: int) -> tuple[Check, ...]:
     """A critic trained under the constraint: while it moves its norms are a little above 1; at rest the bound holds."""
-    dice = torch.Generator().manual_seed(3)
-    real, fake = torch.randn(2, 64, 2, generator=dice)
+    rng = torch.Generator().manual_seed(3)
+    real, fake = torch.randn(2, 64, 2, generator=rng)
     net = critic(2, width, 3)
-    game = match(objectives.hinge, net, real + 1, fake, (constraints.Spectral(),), rule=adam(1e-2, (0.0, 0.99)))
+    game = match(objectives.hinge, net, real + 1, fake, (constraints.Spectral(),), optimizer=adam(1e-2, (0.0, 0.99)))
     _, products = game.play("critic", turns, constant, lambda: _product(game.weights), looks=turns)
     weights = _rested(game)
-    x, y = torch.randn(2, chords, 2, generator=dice) * 2
+    x, y = torch.randn(2, chords, 2, generator=rng) * 2
     f = lambda x: functional_call(net, weights, (x,))  # noqa: E731
     between = torch.lerp(x[:, None], y[:, None], torch.linspace(0, 1, 101)[:, None]).flatten(0, 1)
     steepest = float(metrics.gradient_norms(f, between).detach().max())
@@ -203,8 +203,8 @@ def _start_at(values: Tensor) -> layers.Init:
 
 def _kernels(count: int) -> tuple[Check, ...]:
     """Kernels whose flattened norm is 1, and the operators they stand for."""
-    ones, dice = torch.ones(1, 1, 3, 3), torch.Generator().manual_seed(4)
-    random = [_unit(torch.randn(8, 8, 3, 3, generator=dice)) for _ in range(count)]
+    ones, rng = torch.ones(1, 1, 3, 3), torch.Generator().manual_seed(4)
+    random = [_unit(torch.randn(8, 8, 3, 3, generator=rng)) for _ in range(count)]
     ratios = torch.stack([_by_frequency(kernel) for kernel in random])
     torus = _conv(random[0], padding=0)
     wrapped = _norm(_operator(lambda x: torus(pad(x, [1] * 4, mode="circular")), 8))

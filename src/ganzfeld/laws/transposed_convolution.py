@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from .. import networks
+from ..core.randomness import seeded
 from ..networks import layers
-from ..noise import seeded
 from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
 
 KERNELS = (3, 4, 5)
@@ -71,12 +71,12 @@ def _large(kernel: int, side: int) -> int:
 
 def _adjoint() -> Check:
     """For outputs as thin as a picture, which the package sums by hand, and for wider ones."""
-    dice, there, back = torch.Generator().manual_seed(0), [], []
+    rng, there, back = torch.Generator().manual_seed(0), [], []
     for kernel in KERNELS:
         for outputs in (2, 6):
             down, up = _pair(kernel, 3, outputs)
-            x = torch.randn(2, outputs, *[_large(kernel, 5)] * 2, generator=dice)
-            y = torch.randn(2, 3, 5, 5, generator=dice)
+            x = torch.randn(2, outputs, *[_large(kernel, 5)] * 2, generator=rng)
+            y = torch.randn(2, 3, 5, 5, generator=rng)
             there.append((down(x) * y).sum())
             back.append((x * up(y)).sum())
     return near("<conv x, y> and <x, transposed y>, kernels 3, 4, 5", torch.stack(there), torch.stack(back), 1e-10)
@@ -180,11 +180,11 @@ def _share(kernel: int) -> Tensor:
 
 def _layer(kernel: int, seeds: int) -> Check:
     """One layer at its start on independent inputs: the variance of a pixel is proportional to its overlaps."""
-    dice, variance = torch.Generator().manual_seed(3), torch.zeros(4)
+    rng, variance = torch.Generator().manual_seed(3), torch.zeros(4)
     for seed in range(seeds):
         with seeded("layer", kernel, seed):
             layer = layers.Transposed(64, 3, kernel, init=layers.normal(0.02))
-        picture = layer(torch.randn(16, 64, 8, 8, generator=dice)).detach()
+        picture = layer(torch.randn(16, 64, 8, 8, generator=rng)).detach()
         variance += _by_parity(picture.square().mean((0, 1)))
     return near(f"a layer at its start, kernel {kernel}: variances", variance / variance.mean(), _share(kernel), 0.05)
 
@@ -208,10 +208,10 @@ def _checkerboard(kernel: int, variance: Tensor) -> Check:
 
 def _not_the_inverse() -> Check:
     """The best multiple of what comes back, where the convolution has kept twice as many numbers as the picture had."""
-    dice, left = torch.Generator().manual_seed(4), []
+    rng, left = torch.Generator().manual_seed(4), []
     for kernel in KERNELS:
         down, up = _pair(kernel, 8, 1)
-        x = torch.randn(1, 1, *[_large(kernel, 4)] * 2, generator=dice)
+        x = torch.randn(1, 1, *[_large(kernel, 4)] * 2, generator=rng)
         back = up(down(x)).detach()
         back = back * (back * x).sum() / back.square().sum()
         left.append((back - x).norm() / x.norm())

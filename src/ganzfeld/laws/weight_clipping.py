@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .. import constraints, metrics, objectives
-from ..rules import rmsprop, sgd
-from ..tree import Tree
+from ..core.tree import Tree
+from ..optimizers import rmsprop, sgd
 from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
 from .play import Match, chords, clouds, cosine, critic, match
 
@@ -75,7 +75,7 @@ def _linear() -> tuple[Check, ...]:
 
 def _linear_value(real: Tensor, fake: Tensor, c: float) -> float:
     linear = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))
-    game = match(objectives.wasserstein, linear, real, fake, (constraints.Clip(c),), rule=sgd(0.2))
+    game = match(objectives.wasserstein, linear, real, fake, (constraints.Clip(c),), optimizer=sgd(0.2))
     game.play("critic", 30)
     return game.value
 
@@ -84,7 +84,7 @@ def _clipped(sizes: Sizes, c: float, width: int, depth: int) -> Match:
     """A game between the clouds, its critic in the box; the rate is a share of the box."""
     real, fake = clouds(sizes.samples)
     box = (constraints.Clip(c),)
-    return match(objectives.wasserstein, critic(2, width, depth), real, fake, box, rule=rmsprop(c / 20))
+    return match(objectives.wasserstein, critic(2, width, depth), real, fake, box, optimizer=rmsprop(c / 20))
 
 
 def _shallow(sizes: Sizes) -> tuple[tuple[Check, ...], Panel]:
@@ -121,12 +121,12 @@ def _share_of_w1(game: Match) -> Tensor:
 
 def _box(sizes: Sizes) -> tuple[Check, ...]:
     """The bound of the box: no critic exceeds it, and one whose weights are all c attains it."""
-    c, dice = 0.3, torch.Generator().manual_seed(1)
+    c, rng = 0.3, torch.Generator().manual_seed(1)
     net, bound = critic(2, 12, 3), math.prod(c * math.sqrt(n * m) for n, m in ((2, 12), (12, 12), (12, 12), (12, 1)))
-    x, y = torch.rand(2, 400, 2, generator=dice) * 4
+    x, y = torch.rand(2, 400, 2, generator=rng) * 4
     chords, slopes = [], []
     for shift in torch.linspace(0, 0.6, sizes.critics):  # the further, the more weights share a corner
-        weights = _projected(net, c, partial(_around, float(shift), dice))
+        weights = _projected(net, c, partial(_around, float(shift), rng))
         chords.append(metrics.difference_quotient(_with(net, weights), x, y))
         slopes.append(float(metrics.gradient_norms(_with(net, weights), x).max()))
     full = _projected(net, c, lambda w: torch.full_like(w, 1e6) if w.dim() > 1 else torch.zeros_like(w))
@@ -144,8 +144,8 @@ def _box(sizes: Sizes) -> tuple[Check, ...]:
     )
 
 
-def _around(shift: float, dice: torch.Generator, w: Tensor) -> Tensor:
-    return shift + torch.randn(w.shape, generator=dice) / 2
+def _around(shift: float, rng: torch.Generator, w: Tensor) -> Tensor:
+    return shift + torch.randn(w.shape, generator=rng) / 2
 
 
 def _projected(net: nn.Module, c: float, draw: F) -> Tree:
@@ -158,9 +158,9 @@ def _with(net: nn.Module, weights: Tree) -> F:
 
 def _signs(sizes: Sizes) -> tuple[Check, ...]:
     """Critics whose weights are all at the bound, with random signs and no biases."""
-    n, dice, bounds = sizes.width, torch.Generator().manual_seed(2), (0.01, 0.1, 1.0)
+    n, rng, bounds = sizes.width, torch.Generator().manual_seed(2), (0.01, 0.1, 1.0)
     net = critic(2, n, DEPTH)
-    raw = {name: torch.randn(w.shape, generator=dice) * 1e6 * (w.dim() > 1) for name, w in net.named_parameters()}
+    raw = {name: torch.randn(w.shape, generator=rng) * 1e6 * (w.dim() > 1) for name, w in net.named_parameters()}
     real, fake = clouds(sizes.samples)
     truth = _forward(raw, real).mean() - _forward(raw, fake).mean()
     ratios = []
@@ -185,9 +185,9 @@ def _forward(raw: dict[str, Tensor], x: Tensor) -> np.ndarray:
 
 def _factor(n: int, seed: int, x: Tensor) -> float:
     """By how much a layer stretches the gradient, in units of c sqrt(n / 2), in the mean of a critic's layers."""
-    c, dice = 0.02, torch.Generator().manual_seed(seed)
+    c, rng = 0.02, torch.Generator().manual_seed(seed)
     net = critic(2, n, DEPTH)
-    signs = _projected(net, c, lambda w: torch.randn(w.shape, generator=dice) * 1e6 * (w.dim() > 1))
+    signs = _projected(net, c, lambda w: torch.randn(w.shape, generator=rng) * 1e6 * (w.dim() > 1))
     bottom, *between, top = _gradients(net, signs, x)[1:]
     return (bottom / top) ** (1 / (len(between) + 1)) / (c * math.sqrt(n / 2))
 

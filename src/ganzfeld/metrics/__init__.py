@@ -13,7 +13,7 @@ from .divergences import (
     on_line,
     optimal_discriminator_value,
     total_variation,
-)  # fmt: skip
+)
 from .features import frechet_distance, gaussian_frechet, kernel_distance
 from .hyperplane import Factors, hyperplane_distance, scale_factors, soft_margin
 from .inference import nearest_accuracy, probe_accuracy, roc_auc, two_sample_accuracy
@@ -25,7 +25,7 @@ from .lipschitz import (
     sample_mixing,
     share_at_bound,
     spectral_norms,
-)  # fmt: skip
+)
 from .manifold import (
     DensityCoverage,
     Neighbours,
@@ -33,7 +33,7 @@ from .manifold import (
     density_coverage,
     nearest_neighbours,
     precision_recall,
-)  # fmt: skip
+)
 from .modes import HIGH_QUALITY_CEILING, OVER_CONCENTRATED, ModeCoverage, high_quality_radius, mode_coverage
 from .saturation import Saturation, payoff_factors, saturation
 from .transport import sliced_w1, w1, w1_gaussians_1d, w1_line

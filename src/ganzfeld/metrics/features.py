@@ -26,7 +26,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..noise import generator
+from ..core.randomness import generator
 
 CHUNK = 2**24  # products of rows held at once: 128 MB
 
@@ -102,8 +102,8 @@ def kernel_distance(x: Tensor, y: Tensor, size: int | None = None, subsets: int 
         return _discrepancy(x, y)
     if not 2 <= size <= min(len(x), len(y)):
         raise ValueError(f"subsets of {size} rows cannot be drawn from {len(x)} and {len(y)}")
-    dice = generator(seed, "subsets")
-    draw = lambda rows: rows[torch.randperm(len(rows), generator=dice)[:size]]  # noqa: E731
+    rng = generator(seed, "subsets")
+    draw = lambda rows: rows[torch.randperm(len(rows), generator=rng)[:size]]  # noqa: E731
     return sum(_discrepancy(draw(x), draw(y)) for _ in range(subsets)) / subsets
 
 

@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..noise import generator
+from ..core.randomness import generator
 
 
 def w1(x: Tensor, y: Tensor) -> float:
@@ -66,8 +66,8 @@ def sliced_w1(x: Tensor, y: Tensor, directions: int = 256, seed: int = 0) -> flo
     """
     if x.shape != y.shape or x.dim() != 2:
         raise ValueError(f"clouds of one shape [n, d] are needed, not {tuple(x.shape)} and {tuple(y.shape)}")
-    dice = generator(seed, "directions")
-    sphere = torch.randn(x.shape[1], directions, generator=dice, dtype=torch.float64)
+    rng = generator(seed, "directions")
+    sphere = torch.randn(x.shape[1], directions, generator=rng, dtype=torch.float64)
     sphere = sphere / sphere.norm(dim=0)
     return float(_gaps(x.detach().double() @ sphere, y.detach().double() @ sphere).mean())
 

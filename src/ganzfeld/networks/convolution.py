@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from ..autodiff import asked, transformed
+from ..core.autodiff import asked, transformed
 
 
 def convolve(

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from ..autodiff import transformed
+from ..core.autodiff import transformed
 from .convolution import channels_last, convolve, turned
 
 THIN = 4  # channels of a picture: a transposed convolution to so few is slow

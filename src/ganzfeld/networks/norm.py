@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from ..noise import ROWS
+from ..core.randomness import ROWS
 from . import joint
 from . import layers as own
 from .critic import Bilinear, Critic, Projection

@@ -40,7 +40,7 @@ from .layers import (
     norm,
     normal,
     zeros,
-)  # fmt: skip
+)
 
 SIDES = (8, 16, 32, 64, 128)
 Norm = Literal["none", "batch", "layer"]

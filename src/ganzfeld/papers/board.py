@@ -9,16 +9,16 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 
-from .. import objectives, rules
+from .. import objectives, optimizers
 from ..augment import Augment
 from ..constraints import R1, Constraint, Decay
-from ..data.rankings import Collection
+from ..data.rankings.collection import Collection
 from ..draws import Draw, Generate, Infer, Retrieve
-from ..game import PACES, Game, Turns
+from ..game import LR_SCHEDULES, Game, Schedule
 from ..networks import Factorised, Featured, Head, ItemItem, Maker, RankerMaker
 from ..networks.rankers import Factors
 from ..objectives import Objective
-from ..rules import Rule
+from ..optimizers import Optimizer
 
 HALF_LIFE = 25_000  # samples: two hundred turns of 128, short beside any run
 
@@ -35,17 +35,17 @@ def play(
     networks: Maker,
     objective: Objective,
     *,
-    critic: Rule,
-    generator: Rule | None = None,
+    critic: Optimizer,
+    generator: Optimizer | None = None,
     constraints: tuple[Constraint, ...] = (),
-    schedule: Callable[[int], tuple] = Turns(),
-    pace: str = "linear",
+    schedule: Callable[[int], tuple] = Schedule(),
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
     head: Head | None = None,
     classes: int = 0,
     augment: str = "",
-    share: bool = False,
+    share_fakes: bool = False,
     infer: Infer | None = None,
     citation: str,
 ) -> Game:
@@ -60,13 +60,13 @@ def play(
         objective=objective,
         draw=draw,
         **seats(networks, data.shape, draw, head, classes),
-        rules={"critic": critic, "generator": generator or critic},
+        optimizers={"critic": critic, "generator": generator or critic},
         constraints=constraints,
         schedule=schedule,
-        pace=paced(pace),
+        lr_schedule=schedule_named(lr_schedule),
         batch_size=batch_size,
-        half_life=half_life,
-        share=share,
+        ema_half_life=ema_half_life,
+        share_fakes=share_fakes,
         augment=Augment(tuple(name.strip() for name in augment.split(","))) if augment else None,
         shape=data.shape,
         citation=citation,
@@ -78,17 +78,17 @@ def inference(
     networks: Maker,
     *,
     stochastic: bool,
-    rate: float,
+    lr: float,
     betas: tuple[float, float],
     gamma: float,
     cycle: float,
     cycle_z: float,
-    critic_turns: int,
+    n_critic: int,
     at_once: bool,
     augment: str = "",
-    pace: str,
+    lr_schedule: str,
     batch_size: int,
-    half_life: float,
+    ema_half_life: float,
     citation: str,
 ) -> Game:
     """The game of ALI and BiGAN: the non-saturating cost of both sides, R1 of weight gamma (0 for none), Adam, and one
@@ -98,14 +98,14 @@ def inference(
         networks,
         objectives.non_saturating,
         infer=Infer(networks.latent_of(data.shape), stochastic, cycle, cycle_z),
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(R1(gamma),) if gamma else (),
-        schedule=Turns(critic_turns, at_once=at_once),
-        share=True,
+        schedule=Schedule(n_critic, at_once=at_once),
+        share_fakes=True,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=citation,
     )
 
@@ -145,8 +145,8 @@ class Usual(NamedTuple):
     """What a kind of ranker asks for, unless a setting says otherwise."""
 
     start: str
-    rate: float
-    critic_rate: float
+    lr: float
+    critic_lr: float
     decay: float
 
 
@@ -163,14 +163,14 @@ def retrieval(
     draw: Retrieve,
     objective: Objective,
     *,
-    rule: Stepper,
-    rate: float | None,
-    critic_rate: float | None,
+    optimizer: Stepper,
+    generator_lr: float | None,
+    critic_lr: float | None,
     critic_decay: float | None,
     schedule: Callable[[int], tuple],
     start: str | None,
     bias_only: bool,
-    pace: str,
+    lr_schedule: str,
     batch_size: int,
     citation: str,
 ) -> Game:
@@ -191,13 +191,13 @@ def retrieval(
         draw=draw,
         generators={"policy": policy},
         critic=critic,
-        rules={
-            "critic": step(rule, usual.critic_rate if critic_rate is None else critic_rate, pairs),
-            "generator": step(rule, usual.rate if rate is None else rate, queries),
+        optimizers={
+            "critic": step(optimizer, usual.critic_lr if critic_lr is None else critic_lr, pairs),
+            "generator": step(optimizer, usual.lr if generator_lr is None else generator_lr, queries),
         },
         constraints=(Decay(decay),) if decay else (),
         schedule=schedule,
-        pace=paced(pace),
+        lr_schedule=schedule_named(lr_schedule),
         batch_size=batch_size,
         shape=data.shape,
         citation=citation,
@@ -222,12 +222,12 @@ def adapted(paper: Callable[..., Game], sentence: str, **usual: Any) -> Callable
     return made
 
 
-def step(rule: Stepper, rate: float, rows: int) -> Rule:
+def step(optimizer: Stepper, lr: float, rows: int) -> Optimizer:
     """Adam; or plain descent, whose rate is for one row and whose cost is a mean over rows."""
-    return rules.adam(rate) if rule == "adam" else rules.sgd(rate * rows)
+    return optimizers.adam(lr) if optimizer == "adam" else optimizers.sgd(lr * rows)
 
 
-def paced(pace: str) -> Callable[[float], float]:
-    if pace not in PACES:
-        raise ValueError(f"the pace is {' or '.join(PACES)}, not {pace!r}")
-    return PACES[pace]
+def schedule_named(lr_schedule: str) -> Callable[[float], float]:
+    if lr_schedule not in LR_SCHEDULES:
+        raise ValueError(f"the pace is {' or '.join(LR_SCHEDULES)}, not {lr_schedule!r}")
+    return LR_SCHEDULES[lr_schedule]

@@ -8,35 +8,19 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import constraints, networks, objectives
+from ..core.names import find, nearest
 from ..game import Game
 from . import INTERACTIONS, LETOR, NAMES, PICTURES, TABLE
 from .board import Shaped, seats
 
 Settings = Mapping[str, Any]
-
-
-def nearest(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """The error for an unknown name, with the nearest valid one."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return ValueError(f"no {kind} named {name!r}; {hint}")
-
-
-def find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
-    """The entry of a table, under its name with dashes or underscores."""
-    key = name if name in table else name.replace("_", "-")
-    if key not in table:
-        raise nearest(kind, name, table)
-    return table[key]
 
 
 def named(paper: str) -> str:

@@ -7,7 +7,7 @@ average of the weights (Yazici et al. 2018).
 
 from __future__ import annotations
 
-from .. import objectives, rules
+from .. import objectives, optimizers
 from ..game import Game
 from ..networks import DCGAN, Maker
 from .board import HALF_LIFE, Shaped, play
@@ -17,26 +17,26 @@ def dcgan(
     data: Shaped,
     networks: Maker = DCGAN(),
     *,
-    rate: float = 2e-4,
+    lr: float = 2e-4,
     betas: tuple[float, float] = (0.5, 0.999),
-    share: bool = True,
+    share_fakes: bool = True,
     classes: int = 0,
     augment: str = "",
-    pace: str = "constant",
+    lr_schedule: str = "constant",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The convolutional game on pictures."""
     return play(
         data,
         networks,
         objectives.non_saturating,
-        critic=rules.adam(rate, betas),
-        share=share,
+        critic=optimizers.adam(lr, betas),
+        share_fakes=share_fakes,
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation="Radford, Metz, Chintala 2016, Unsupervised representation learning with DCGANs",
     )

@@ -12,9 +12,9 @@ from __future__ import annotations
 from .. import objectives
 from ..constraints import Decay
 from ..draws import Hardest
-from ..game import Game, Turns
+from ..game import Game, Schedule
 from ..networks import Factorised, Featured, RankerMaker
-from .board import Collected, Stepper, adapted, paced, step
+from .board import Collected, Stepper, adapted, schedule_named, step
 
 CITATION = "Zhang et al. 2013, Optimizing top-N collaborative filtering via dynamic negative item sampling"
 BPR = "Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback"
@@ -25,11 +25,11 @@ def dns(
     networks: RankerMaker = Factorised(64),
     *,
     candidates: int = 5,
-    rule: Stepper = "adam",
-    rate: float = 0.02,
+    optimizer: Stepper = "adam",
+    lr: float = 0.02,
     decay: float = 0.03,
     start: str = "",
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 0,
 ) -> Game:
     """A critic of pairs against the hardest of a few uniform negatives."""
@@ -40,10 +40,10 @@ def dns(
         draw=Hardest(collection, candidates),
         generators={},
         critic=critic,
-        rules={"critic": step(rule, rate, batch_size or collection.side("critic").rows)},
+        optimizers={"critic": step(optimizer, lr, batch_size or collection.side("critic").rows)},
         constraints=(Decay(decay),) if decay else (),
-        schedule=Turns(generator=0),
-        pace=paced(pace),
+        schedule=Schedule(generator=0),
+        lr_schedule=schedule_named(lr_schedule),
         batch_size=batch_size,
         shape=data.shape,
         citation=CITATION if candidates > 1 else BPR,
@@ -55,7 +55,7 @@ dns_letor = adapted(
     dns,
     "A critic of pairs against the hardest of a few, on documents with features.",
     networks=Featured(),
-    rate=0.01,
+    lr=0.01,
     decay=1e-4,
 )
 
@@ -64,11 +64,20 @@ def bpr(
     data: Collected,
     networks: RankerMaker = Factorised(64),
     *,
-    rule: Stepper = "adam",
-    rate: float = 0.02,
+    optimizer: Stepper = "adam",
+    lr: float = 0.02,
     decay: float = 0.02,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 0,
 ) -> Game:
     """A critic of pairs against uniform negatives."""
-    return dns(data, networks, candidates=1, rule=rule, rate=rate, decay=decay, pace=pace, batch_size=batch_size)
+    return dns(
+        data,
+        networks,
+        candidates=1,
+        optimizer=optimizer,
+        lr=lr,
+        decay=decay,
+        lr_schedule=lr_schedule,
+        batch_size=batch_size,
+    )

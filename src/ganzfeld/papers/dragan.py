@@ -6,7 +6,7 @@ Changed on the plane: rate, betas, and lambda.
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
+from .. import constraints, objectives, optimizers
 from ..game import Game
 from ..networks import MLP
 from .board import HALF_LIFE, Shaped, play
@@ -16,23 +16,23 @@ def dragan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 2e-3,
+    lr: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     weight: float = 0.1,
     spread: float = 0.5,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The non-saturating game under the penalty of DRAGAN."""
     return play(
         data,
         networks,
         objectives.non_saturating,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.Dragan(weight, spread),),
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation="Kodali et al. 2017, On convergence and stability of GANs",
     )

@@ -8,7 +8,7 @@ under benchmarks/. ``alternative``: the generator raises E g_f(v) (section 3.2) 
 
 from __future__ import annotations
 
-from .. import divergences, objectives, rules
+from .. import divergences, objectives, optimizers
 from ..game import Game
 from ..networks import MLP
 from .board import HALF_LIFE, Shaped, play
@@ -18,21 +18,21 @@ def fgan_gan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     alternative: bool = True,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The GAN game."""
     return play(
         data,
         networks,
         objectives.fgan(divergences.gan, alternative),
-        critic=rules.adam(rate, betas),
-        pace=pace,
+        critic=optimizers.adam(lr, betas),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation="Nowozin, Cseke, Tomioka 2016, f-GAN",
     )

@@ -6,7 +6,7 @@ under benchmarks/. ``alternative``: the generator raises E g_f(v) (section 3.2) 
 
 from __future__ import annotations
 
-from .. import divergences, objectives, rules
+from .. import divergences, objectives, optimizers
 from ..game import Game
 from ..networks import MLP
 from .board import HALF_LIFE, Shaped, play
@@ -16,21 +16,21 @@ def fgan_neyman(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-4,
+    lr: float = 1e-4,
     betas: tuple[float, float] = (0.0, 0.99),
     alternative: bool = True,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The Neyman chi-square game."""
     return play(
         data,
         networks,
         objectives.fgan(divergences.neyman, alternative),
-        critic=rules.adam(rate, betas),
-        pace=pace,
+        critic=optimizers.adam(lr, betas),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation="Nowozin, Cseke, Tomioka 2016, f-GAN",
     )

@@ -7,7 +7,7 @@ The displayed generator step saturates where the critic is sure; the authors' ow
 
 from __future__ import annotations
 
-from .. import objectives, rules
+from .. import objectives, optimizers
 from ..game import Game
 from ..networks import MLP
 from .board import HALF_LIFE, Shaped, play
@@ -17,20 +17,20 @@ def gan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The minimax game."""
     return play(
         data,
         networks,
         objectives.minimax,
-        critic=rules.adam(rate, betas),
-        pace=pace,
+        critic=optimizers.adam(lr, betas),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation="Goodfellow et al. 2014, Generative adversarial nets",
     )

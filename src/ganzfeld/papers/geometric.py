@@ -9,7 +9,7 @@ here it is one.
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
+from .. import constraints, objectives, optimizers
 from ..game import Game
 from ..networks import DCGAN, MLP, Maker
 from .board import HALF_LIFE, Shaped, play
@@ -21,24 +21,24 @@ def geometric(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 2e-3,
+    lr: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     cost: float = 1.0,
     bound: float = 1.0,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The support-vector game."""
     return play(
         data,
         networks,
         objectives.hinge,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.Margin(cost, batch_size), constraints.Clip(bound, spare=("head",))),
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )
 
@@ -47,26 +47,26 @@ def geometric_pictures(
     data: Shaped,
     networks: Maker = DCGAN(),
     *,
-    rate: float = 2e-4,
+    lr: float = 2e-4,
     cost: float = 1.0,
     bound: float = 1.0,
     classes: int = 0,
     augment: str = "",
-    pace: str = "constant",
+    lr_schedule: str = "constant",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The support-vector game on pictures."""
     return play(
         data,
         networks,
         objectives.hinge,
-        critic=rules.rmsprop(rate),
+        critic=optimizers.rmsprop(lr),
         constraints=(constraints.Margin(cost, batch_size), constraints.Clip(bound, spare=("head",))),
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )

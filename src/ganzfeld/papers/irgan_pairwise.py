@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..draws import Baseline, Retrieve
 from ..draws.retrieve import Negatives
-from ..game import Game, Turns
+from ..game import Game, Schedule
 from ..networks import Factorised, Featured, RankerMaker
 from .board import PAIRED, Collected, PairReward, Stepper, adapted, retrieval
 from .irgan import CITATION
@@ -19,12 +19,12 @@ def irgan_pairwise(
     networks: RankerMaker = Factorised(64),
     *,
     reward: PairReward = "log-sigmoid",
-    rule: Stepper = "adam",
-    rate: float | None = None,
-    critic_rate: float | None = None,
+    optimizer: Stepper = "adam",
+    generator_lr: float | None = None,
+    critic_lr: float | None = None,
     critic_decay: float | None = None,
-    critic_turns: int = 2,
-    policy_turns: int = 1,
+    n_critic: int = 2,
+    n_generator: int = 1,
     temperature: float = 1.0,
     critic_temperature: float | None = None,
     exact: bool = True,
@@ -42,7 +42,7 @@ def irgan_pairwise(
     start: str | None = None,
     start_steps: int = 120,
     critic_start: bool = True,
-    pace: str = "constant",
+    lr_schedule: str = "constant",
     batch_size: int = 0,
 ) -> Game:
     """The minimax game of retrieval with a critic of pairs."""
@@ -51,9 +51,9 @@ def irgan_pairwise(
         per_positive, negatives, exclude, paired=True, pull=pull, likelihood=likelihood,
     )  # fmt: skip
     return retrieval(
-        data, networks, draw, PAIRED[reward], rule=rule, rate=rate, critic_rate=critic_rate,
-        critic_decay=critic_decay, schedule=Turns(critic_turns, generator=policy_turns), start=start,
-        bias_only=bias_only, pace=pace, batch_size=batch_size, citation=CITATION,
+        data, networks, draw, PAIRED[reward], optimizer=optimizer, generator_lr=generator_lr, critic_lr=critic_lr,
+        critic_decay=critic_decay, schedule=Schedule(n_critic, generator=n_generator), start=start,
+        bias_only=bias_only, lr_schedule=lr_schedule, batch_size=batch_size, citation=CITATION,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ On pictures: DCGAN's networks, with its rate and betas.
 
 from __future__ import annotations
 
-from .. import objectives, rules
+from .. import objectives, optimizers
 from ..game import Game
 from ..networks import DCGAN, MLP, Maker
 from .board import HALF_LIFE, Shaped, play
@@ -18,21 +18,21 @@ def lsgan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
     betas: tuple[float, float] = (0.0, 0.99),
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The least-squares game."""
     return play(
         data,
         networks,
         objectives.least_squares,
-        critic=rules.adam(rate, betas),
-        pace=pace,
+        critic=optimizers.adam(lr, betas),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )
 
@@ -41,24 +41,24 @@ def lsgan_pictures(
     data: Shaped,
     networks: Maker = DCGAN(),
     *,
-    rate: float = 2e-4,
+    lr: float = 2e-4,
     betas: tuple[float, float] = (0.5, 0.999),
     classes: int = 0,
     augment: str = "",
-    pace: str = "constant",
+    lr_schedule: str = "constant",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The least-squares game on pictures."""
     return play(
         data,
         networks,
         objectives.least_squares,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )

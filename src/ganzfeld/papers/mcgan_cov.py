@@ -9,8 +9,8 @@ numbers.
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
-from ..game import Game, Turns
+from .. import constraints, objectives, optimizers
+from ..game import Game, Schedule
 from ..networks import DCGAN, MLP, Maker
 from .board import HALF_LIFE, Shaped, play
 
@@ -21,30 +21,30 @@ def mcgan_cov(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
     k: int = 16,
     form: str = "primal",
     bound: float = 0.1,
-    critic_turns: int = 5,
+    n_critic: int = 5,
     warm: int = 100,
     warm_steps: int = 25,
     warm_every: int = 500,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The covariance-matching game."""
     return play(
         data,
         networks,
         objectives.covariance_matching(k) if form == "dual" else objectives.wasserstein,
-        critic=rules.rmsprop(rate),
+        critic=optimizers.rmsprop(lr),
         constraints=_bind(form, bound),
-        schedule=Turns(critic_turns, warm, warm_steps, warm_every),
+        schedule=Schedule(n_critic, warm, warm_steps, warm_every),
         head="features" if form == "dual" else "bilinear",
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )
 
@@ -60,33 +60,33 @@ def mcgan_cov_pictures(
     data: Shaped,
     networks: Maker = DCGAN(critic_norm="none", features=64),
     *,
-    rate: float = 5e-5,
+    lr: float = 5e-5,
     k: int = 16,
     form: str = "dual",
     bound: float = 0.01,
-    critic_turns: int = 5,
+    n_critic: int = 5,
     warm: int = 100,
     warm_steps: int = 25,
     warm_every: int = 500,
     classes: int = 0,
     augment: str = "",
-    pace: str = "constant",
+    lr_schedule: str = "constant",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The covariance-matching game on pictures."""
     return play(
         data,
         networks,
         objectives.covariance_matching(k) if form == "dual" else objectives.wasserstein,
-        critic=rules.rmsprop(rate),
+        critic=optimizers.rmsprop(lr),
         constraints=_bind(form, bound),
-        schedule=Turns(critic_turns, warm, warm_steps, warm_every),
+        schedule=Schedule(n_critic, warm, warm_steps, warm_every),
         head="features" if form == "dual" else "bilinear",
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )

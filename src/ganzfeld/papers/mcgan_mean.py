@@ -8,8 +8,8 @@ that is always the best one turns with every turn, and the game circles the mode
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
-from ..game import Game, Turns
+from .. import constraints, objectives, optimizers
+from ..game import Game, Schedule
 from ..networks import MLP
 from .board import HALF_LIFE, Shaped, play
 
@@ -18,29 +18,29 @@ def mcgan_mean(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
     q: float = 2.0,
     form: str = "primal",
     bound: float = 0.3,
-    critic_turns: int = 5,
+    n_critic: int = 5,
     warm: int = 100,
     warm_steps: int = 25,
     warm_every: int = 500,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The mean-matching game."""
     return play(
         data,
         networks,
         objectives.mean_matching(q) if form == "dual" else objectives.wasserstein,
-        critic=rules.rmsprop(rate),
+        critic=optimizers.rmsprop(lr),
         constraints=_bind(form, q, bound),
-        schedule=Turns(critic_turns, warm, warm_steps, warm_every),
-        pace=pace,
+        schedule=Schedule(n_critic, warm, warm_steps, warm_every),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation="Mroueh, Sercu, Goel 2017, McGAN: mean and covariance feature matching GAN",
     )
 

@@ -6,7 +6,7 @@ weights. Changed on the plane: gamma, Adam and the rate.
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
+from .. import constraints, objectives, optimizers
 from ..game import Game
 from ..networks import MLP
 from .board import HALF_LIFE, Shaped, play
@@ -16,22 +16,22 @@ def r1gan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 2e-3,
+    lr: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     gamma: float = 0.1,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The R1 game."""
     return play(
         data,
         networks,
         objectives.non_saturating,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.R1(gamma),),
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation="Mescheder, Geiger, Nowozin 2018, Which training methods for GANs do actually converge?",
     )

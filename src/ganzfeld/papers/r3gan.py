@@ -7,7 +7,7 @@ On pictures: the paper's residual pair, small, its rate and betas and CIFAR-10's
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
+from .. import constraints, objectives, optimizers
 from ..game import Game
 from ..networks import MLP, R3, Maker
 from .board import HALF_LIFE, Shaped, play
@@ -19,23 +19,23 @@ def r3gan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 2e-3,
+    lr: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     gamma: float = 0.1,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The R3 game."""
     return play(
         data,
         networks,
         objectives.relativistic,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.R1(gamma), constraints.R2(gamma)),
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )
 
@@ -44,26 +44,26 @@ def r3gan_pictures(
     data: Shaped,
     networks: Maker = R3(),
     *,
-    rate: float = 2e-4,
+    lr: float = 2e-4,
     betas: tuple[float, float] = (0.0, 0.99),
     gamma: float = 0.05,
     classes: int = 0,
     augment: str = "",
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The relativistic game on pictures."""
     return play(
         data,
         networks,
         objectives.relativistic,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.R1(gamma), constraints.R2(gamma)),
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )

@@ -9,8 +9,8 @@ spectral norm 1; the residual pair is ``--network resnet`` with betas (0, .9) an
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
-from ..game import Game, Turns
+from .. import constraints, objectives, optimizers
+from ..game import Game, Schedule
 from ..networks import MLP, SNDCGAN, Maker
 from .board import HALF_LIFE, Shaped, play
 
@@ -21,26 +21,26 @@ def sngan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 2e-3,
+    lr: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     payoff: str = "hinge",
-    critic_turns: int = 1,
+    n_critic: int = 1,
     spectral_norm: float = 2.0,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The spectrally normalised game; ``payoff`` is hinge or non-saturating."""
     return play(
         data,
         networks,
         _payoff(payoff),
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.Spectral(spectral_norm),),
-        schedule=Turns(critic_turns),
-        pace=pace,
+        schedule=Schedule(n_critic),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )
 
@@ -56,29 +56,29 @@ def sngan_pictures(
     data: Shaped,
     networks: Maker = SNDCGAN(),
     *,
-    rate: float = 2e-4,
+    lr: float = 2e-4,
     betas: tuple[float, float] = (0.5, 0.999),
     payoff: str = "hinge",
-    critic_turns: int = 1,
+    n_critic: int = 1,
     spectral_norm: float = 1.0,
     classes: int = 0,
     augment: str = "",
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The spectrally normalised game on pictures."""
     return play(
         data,
         networks,
         _payoff(payoff),
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.Spectral(spectral_norm),),
-        schedule=Turns(critic_turns),
+        schedule=Schedule(n_critic),
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )

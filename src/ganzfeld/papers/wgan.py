@@ -8,8 +8,8 @@ On pictures nothing is changed: the paper's numbers, on DCGAN's networks.
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
-from ..game import Game, Turns
+from .. import constraints, objectives, optimizers
+from ..game import Game, Schedule
 from ..networks import DCGAN, MLP, Maker
 from .board import HALF_LIFE, Shaped, play
 
@@ -20,27 +20,27 @@ def wgan(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
     bound: float = 0.3,
-    critic_turns: int = 5,
+    n_critic: int = 5,
     warm: int = 100,
     warm_steps: int = 25,
     warm_every: int = 500,
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The clipped Wasserstein game."""
     return play(
         data,
         networks,
         objectives.wasserstein,
-        critic=rules.rmsprop(rate),
+        critic=optimizers.rmsprop(lr),
         constraints=(constraints.Clip(bound),),
-        schedule=Turns(critic_turns, warm, warm_steps, warm_every),
-        pace=pace,
+        schedule=Schedule(n_critic, warm, warm_steps, warm_every),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )
 
@@ -49,30 +49,30 @@ def wgan_pictures(
     data: Shaped,
     networks: Maker = DCGAN(),
     *,
-    rate: float = 5e-5,
+    lr: float = 5e-5,
     bound: float = 0.01,
-    critic_turns: int = 5,
+    n_critic: int = 5,
     warm: int = 100,
     warm_steps: int = 25,
     warm_every: int = 500,
     classes: int = 0,
     augment: str = "",
-    pace: str = "constant",
+    lr_schedule: str = "constant",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The clipped Wasserstein game on pictures."""
     return play(
         data,
         networks,
         objectives.wasserstein,
-        critic=rules.rmsprop(rate),
+        critic=optimizers.rmsprop(lr),
         constraints=(constraints.Clip(bound),),
-        schedule=Turns(critic_turns, warm, warm_steps, warm_every),
+        schedule=Schedule(n_critic, warm, warm_steps, warm_every),
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )

@@ -8,8 +8,8 @@ networks of width 128, Adam 2e-4 (0, .9), weight 10, five critic turns, linear d
 
 from __future__ import annotations
 
-from .. import constraints, objectives, rules
-from ..game import Game, Turns
+from .. import constraints, objectives, optimizers
+from ..game import Game, Schedule
 from ..networks import MLP, Maker, ResNet
 from .board import HALF_LIFE, Shaped, play
 
@@ -20,25 +20,25 @@ def wgan_gp(
     data: Shaped,
     networks: MLP = MLP(),
     *,
-    rate: float = 2e-3,
+    lr: float = 2e-3,
     betas: tuple[float, float] = (0.0, 0.99),
     weight: float = 0.1,
-    critic_turns: int = 1,
-    pace: str = "linear",
+    n_critic: int = 1,
+    lr_schedule: str = "linear",
     batch_size: int = 128,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The Wasserstein game under a gradient penalty."""
     return play(
         data,
         networks,
         objectives.wasserstein,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.GradientPenalty(weight),),
-        schedule=Turns(critic_turns),
-        pace=pace,
+        schedule=Schedule(n_critic),
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )
 
@@ -47,28 +47,28 @@ def wgan_gp_pictures(
     data: Shaped,
     networks: Maker = ResNet(width=128, pool="mean"),
     *,
-    rate: float = 2e-4,
+    lr: float = 2e-4,
     betas: tuple[float, float] = (0.0, 0.9),
     weight: float = 10.0,
-    critic_turns: int = 5,
+    n_critic: int = 5,
     classes: int = 0,
     augment: str = "",
-    pace: str = "linear",
+    lr_schedule: str = "linear",
     batch_size: int = 64,
-    half_life: float = HALF_LIFE,
+    ema_half_life: float = HALF_LIFE,
 ) -> Game:
     """The gradient-penalised Wasserstein game on pictures."""
     return play(
         data,
         networks,
         objectives.wasserstein,
-        critic=rules.adam(rate, betas),
+        critic=optimizers.adam(lr, betas),
         constraints=(constraints.GradientPenalty(weight),),
-        schedule=Turns(critic_turns),
+        schedule=Schedule(n_critic),
         classes=classes,
         augment=augment,
-        pace=pace,
+        lr_schedule=lr_schedule,
         batch_size=batch_size,
-        half_life=half_life,
+        ema_half_life=ema_half_life,
         citation=CITATION,
     )

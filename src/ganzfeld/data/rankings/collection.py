@@ -1,0 +1,346 @@
+r"""Rankings: which items a user liked, and how relevant the documents of a query are.
+
+Both are the setting of retrieval: to a query q (a user) belong candidates d (items, documents), and a model scores
+them. *Interactions* know ids only: a pair (user, item) was positive, and of all others nothing is known, which is not
+the same as negative. *Letor* (learning to rank) knows features of each pair of query and document, and its relevance.
+
+Parts are disjoint where it matters. Interactions are cut by pairs: a held-out pair is of a user who keeps at least one
+in training, since a model of ids has nothing to say of others. Letor is cut by queries: documents of one query in two
+parts would be a leak.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..samples.rows import PARTS, Part, hashed
+
+ENDS = ("base", "train")  # how the name of a training file ends, and of the files beside it
+PARTNERS: Mapping[Part, tuple[str, ...]] = {"valid": ("valid", "vali", "val", "dev"), "test": ("test",)}
+
+
+class Note(NamedTuple):
+    """Something that was left out or mended: why, how often, and where first, as file:line."""
+
+    reason: str
+    times: int
+    first: str
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """users, items: the ids as they were read, numbers by size and before words; all that occur in any file, with a
+    positive or without. train, valid, test: long [n, 2], the positives as indices (user, item), sorted and unique; no
+    pair is in two parts. choices: what was decided (the least rating that counts as positive, where each part comes
+    from). noted: what was left out or mended. truth: log-probabilities [U, I] that they were drawn from, where they are
+    known."""
+
+    name: str
+    users: tuple[str, ...]
+    items: tuple[str, ...]
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+    choices: Mapping[str, str | int | float] = field(default_factory=dict)
+    noted: tuple[Note, ...] = ()
+    truth: Tensor | None = None
+
+    kind: ClassVar[str] = "interactions"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Users and items."""
+        return len(self.users), len(self.items)
+
+    @cached_property
+    def collection(self) -> Collection:
+        """What a game is played on: the training positives."""
+        return Collection(len(self.users), len(self.items), self.train)
+
+    def side(self, role: Literal["critic", "generator"]) -> Side:
+        return self.collection.side(role)
+
+    def sizes(self) -> dict[Part, int]:
+        """Positives of each part."""
+        return {part: len(self.part(part)) for part in PARTS}
+
+    def part(self, name: Part) -> Tensor:
+        """The positives [n, 2] of a part."""
+        return getattr(self, name)
+
+    def matrix(self, name: Part) -> Tensor:
+        """The positives of a part as truth values [U, I]."""
+        held = torch.zeros(len(self.users), len(self.items), dtype=torch.bool)
+        held[tuple(self.part(name).T)] = True
+        return held
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the ids, the positives of all parts and what was chosen."""
+        return _digest([getattr(self, name) for name in PARTS], (self.users, self.items), self.choices)
+
+
+class Padded(NamedTuple):
+    """Queries as one block: features [Q, D, m] and gains [Q, D], float32, 0 past a list's end; candidates [Q, D], bool,
+    the first of each row."""
+
+    features: Tensor
+    gains: Tensor
+    candidates: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The documents of queries. features: float32 [n, m]; labels: long [n], 0 for not relevant; queries: their ids, in
+    order; offsets: long [q + 1], the documents of query i are the rows offsets[i] to offsets[i + 1]. documents: the id
+    of each row, or of none."""
+
+    features: Tensor
+    labels: Tensor
+    queries: tuple[str, ...]
+    offsets: Tensor
+    documents: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> Tensor:
+        """How many documents each query has [q]."""
+        return self.offsets.diff()
+
+    def rows(self, query: int) -> slice:
+        """Where the documents of the i-th query lie."""
+        return slice(int(self.offsets[query]), int(self.offsets[query + 1]))
+
+    def padded(self) -> Padded:
+        """The lists, filled up to the longest."""
+        candidates = torch.arange(int(self.sizes.max())) < self.sizes.unsqueeze(1)
+        features = torch.zeros(*candidates.shape, self.features.shape[1])
+        gains = torch.zeros(candidates.shape)
+        features[candidates], gains[candidates] = self.features, self.labels.float()
+        return Padded(features, gains, candidates)
+
+    def subset(self, queries: Sequence[int]) -> Table:
+        """Some of the queries, by number, in this order."""
+        held = [self.rows(i) for i in queries]
+        index = torch.tensor([row for rows in held for row in range(rows.start, rows.stop)], dtype=torch.long)
+        offsets = torch.tensor([0, *(rows.stop - rows.start for rows in held)]).cumsum(0)
+        documents = tuple(self.documents[i] for i in index.tolist()) if self.documents else ()
+        names = tuple(self.queries[i] for i in queries)
+        return Table(self.features[index], self.labels[index], names, offsets, documents)
+
+
+@dataclass(frozen=True, eq=False)
+class Letor:
+    """train, valid, test: tables of different queries and the same features. choices: what was decided (fold, where
+    each part and the labels come from). noted: what was left out, mended, or is doubtful."""
+
+    name: str
+    train: Table
+    valid: Table
+    test: Table
+    choices: Mapping[str, str | int | float] = field(default_factory=dict)
+    noted: tuple[Note, ...] = ()
+
+    kind: ClassVar[str] = "letor"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Queries and the most documents of one, in training, and features."""
+        collection = self.collection
+        return collection.queries, collection.width, self.train.features.shape[1]
+
+    @cached_property
+    def collection(self) -> Collection:
+        """What a game is played on: the training queries. One whose documents are all relevant, or none, tells nothing
+        apart, and has no positives."""
+        features, gains, candidates = self.train.padded()
+        relevant = (gains > 0) & candidates
+        relevant &= (relevant.any(1) & (candidates & ~relevant).any(1)).unsqueeze(1)
+        queries, width = gains.shape
+        return Collection(queries, width, relevant.nonzero(), features, candidates)
+
+    def side(self, role: Literal["critic", "generator"]) -> Side:
+        return self.collection.side(role)
+
+    def sizes(self) -> dict[Part, int]:
+        """Queries of each part."""
+        return {part: len(self.part(part).queries) for part in PARTS}
+
+    def part(self, name: Part) -> Table:
+        return getattr(self, name)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the rows, queries and documents of all parts and what was chosen."""
+        tables = [self.part(name) for name in PARTS]
+        tensors = [x for table in tables for x in (table.features, table.labels, table.offsets)]
+        return _digest(tensors, [(table.queries, table.documents) for table in tables], self.choices)
+
+
+class Collection:
+    """What a game of retrieval is played on: queries 0 to Q - 1, their candidates 0 to D - 1, and the pairs that are
+    known to be relevant.
+
+    positives: long [n, 2], (query, candidate), sorted and unique. features: float32 [Q, D, m], or None where a
+    candidate is known by its number alone. candidates: bool [Q, D], or None where all are candidates of every query.
+    """
+
+    def __init__(
+        self,
+        queries: int,
+        width: int,
+        positives: Tensor,
+        features: Tensor | None = None,
+        candidates: Tensor | None = None,
+    ):
+        self.queries, self.width, self.positives = queries, width, positives
+        self.features, self.candidates = features, candidates
+
+    @cached_property
+    def ends(self) -> Tensor:
+        """The positives of query q are the rows ends[q] to ends[q + 1] [Q + 1]."""
+        return torch.searchsorted(self.positives[:, 0].contiguous(), torch.arange(self.queries + 1))
+
+    def pairs(self, query: Tensor, candidate: Tensor) -> tuple[Tensor, ...]:
+        """What a ranker reads of pairs: their numbers, or the features of the candidate."""
+        if self.features is None:
+            return query, candidate
+        return (self.features[query, candidate],)
+
+    def all(self, query: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """All pairs of queries [b] with their candidates, to be scored as [b, D], and which of them are candidates."""
+        every = torch.arange(self.width).unsqueeze(0)
+        mask = None if self.candidates is None else self.candidates[query]
+        return ((query.unsqueeze(1), every) if self.features is None else (self.features[query],)), mask
+
+    def known(self, query: Tensor) -> Tensor:
+        """Which candidates of queries [b] are known to be relevant, bool [b, D]."""
+        first, counts = self.ends[query], self.ends.diff()[query]
+        row = torch.arange(len(query)).repeat_interleave(counts)
+        place = torch.arange(len(row)) + (first - counts.cumsum(0) + counts)[row]
+        held = torch.zeros(len(query), self.width, dtype=torch.bool)
+        held[row, self.positives[place, 1]] = True
+        return held
+
+    def others(self, query: Tensor, u: Tensor) -> Tensor:
+        """Candidates [n, k] of queries [n, 1] that are not known to be relevant, by inversion of uniform numbers
+        [n, k]. Every query must have some."""
+        if self.candidates is not None:
+            first, last = self._unknown_ends[query], self._unknown_ends[query + 1]
+            return self._unknown[torch.minimum(first + (u * (last - first)).long(), last - 1)]
+        first = self.ends[query]
+        free = self.width - (self.ends[query + 1] - first)
+        rank = torch.minimum((u * free).long(), free - 1)
+        # the free candidate of a rank is the rank, plus the positives that stand before it
+        before = torch.searchsorted(self._gaps, query * self.width + rank, right=True) - first
+        return rank + before
+
+    @cached_property
+    def _gaps(self) -> Tensor:
+        """Of every positive how many free candidates of its query stand before it, behind those of other queries."""
+        query, item = self.positives.T
+        return query * self.width + item - (torch.arange(len(item)) - self.ends[query])
+
+    @cached_property
+    def _unknown(self) -> Tensor:
+        return self._free.nonzero()[:, 1]
+
+    @cached_property
+    def _unknown_ends(self) -> Tensor:
+        return torch.cat([torch.zeros(1, dtype=torch.long), self._free.sum(1).cumsum(0)])
+
+    @cached_property
+    def _free(self) -> Tensor:
+        assert self.candidates is not None
+        return self.candidates & ~self.known(torch.arange(self.queries))
+
+    def side(self, role: Literal["critic", "generator"]) -> Side:
+        """What is dealt in a role's turn: a critic meets relevant pairs, a policy the queries that have some."""
+        rows = self.positives[self.ends.diff()[self.positives[:, 0]] < self.width]  # all tell nothing
+        return Side(rows if role == "critic" else rows[:, 0].unique() if len(rows) else torch.arange(self.queries))
+
+
+class Side(NamedTuple):
+    """Rows [n, ...] that are dealt as they are."""
+
+    held: Tensor
+
+    @property
+    def rows(self) -> int:
+        return len(self.held)
+
+    def take(self, rows: Tensor) -> Tensor:
+        return self.held[rows]
+
+    def classes(self, rows: Tensor) -> Tensor:
+        raise ValueError("documents have no classes")
+
+
+def _digest(tensors: Iterable[Tensor], names: object, choices: Mapping[str, str | int | float]) -> str:
+    digest = hashed(tensors)
+    digest.update(repr((names, sorted(choices.items()))).encode())
+    return digest.hexdigest()
+
+
+def tally(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """The notes with one entry for each reason: its times added up, the first place kept."""
+    held: dict[str, Note] = {}
+    for note in notes:
+        before = held.get(note.reason, note._replace(times=0))
+        held[note.reason] = before._replace(times=before.times + note.times)
+    return tuple(note for note in held.values() if note.times)
+
+
+def tenths(free: Tensor, n: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
+    """A tenth of n rows for each part, from the first of those that are free to go; at least one each, and where too
+    few are free, what there is in equal shares. Empty where not even one each can go."""
+    each = min(max(1, round(n / 10)), len(free) // max(1, len(parts)))
+    return {part: free[i * each : (i + 1) * each] for i, part in enumerate(parts)}
+
+
+def partners(path: Path) -> dict[Part, Path]:
+    """The validation and test files beside a training file, by name: u1.base has u1.test, x-train.txt has x-test.txt
+    and x-valid.txt."""
+    found: dict[Part, Path] = {}
+    for stem, suffix in ((path.name, ""), (path.stem, path.suffix)):
+        for end in ENDS:
+            if stem.endswith(end):
+                beside = {part: [path.with_name(stem.removesuffix(end) + word + suffix) for word in words]
+                          for part, words in PARTNERS.items()}  # fmt: skip
+                found |= {part: file for part, files in beside.items() for file in files[::-1] if file.is_file()}
+    return found
+
+
+def lines(path: Path, notes: list[Note]) -> list[tuple[int, str]]:
+    """The lines of a text that are not empty, with their numbers from 1. A byte order mark and the ends of lines of
+    any system are no part of them; empty lines between others are noted. Raises ValueError for what is no text."""
+    text = _text(path)
+    held = [(i, line) for i, line in enumerate(re.split("\r\n|\r|\n", text), 1) if line.strip()]
+    if not held:
+        raise ValueError(f"{path} is empty")
+    if held[-1][0] > len(held):
+        first = next(i for i, (number, _) in enumerate(held, 1) if number != i)
+        notes.append(Note("an empty line", held[-1][0] - len(held), f"{path}:{first}"))
+    return held
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}:{line} holds bytes that are no UTF-8: save it as UTF-8") from None
+    if "\0" in text:
+        raise ValueError(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1} holds zero bytes: it is no text")
+    return text

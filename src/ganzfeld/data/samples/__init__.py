@@ -1,0 +1,1 @@
+"""Samples: vectors and pictures, in memory or on disk."""

@@ -1,0 +1,276 @@
+"""Rows: the one shape of a data set, whether its samples are vectors or pictures, in memory or on disk.
+
+Vectors are held as floats in network units. Pictures are held as bytes [n, C, H, W], and read as numbers in [-1, 1]:
+that is their own unit, too, as it is of every network that ends in tanh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from ...core.randomness import generator
+
+Kind = Literal["plane", "digits", "vectors", "pictures"]
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
+
+
+class Rows(Protocol):
+    """What a part must do: a tensor does, and so does a folder that decodes its pictures when they are asked for."""
+
+    @property
+    def shape(self) -> torch.Size: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Tensor: ...
+
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Units:
+    """The affine map between network units and the data's own: x = shift + scale * u, columnwise."""
+
+    shift: Tensor
+    scale: Tensor
+
+    @property
+    def shared(self) -> bool:
+        """Whether all columns have one scale, so that a distance between network units is one between the data's."""
+        return bool((self.scale == self.scale[0]).all())
+
+    def strip(self, x: Tensor) -> Tensor:
+        return (x - self.shift) / self.scale
+
+    def restore(self, u: Tensor) -> Tensor:
+        return self.shift + self.scale * u
+
+
+class Lazy:
+    """Rows that are read when they are asked for, and sooner where they are announced."""
+
+    def ahead(self, index: Tensor) -> None:
+        """These rows will be asked for next, in this order."""
+        raise NotImplementedError
+
+    def subset(self, index: Tensor) -> Rows:
+        """Some of the rows, as lazy."""
+        raise NotImplementedError
+
+    def joined(self, others: Sequence[Rows]) -> Lazy:
+        """These rows, and behind them others of the same source."""
+        raise NotImplementedError
+
+
+PICTURE = Units(torch.zeros(1), torch.ones(1))  # a picture's own units are the network's
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Gaussian modes of equal weight. centres [K, d] and std in the data's units; dimensions: of the noise around a
+    centre, where it fills a subspace only."""
+
+    centres: Tensor
+    std: float
+    dimensions: int
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The class of every row [n], 0 to K - 1, by part, and what the classes are called."""
+
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """train, valid, test: [n, *shape], floats in network units or pictures as bytes. truth: the mixture the rows were
+    drawn from, where it is known. kind: how samples are drawn as a picture. choices: what was decided on the way from
+    the files (size, crop, background), part of the fingerprint. skipped: files that were left out, with the reason.
+    order: where the rows of train, valid and test, one after the other, lie in their source; files: in its order.
+    digest: of the rows, where the loader has one that is cheaper than reading them all."""
+
+    name: str
+    train: Rows
+    valid: Rows
+    test: Rows
+    units: Units
+    kind: Kind = "vectors"
+    truth: Mixture | None = None
+    labels: Labels | None = None
+    choices: Mapping[str, str | int] = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()
+    order: Tensor | None = None
+    files: tuple[str, ...] = ()
+    digest: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.train.shape[1:])
+
+    @property
+    def rows(self) -> int:
+        """Of the training part, the only one a game is played on."""
+        return len(self.train)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest number of the training part, in the data's units; of pictures all they can have."""
+        if self.kind in ("pictures", "digits"):
+            return -1.0, 1.0
+        x = self.restored("train")
+        return float(x.min()), float(x.max())
+
+    @property
+    def count(self) -> int:
+        """Of classes, 0 where there are no labels."""
+        return len(self.labels.names) if self.labels else 0
+
+    def sizes(self) -> dict[Part, int]:
+        """Rows of each part."""
+        return {part: len(getattr(self, part)) for part in PARTS}
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Training rows by index [...] -> [..., *shape] in network units."""
+        return numbers(self.train.index_select(0, rows.flatten())).unflatten(0, rows.shape)
+
+    @property
+    def lazy(self) -> bool:
+        """Whether it is worth announcing what will be taken."""
+        return isinstance(self.train, Lazy)
+
+    def ahead(self, rows: Tensor) -> None:
+        """Announce what will be taken next."""
+        if isinstance(self.train, Lazy):
+            self.train.ahead(rows.flatten())
+
+    def on(self, device: torch.device) -> Data:
+        """The same with the training rows, which are in memory, and their labels on a device: they are taken there."""
+        labels = self.labels and replace(self.labels, train=self.labels.train.to(device))
+        return replace(self, train=self.train.to(device), labels=labels)  # type: ignore[attr-defined]
+
+    def classes(self, rows: Tensor) -> Tensor:
+        """The labels [...] of training rows by index. Raises ValueError where the data have none."""
+        if self.labels is None:
+            raise ValueError(f"{self.name} has no labels")
+        return self.labels.train[rows]
+
+    def coded(self, part: Part) -> Tensor | None:
+        """The classes [n] of a part's rows; None where they are not known."""
+        codes = getattr(self.labels, part) if self.labels else None
+        return codes if codes is not None and len(codes) == len(getattr(self, part)) else None
+
+    def part(self, name: Part, most: int | None = None) -> Tensor:
+        """The first rows of a part, all unless ``most`` is given, in network units."""
+        return numbers(getattr(self, name)[:most])
+
+    def restored(self, name: Part, most: int | None = None) -> Tensor:
+        """The same in the data's own units."""
+        return self.units.restore(self.part(name, most))
+
+    def whole(self) -> Data:
+        """All rows as the test part, in the order of their source where that is known."""
+        parts = [getattr(self, name) for name in PARTS]
+        order = torch.arange(sum(map(len, parts))) if self.order is None else self.order.argsort()
+        if isinstance(self.train, Lazy):
+            rows: Rows = self.train.joined(parts[1:]).subset(order)
+        else:
+            rows = torch.cat(parts)[order]
+        labels = self.labels
+        if labels:
+            codes = torch.cat([labels.train, labels.valid, labels.test])
+            labels = replace(labels, test=codes[order] if len(codes) == len(order) else codes[:0])
+        return replace(self, test=rows, labels=labels)
+
+    def replaced(self, **parts: Rows) -> Data:
+        """The same with other rows for some parts."""
+        return replace(self, order=None, files=(), **parts)  # type: ignore[arg-type]
+
+    def excluding(self, names: Sequence[str]) -> Data:
+        """The rows that are of none of these classes. Raises ValueError for an unknown class, and where too little is
+        left."""
+        if self.labels is None:
+            raise ValueError(f"{self.name} has no classes to leave out")
+        if unknown := [name for name in names if name not in self.labels.names]:
+            raise ValueError(f"{self.name} has no class {unknown[0]!r}; it has {', '.join(self.labels.names)}")
+        left_out = torch.tensor([self.labels.names.index(name) for name in names])
+        parts: dict[str, Rows] = {}
+        codes: list[Tensor] = []
+        for part in PARTS:
+            rows, code = getattr(self, part), self.coded(part)
+            if code is None:
+                raise ValueError(f"the {part} rows have no labels of the classes of {self.name}")
+            kept = (~torch.isin(code, left_out)).nonzero().squeeze(1)
+            if not len(kept):
+                raise ValueError(f"without {', '.join(names)} there are no {part} rows in {self.name}")
+            parts[part] = rows.subset(kept) if isinstance(rows, Lazy) else rows.index_select(0, kept)
+            codes.append(code[kept])
+        choices = {**self.choices, "exclude_classes": ", ".join(names)}
+        train, valid, test = codes
+        labels = Labels(train, valid, test, self.labels.names)
+        return replace(self.replaced(**parts), labels=labels, choices=choices)
+
+    def as_pictures(self) -> Data:
+        """Square rows of values in [-1, 1] as pictures of one channel."""
+        if self.kind == "pictures":
+            return self
+        side = math.isqrt(self.train.shape[1])
+        if self.kind != "digits" or len(self.shape) != 1:
+            raise ValueError(f"{self.name} has vectors of {self.train.shape[1]} numbers, not pictures")
+        parts = {p: getattr(self, p).unflatten(1, (1, side, side)) for p in ("train", "valid", "test")}
+        return replace(self, **parts, units=PICTURE, kind="pictures")
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the rows of all parts, their units and what was chosen."""
+        parts = () if self.digest else (self.train, self.valid, self.test)
+        digest = hashed((*parts, self.units.shift, self.units.scale))
+        if self.choices or self.digest:
+            digest.update(repr((sorted(self.choices.items()), self.digest)).encode())
+        return digest.hexdigest()
+
+
+def numbers(stored: Tensor) -> Tensor:
+    """Rows as numbers: bytes 0..255 become [-1, 1], floats stay."""
+    return stored.float().div_(127.5).sub_(1) if stored.dtype == torch.uint8 else stored
+
+
+def hashed(tensors: Iterable[Any]) -> hashlib.blake2b:
+    """A digest, to be gone on with, of the shapes and numbers of tensors."""
+    digest = hashlib.blake2b(digest_size=16)
+    for x in tensors:
+        digest.update(repr(tuple(x.shape)).encode())
+        digest.update(x.contiguous().numpy().tobytes())
+    return digest
+
+
+def shuffled(n: int, seed: int) -> Tensor:
+    """The permutation [n] of the seed by which rows are held out."""
+    return torch.randperm(n, generator=generator(seed, "split"))
+
+
+def split(x: Tensor, seed: int, share: float = 0.1) -> tuple[Tensor, Tensor, Tensor]:
+    """Train, validation and test rows, cut by a permutation of the seed; at least one row each."""
+    held = max(1, round(share * len(x)))
+    if len(x) < 3:
+        raise ValueError(f"{len(x)} rows cannot be cut into train, validation and test: give at least 3")
+    x = x[shuffled(len(x), seed)]
+    return x[2 * held :], x[:held], x[held : 2 * held]
+
+
+def standard(x: Tensor, columnwise: bool) -> Units:
+    """Units in which the rows have mean 0 and unit spread, per column or altogether; a constant column keeps 1."""
+    shift = x.mean(0)
+    scale = (x - shift).square().mean(0 if columnwise else None).sqrt().expand_as(shift)
+    return Units(shift, torch.where(scale > 0, scale, torch.ones_like(scale)).contiguous())

@@ -1,0 +1,1 @@
+"""Faces: what a user meets, the command line, the report, files."""

@@ -1,0 +1,91 @@
+"""The main job: a chosen part of the family on data that comes with the package, judged, the laws that it obeys, and a
+report.
+
+Interrupted and started again it goes on where it stopped: every part is a resumable run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..runs import files
+from ..runs.training import train
+from . import report
+from .comparison import compare
+from .progress import shown
+
+Say = Callable[[str], None]
+
+
+class Part(NamedTuple):
+    """One comparison: papers on a world, equal budgets."""
+
+    folder: str
+    data: str
+    papers: tuple[str, ...]
+    seeds: int
+    steps: int
+    settings: dict[str, Any] = {}
+
+
+PARTS = (
+    Part("ring8", "ring8", ("ns-gan", "sngan", "wgan-gp", "r3gan"), 2, 1_600),
+    Part("grid25", "grid25", ("sngan", "r3gan"), 2, 2_400),
+    Part("tastes", "tastes", ("irgan", "dns", "bpr"), 3, 120, {"rank": 2}),
+)
+DIGITS_STEPS = 3_000  # of vectors of 64 numbers, by perceptrons
+PICTURES_STEPS = 2_400  # of the same digits as pictures, by convolutions
+CODES_STEPS = 2_000  # of digits that are encoded as well
+JOBS = 2
+
+
+def play(out: Path, say: Say) -> Path:
+    """Train, judge, measure the laws, report; returns the report's path."""
+    for part in PARTS:
+        folder = out / part.folder
+        if (folder / "compare.json").exists() and _whole(folder):
+            say(f"{part.data}: done before")
+            continue
+        say(f"{part.data}: {', '.join(part.papers)}, {part.seeds} seeds, {part.steps} steps")
+        compare(
+            part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, settings=part.settings, jobs=JOBS,
+            resume=True, say=say,
+        )  # fmt: skip
+    digits = out / "digits"
+    with shown("digits") as tell:
+        train("ns-gan", "digits", out=digits, steps=DIGITS_STEPS, resume=True, tell=tell)
+    pictures = out / "dcgan"
+    with shown("dcgan") as tell:
+        train("dcgan", "digits", out=pictures, steps=PICTURES_STEPS, log_every=80, resume=True, tell=tell)
+    codes = out / "ali"
+    with shown("ali") as tell:
+        train(
+            "ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, judge_every=CODES_STEPS // 4,
+            resume=True, tell=tell,
+        )  # fmt: skip
+    laws = out / "laws"
+    if (laws / laws.FACTS).exists():
+        say("laws: done before")
+    else:
+        laws.prove((), laws, fast=True, say=say)
+    runs = [*(out / part.folder for part in PARTS), digits, pictures, codes, laws]
+    page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
+    say(f"""
+the report: {page.resolve()}
+six commands to try:
+  ganzfeld sample {pictures} --interpolate --out walk.gif
+  ganzfeld reconstruct {codes} --out pairs.png
+  ganzfeld judge {out / "ring8" / "r3gan"}
+  ganzfeld recommend {out / "tastes" / "irgan"} --k 5
+  ganzfeld laws
+  ganzfeld train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
+    return page
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        return bool(files.read_json(folder / "compare.json")["rows"])
+    except (ValueError, KeyError):
+        return False

@@ -1,0 +1,124 @@
+"""What a user does with a run that encodes: codes, reconstructions, anomaly scores, ways from one sample to another.
+
+What does not fit the run (another shape, another range) is refused by `Run.encode`, a run without an encoder by
+`Run.encoder`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from .. import data, metrics
+from ..core.names import nearest
+from ..core.randomness import great_circle
+from ..data.samples.rows import PARTS, Part
+from ..runs.plan import read
+from ..tasks.generation import Run
+from .sampling import sampler, save
+
+
+def encoding(path: Path, member: int) -> Run:
+    """The run in a directory, if it encodes: else ValueError, before any data are read."""
+    run = sampler(path)
+    run.encoder(member)
+    return run
+
+
+class Given(NamedTuple):
+    """Samples [n, *shape] in the data's units; the class of each, where it is known; the file of each, where it has
+    one."""
+
+    x: Tensor
+    classes: Tensor | None = None
+    names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def given(run: Run, name: str | None = None, part: str | None = None) -> Given:
+    """What is to be encoded: the test part of the run's own data, or all of other data, read as the run's were, unless
+    a part is named; the rows of a ``.npy`` or ``.npz`` as they lie there. Raises ValueError for an unknown part and for
+    what cannot be read."""
+    part = part or ("test" if name is None else "all")
+    if part not in (*PARTS, "all"):
+        raise nearest("part", part, (*PARTS, "all"))
+    if name is not None and Path(name).suffix in (".npy", ".npz"):
+        return Given(data.samples(name))
+    plan = read(run.facts["plan"])
+    size = run.game.shape[-1] if len(run.game.shape) == 3 and name not in (None, *data.TABLE) else plan.size
+    rows = dataclasses.replace(plan, exclude_classes=None, valid=None, test=None, size=size).samples(name)
+    files = rows.files if part == "all" else ()
+    rows, part = (rows.whole(), "test") if part == "all" else (rows, part)
+    x, codes = rows.restored(cast(Part, part)), rows.coded(cast(Part, part))
+    known = codes if rows.count > 1 else None
+    return Given(x, known, rows.labels.names if rows.labels and known is not None else (), files)
+
+
+def encode(run: Run, rows: Given, out: Path, seed: int | None, member: int) -> str:
+    """Write codes [n, latent] to a ``.npy``, and beside it, for pictures in files, a line for the name of each."""
+    if out.suffix != ".npy":
+        raise ValueError(f"--out {out} must end in .npy")
+    codes = run.encode(rows.x, seed, member)
+    save(out, codes)
+    if rows.files:
+        out.with_suffix(".txt").write_text("".join(f"{name}\n" for name in rows.files), encoding="utf-8")
+    return f"{len(codes)} codes of {codes.shape[1]} numbers in {out}" + (
+        f", names in {out.with_suffix('.txt')}" * bool(rows.files)
+    )
+
+
+def reconstruct(run: Run, rows: Given, out: Path | None, n: int, member: int) -> dict[str, Any]:
+    """The error of every row's reconstruction, root mean square a number, and the first n beside what they come from:
+    in a ``.png``, or as an array [n, 2, *shape] in a ``.npy``."""
+    if out and out.suffix not in (".npy", ".png"):
+        raise ValueError(f"--out {out} must end in .npy or .png")
+    if n < 1:
+        raise ValueError(f"ask for at least one reconstruction, not {n}")
+    again = run.reconstruct(rows.x, None, member)
+    errors = (rows.x - again).flatten(1).square().mean(1)
+    if out and out.suffix == ".npy":
+        save(out, torch.stack([rows.x, again], 1)[:n])
+    elif out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        run.view.pairs(rows.x[:n], again[:n]).save(out)
+    each = errors.sqrt()
+    return {"n": len(rows.x), "rmse": float(errors.mean().sqrt()), "median": float(each.median())}
+
+
+def anomaly(run: Run, rows: Given, out: Path | None, weight: float, member: int) -> dict[str, Any]:
+    """How unlike the training data rows are: the scores' quantiles and, where classes are known, how well they find
+    each class among the others, as the area under the ROC curve."""
+    if out and out.suffix != ".npy":
+        raise ValueError(f"--out {out} must end in .npy")
+    if not 0 <= weight <= 1:
+        raise ValueError(f"the weight of reconstruction lies between 0 and 1, not at {weight}")
+    scores = run.anomaly(rows.x, weight, member)
+    if out:
+        save(out, scores)
+    quantiles = {f"q{q}": float(scores.quantile(q / 100)) for q in (5, 50, 95)}
+    found: dict[str, Any] = {"n": len(scores), "weight": weight, "scores": quantiles}
+    if rows.classes is not None:
+        found["auc"] = {name: metrics.roc_auc(scores, rows.classes == i) for i, name in enumerate(rows.names)}
+        found["exclude_classes"] = run.facts["plan"].get("exclude_classes")
+    return found
+
+
+def between(run: Run, rows: Given, ends: str, n: int, member: int) -> Tensor:
+    """Row A, n samples on the great circle between the codes of rows A and B, row B: [n + 2, *shape]. ends: A,B as
+    numbers, or as names of files."""
+    names = [end.strip() for end in ends.split(",")]
+    try:
+        a, b = (rows.files.index(name) if name in rows.files else int(name) for name in names)
+    except ValueError:
+        raise ValueError(f"--between takes two rows, as 0,1, or two files of the data, not {ends!r}") from None
+    if not 0 <= min(a, b) <= max(a, b) < len(rows.x):
+        raise ValueError(f"--between {ends}: there are {len(rows.x)} rows, counted from 0")
+    if n < 2:
+        raise ValueError("an interpolation has at least two samples: --n 2 or more")
+    pair = rows.x[[a, b]]
+    first, last = run.encode(pair, None, member)
+    return torch.cat([pair[:1], run.decode(great_circle(first, last, n), member), pair[1:]])

@@ -1,0 +1,71 @@
+"""Progress on standard error: a bar on a terminal, a line per tick otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..runs.training import Tell
+
+SHOWN = ("modes", "high_quality", "w1", "fd", "p@5", "ndcg@10")
+
+
+@contextlib.contextmanager
+def shown(title: str = "training") -> Iterator[Tell]:
+    """A teller for `train`, shown while the block runs."""
+    steps = 0
+
+    def line(event: str, step: int, facts: Mapping[str, Any]) -> None:
+        nonlocal steps
+        steps = facts["steps"] if event == "start" else steps
+        _line(event, step, steps, facts, title)
+
+    if not sys.stderr.isatty():
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[said]}"), console=console) as bar:
+        task = bar.add_task(title, total=None, said="")
+
+        def tell(event: str, step: int, facts: Mapping[str, Any]) -> None:
+            bar.update(task, completed=step)
+            if event == "start":
+                bar.update(task, total=facts["steps"])
+            elif event == "note":
+                bar.console.print(facts["text"], style="dim", highlight=False)
+            elif event == "judge":
+                bar.update(task, said=_metrics(facts))
+            elif event == "warn":
+                bar.console.print(_warning(step, facts), style="yellow", highlight=False)
+
+        yield tell
+
+
+def _line(event: str, step: int, steps: int, facts: Mapping[str, Any], title: str) -> None:
+    if event == "start":
+        text = f"{title}: {steps} steps, {facts['engine']}" + (f", on from step {step}" if step else "")
+    elif event == "judge":
+        text = f"{title}: step {step}/{steps}  {facts['seconds']:.0f} s  {_metrics(facts)}"
+    elif event == "warn":
+        text = _warning(step, facts)
+    elif event == "note":
+        text = facts["text"]
+    else:
+        return
+    print(text, file=sys.stderr, flush=True)
+
+
+def _metrics(facts: Mapping[str, Any]) -> str:
+    found = facts["metrics"]
+    return "  ".join(f"{name} {found[name]['mean']:.3g}" for name in SHOWN if name in found)
+
+
+def _warning(step: int, facts: Mapping[str, Any]) -> str:
+    who = f"member {facts['member']}: " if facts["member"] >= 0 else ""
+    return f"step {step}: {who}{facts['cause']}: {facts['text']}"

@@ -1,0 +1,1 @@
+"""Baselines: what a trained game has to beat."""
