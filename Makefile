@@ -1,7 +1,10 @@
-.PHONY: demo test slow
+.PHONY: demo check test slow
 
 demo:
 	./run demo
+
+check:
+	./run check
 
 test:
 	./run test

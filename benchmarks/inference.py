@@ -25,11 +25,10 @@ from torch import Tensor
 
 from ganzfeld import metrics
 from ganzfeld.core.randomness import latents
-from ganzfeld.data import Data
+from ganzfeld.data import Data, load
 from ganzfeld.engine import Engine
 from ganzfeld.judging import inference, judges
 from ganzfeld.papers.build import build
-from ganzfeld.runs.plan import loaded
 from ganzfeld.tasks.generation import Run
 
 SCORES = ["anomaly", "reconstruction", "critic", "autoencoder", "nearest"]
@@ -50,18 +49,18 @@ def trained(data: Data, seed: int, asked: dict[str, Any]) -> tuple[Run, int]:
 
 def represented(seed: int, asked: dict[str, Any]) -> dict[str, Any]:
     """Codes beside the baselines."""
-    data = loaded(asked["data"], seed=0, size=asked["size"])
+    data = load(asked["data"], size=asked["size"])
     run, steps = trained(data, seed, asked)
     coder = run.coder()
     row = inference.judge(coder, latents(run.latent, 0, judges.COUNT), data)
-    row |= {name: value["mean"] for name, value in run.judged(data, ["fd"])["metrics"].items()}
+    row |= {name: value["mean"] for name, value in run.judgement(data, ["fd"])["metrics"].items()}
     more, told = inference.trained(run.game, coder, data, seed, asked["seconds"], time.process_time)
     return {"seed": seed, "steps": steps, **row, **more, "baselines": told}
 
 
 def detected(seed: int, odd: str, asked: dict[str, Any]) -> dict[str, Any]:
     """How well what was left out is found."""
-    whole = loaded(asked["data"], seed=0, size=asked["size"])
+    whole = load(asked["data"], size=asked["size"])
     data = whole.excluding([odd])
     assert whole.labels is not None
     x, truth = whole.part("test", judges.COUNT), whole.labels.test[: judges.COUNT] == whole.labels.names.index(odd)

@@ -20,7 +20,7 @@ import torch
 from ganzfeld.core import tree
 from ganzfeld.engine import Engine
 from ganzfeld.papers.build import build
-from ganzfeld.runs.plan import Shape
+from ganzfeld.runs.plan import StandIn
 
 NETWORKS = {"ali": {"width": 16}, "dcgan": {"width": 32, "critic_norm": "none", "latent": 64}}
 
@@ -87,7 +87,7 @@ def seconds(call: Callable[[], object]) -> float:
 def measured(network: str, gamma: float, rounds: int, batch_size: int) -> None:
     shape = (1, 32, 32)
     settings = {**NETWORKS[network], "gamma": gamma}
-    game = build("ali", Shape(shape), network=network, settings=settings, batch_size=batch_size)
+    game = build("ali", StandIn(shape, form="pictures"), network=network, settings=settings, batch_size=batch_size)
     engine = Engine(game, Noise(shape), [0], 10**6)
     engine.start()
     step = engine.advance(0, 1)[0]

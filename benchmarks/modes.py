@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from ganzfeld.faces.comparison import compare, table
-from ganzfeld.papers import TABLE
+from ganzfeld.papers import fitting
 
 STEPS = {"ring8": 4_000, "grid25": 8_000}
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--papers", nargs="+", default=list(TABLE))
+    parser.add_argument("--papers", nargs="+", default=fitting("vectors"))
     parser.add_argument("--worlds", nargs="+", default=list(STEPS))
     asked = parser.parse_args()
     for world in asked.worlds:

@@ -74,8 +74,8 @@ class Counted(TorchDispatchMode):
 
 GAMES = {
     "dcgan": gz.papers.dcgan,
-    "sngan": lambda data: gz.papers.sngan_pictures(data, networks.ResNet(), betas=(0.0, 0.9), n_critic=5),
-    "wgan-gp": lambda data: gz.papers.wgan_gp_pictures(data, networks.DCGAN(critic_norm="none"), lr=1e-4),
+    "sngan": lambda data: gz.papers.sngan(data, networks.ResNet(), betas=(0.0, 0.9), n_critic=5),
+    "wgan-gp": lambda data: gz.papers.wgan_gp(data, networks.DCGAN(critic_norm="none"), lr=1e-4),
 }
 PLAIN = {"dcgan": plain.dcgan, "sngan": plain.sngan, "wgan-gp": plain.wgan_gp}
 ASKED = {"dcgan": 1.25, "sngan": 1.5, "wgan-gp": 1.25}

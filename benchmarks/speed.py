@@ -20,7 +20,7 @@ from torch.nn.functional import softplus
 
 import ganzfeld as gz
 from ganzfeld.networks import MLP
-from ganzfeld.runs.plan import Shape
+from ganzfeld.runs.plan import StandIn
 
 STEPS = 10**6  # of the whole run, for the schedule; only a piece is timed
 
@@ -62,7 +62,7 @@ def plain(width: int, batch: int, data: Plane):
 
 def ours(width: int, batch: int, data: Plane, mode: str, members: int):
     """The engine on the same game, dealing, records and average included: a closure that plays n steps."""
-    game = gz.papers.ns_gan(Shape((2,)), MLP(width=width, depth=2), batch_size=batch)
+    game = gz.papers.ns_gan(StandIn((2,)), MLP(width=width, depth=2), batch_size=batch)
     engine = gz.Engine(game, data, range(members), STEPS, mode)
     engine.start()
 

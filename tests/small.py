@@ -1,11 +1,15 @@
 """A game small enough to be trained many times in a test, on vectors of its own."""
 
+import contextlib
+import io
 import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import ganzfeld as gz
+from ganzfeld.faces import cli
 
 SETTINGS = {"width": 8, "depth": 1, "batch_size": 16}
 STEPS = 48
@@ -30,6 +34,14 @@ def train(folder, data, paper="ns-gan", **asked):
 def weights(folder):
     """The bytes of the newest checkpoint."""
     return sorted((folder / "checkpoints").glob("step-*"))[-1].joinpath("state.safetensors").read_bytes()
+
+
+def ganzfeld(*words):
+    """Runs a command: (exit code, standard output, standard error)."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        cli.main([str(word) for word in words])
+    return end.value.code, out.getvalue(), err.getvalue()
 
 
 def environment():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,25 +13,11 @@ import pytest
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld.faces import cli
 from ganzfeld.runs import files
-from small import EVERY, SETTINGS, environment, train, vectors
+from small import EVERY, SETTINGS, environment, ganzfeld, train, vectors
 
 SETS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
 SHORT = [f"--{key.replace('_', '-')}={value}" for key, value in EVERY.items()]
-
-
-@pytest.fixture
-def ganzfeld(capsys):
-    """Runs a command: (exit code, standard output, standard error)."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return end.value.code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +32,14 @@ def trained(data, out, *more):
     return ["train", "ns-gan", "--data", data, "--out", out, "--steps", 24, *SHORT, *SETS, *more]
 
 
-def test_training_ends_with_zero_and_speaks_to_standard_error_alone(ganzfeld, tmp_path):
+def test_training_ends_with_zero_and_speaks_to_standard_error_alone(tmp_path):
     code, out, err = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run"))
     assert (code, out) == (0, "")
     assert "step 24/24" in err and "ganzfeld sample" in err
     assert gz.load(tmp_path / "run").sample(3).shape == (3, 2)
 
 
-def test_crossings_by_flags(ganzfeld, tmp_path):
+def test_crossings_by_flags(tmp_path):
     flags = ["--objective", "hinge", "--constraint", "spectral", "--constraint", "r1", "--set", "r1.gamma=0.1"]
     assert ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", *flags))[0] == 0
     game = gz.load(tmp_path / "run").game
@@ -60,13 +47,13 @@ def test_crossings_by_flags(ganzfeld, tmp_path):
     assert game.constraints == (gz.Spectral(), gz.R1(0.1))
 
 
-def test_a_dry_run_writes_nothing(ganzfeld, tmp_path):
+def test_a_dry_run_writes_nothing(tmp_path):
     code, out, _ = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", "--dry-run"))
     assert code == 0 and "Goodfellow" in out and "eager" in out
     assert not (tmp_path / "run").exists()
 
 
-def test_sampling_writes_arrays_pictures_and_folders(ganzfeld, world, tmp_path):
+def test_sampling_writes_arrays_pictures_and_folders(world, tmp_path):
     run = world[0] / "run"
     assert ganzfeld("sample", run, "--n", 70, "--seed", 3, "--out", tmp_path / "x.npy")[0] == 0
     x = np.load(tmp_path / "x.npy", allow_pickle=False)
@@ -79,7 +66,7 @@ def test_sampling_writes_arrays_pictures_and_folders(ganzfeld, world, tmp_path):
     assert [path.name for path in sorted((tmp_path / "many").iterdir())] == ["00000.png", "00001.png", "00002.png"]
 
 
-def test_seeds_give_the_first_sample_of_each_and_interpolation_runs_between_two(ganzfeld, world, tmp_path):
+def test_seeds_give_the_first_sample_of_each_and_interpolation_runs_between_two(world, tmp_path):
     run, out = world[0] / "run", tmp_path / "x.npy"
     ganzfeld("sample", run, "--seeds", "0-2,7", "--out", out)
     firsts = np.stack([gz.load(run).sample(1, seed=s)[0].numpy() for s in (0, 1, 2, 7)])
@@ -89,7 +76,7 @@ def test_seeds_give_the_first_sample_of_each_and_interpolation_runs_between_two(
     np.testing.assert_allclose(np.load(out)[[0, -1]], ends, rtol=1e-4, atol=1e-5)
 
 
-def test_judging_prints_one_json_document(ganzfeld, world):
+def test_judging_prints_one_json_document(world):
     code, out, _ = ganzfeld("judge", world[0] / "run", "--json")
     found = json.loads(out)
     assert code == 0 and found.keys() == {"metrics", "provenance"}
@@ -99,7 +86,7 @@ def test_judging_prints_one_json_document(ganzfeld, world):
     assert one["per_member"] == [found["metrics"]["w1"]["per_member"][1]] and one["std"] == 0
 
 
-def test_samples_in_a_file_are_judged_against_data(ganzfeld, world, tmp_path):
+def test_samples_in_a_file_are_judged_against_data(world, tmp_path):
     ganzfeld("sample", world[0] / "run", "--n", 2500, "--out", tmp_path / "x.npy")
     of_file = json.loads(ganzfeld("judge", tmp_path / "x.npy", "--data", world[1], "--json")[1])
     of_run = json.loads(ganzfeld("judge", world[0] / "run", "--member", 0, "--json")[1])
@@ -108,7 +95,7 @@ def test_samples_in_a_file_are_judged_against_data(ganzfeld, world, tmp_path):
     assert code == 0 and "sliced_w1" in out and " w1" not in out
 
 
-def test_real_rows_are_judged_as_perfect_samples_are(ganzfeld, tmp_path):
+def test_real_rows_are_judged_as_perfect_samples_are(tmp_path):
     np.save(tmp_path / "real.npy", gz.data.ring8().restored("train")[:2500].numpy())
     metrics = json.loads(ganzfeld("judge", tmp_path / "real.npy", "--data", "ring8", "--json")[1])["metrics"]
     assert metrics["modes"]["mean"] == 8
@@ -116,7 +103,7 @@ def test_real_rows_are_judged_as_perfect_samples_are(ganzfeld, tmp_path):
     assert metrics["w1"]["mean"] < 0.15
 
 
-def test_comparing_writes_a_table_and_a_report(ganzfeld, tmp_path):
+def test_comparing_writes_a_table_and_a_report(tmp_path):
     words = ["compare", "ns-gan", "wgan", "--data", vectors(tmp_path), "--seeds", 2, "--steps", 16, *SETS]
     code, out, _ = ganzfeld(*words, "--out", tmp_path / "c", "--json")
     found = json.loads(out)
@@ -159,13 +146,33 @@ def world_run(folder):
     return folder / "own"
 
 
-def test_listing_names_all_there_is(ganzfeld):
+def test_listing_names_all_there_is():
     found = json.loads(ganzfeld("list", "--json")[1])
-    assert set(found["papers"]) == set(gz.papers.NAMES)
+    assert set(found["papers"]) == set(gz.papers.TABLE)
     assert {"ring8", "grid25", "swissroll", "digits", "mixture1200"} <= found["data"].keys()
     assert {"w1", "fd", "modes"} <= found["metrics"].keys()
     code, out, _ = ganzfeld("list", "constraints")
     assert code == 0 and "spectral" in out and "ns-gan" not in out
+
+
+def test_listing_a_paper_prints_what_can_be_set_on_each_form_of_data():
+    code, out, _ = ganzfeld("list", "wgan_gp")
+    assert code == 0
+    vectors, pictures = out.split("\non ")[1:]
+    assert re.search(r"^  weight +0\.1\b", vectors, re.M) and re.search(r"^  weight +10\.0\b", pictures, re.M)
+    assert ganzfeld("list", "irgan", "--json")[1].count('"setting": "temperature"') == 2
+
+
+@pytest.mark.parametrize(
+    ("paper", "form", "data"), [("wgan-gp", "vectors", "ring8"), ("irgan", "interactions", "tastes")]
+)
+def test_every_setting_that_is_listed_can_be_set_to_its_default(tmp_path, paper, form, data):
+    rows = json.loads(ganzfeld("list", paper, "--json")[1])[paper]["settings"][form]
+    sets = [word for row in rows for word in ("--set", f"{row['setting']}={row['default']}")]
+    plain = ["train", paper, "--data", data, "--out", tmp_path, "--dry-run"]
+    code, out, err = ganzfeld(*plain, *sets)
+    assert code == 0 and len(rows) > 5, err
+    assert out == ganzfeld(*plain)[1]
 
 
 ERRORS = {
@@ -174,7 +181,8 @@ ERRORS = {
     "unknown objective": (["train", "gan", "--data", "ring8", "--objective", "hing"], "'hinge'"),
     "unknown constraint": (["train", "gan", "--data", "ring8", "--constraint", "spectrum"], "'spectral'"),
     "unknown network": (["train", "gan", "--data", "ring8", "--network", "mpl"], "'mlp'"),
-    "unknown key": (["train", "gan", "--data", "ring8", "--set", "rat=1"], "'rate'"),
+    "unknown key": (["train", "gan", "--data", "ring8", "--set", "lrr=1"], "'lr'"),
+    "a key of before": (["train", "gan", "--data", "ring8", "--set", "rate=1"], "rate is now lr"),
     "no key": (["train", "gan", "--data", "ring8", "--set", "lr"], "key=value"),
     "a rate of nan": (["train", "gan", "--data", "ring8", "--set", "lr=nan"], "positive number"),
     "a rate in words": (["train", "gan", "--data", "ring8", "--set", "lr=fast"], "a number"),
@@ -190,12 +198,15 @@ ERRORS = {
     "unknown engine": (["train", "gan", "--data", "ring8", "--engine", "fast"], "auto, eager, compiled"),
     "unknown command": (["trian"], "trian"),
     "unknown option": (["train", "gan", "--data", "ring8", "--stepz", "5"], "stepz"),
+    "an option of version 0.1": (["train", "gan", "--data", "ring8", "--without", "1"], "--without is now --exclude-c"),
+    "another": (["train", "bpr", "--data", "tastes", "--least", "4"], "--least is now --min-rating"),
     "unknown list": (["list", "paper"], "'papers'"),
+    "unknown paper to list": (["list", "wgan-pg"], "'wgan-gp'"),
 }
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_an_error_is_one_line_and_exit_two(ganzfeld, tmp_path, kind):
+def test_an_error_is_one_line_and_exit_two(tmp_path, kind):
     words, match = ERRORS[kind]
     out = ["--out", tmp_path / "run"] if words[0] == "train" else []
     code, said, err = ganzfeld(*words, *out)
@@ -205,7 +216,7 @@ def test_an_error_is_one_line_and_exit_two(ganzfeld, tmp_path, kind):
     assert not (tmp_path / "run/run.json").exists()
 
 
-def test_errors_of_use_are_one_line_and_exit_two(ganzfeld, world, tmp_path):
+def test_errors_of_use_are_one_line_and_exit_two(world, tmp_path):
     run = world[0] / "run"
     for words, match in (
         (["sample", tmp_path / "none", "--out", "x.npy"], "no such run"),
@@ -228,7 +239,7 @@ def test_errors_of_use_are_one_line_and_exit_two(ganzfeld, world, tmp_path):
         assert match in err and len(err.strip().splitlines()) == 1, err
 
 
-def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(ganzfeld, tmp_path):
+def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(tmp_path):
     words = [str(word) for word in trained(vectors(tmp_path), tmp_path / "two")]
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ganzfeld", *words],
@@ -244,7 +255,7 @@ def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(ganzfeld, tmp_pa
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only directories")
-def test_a_read_only_directory_is_refused(ganzfeld, tmp_path):
+def test_a_read_only_directory_is_refused(tmp_path):
     data, shut = vectors(tmp_path), tmp_path / "shut"
     shut.mkdir(mode=0o500)
     code, _, err = ganzfeld(*trained(data, shut / "run"))
@@ -252,7 +263,7 @@ def test_a_read_only_directory_is_refused(ganzfeld, tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["short", "flipped", "other paper"])
-def test_a_checkpoint_that_cannot_be_used_is_refused_and_left_alone(ganzfeld, tmp_path, spoil):
+def test_a_checkpoint_that_cannot_be_used_is_refused_and_left_alone(tmp_path, spoil):
     data, out = vectors(tmp_path), tmp_path / "run"
     train(out, data, steps=24, checkpoint_every=24)
     (folder,) = (out / "checkpoints").iterdir()
@@ -274,7 +285,7 @@ def test_a_checkpoint_that_cannot_be_used_is_refused_and_left_alone(ganzfeld, tm
     assert path.read_bytes() == before
 
 
-def test_numbers_that_break_end_with_one_and_a_way_back(ganzfeld, tmp_path):
+def test_numbers_that_break_end_with_one_and_a_way_back(tmp_path):
     broken = ["--set", "lr=1e30", "--engine", "eager"]
     code, _, err = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", *broken))
     assert code == 1

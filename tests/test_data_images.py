@@ -526,7 +526,7 @@ CHOICES = {
     "background": ({"background": "whit"}, "'whit' is no colour"),
     "channels": ({"channels": 2}, "1 or 3 channels, not 2"),
     "no channel": ({"channels": 0}, "1 or 3 channels, not 0"),
-    "option": ({"sise": 8}, "unknown option 'sise'; did you mean 'size'"),
+    "option": ({"sise": 8}, "no option named 'sise'; did you mean 'size'"),
     **{f"size {size}": ({"size": size}, f"8, 16, 32, 64, 128 pixels, not {size}") for size in (0, -8, 4, 28, 256)},
 }
 

@@ -16,26 +16,19 @@ from safetensors.torch import load_file
 import ganzfeld as gz
 from ganzfeld import networks
 from ganzfeld.core import randomness
-from ganzfeld.faces import cli, export
+from ganzfeld.faces import export
 from ganzfeld.runs import files
-from ganzfeld.tasks.generation import Restored
-from small import train, vectors
+from ganzfeld.tasks.modules import Restored
+from small import ganzfeld, train, vectors
 
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
 
 
-@pytest.fixture
-def ganzfeld(capsys):
-    """Runs a command: (exit code, standard error)."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert out == ""
-        return end.value.code, err
-
-    return call
+def export_by_command(*words):
+    """(exit code, standard error)."""
+    code, out, err = ganzfeld("export", *words)
+    assert out == ""
+    return code, err
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +58,11 @@ def given(run, n, seed=5):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_onnx_makes_the_samples_of_the_run_for_any_batch(runs, ganzfeld, tmp_path, name):
+def test_onnx_makes_the_samples_of_the_run_for_any_batch(runs, tmp_path, name):
     pytest.importorskip("onnxscript")
     run, out = runs[name], tmp_path / "g.onnx"
     member = run.members - 1
-    code, said = ganzfeld("export", run.directory, "--out", out, "--member", member)
+    code, said = export_by_command(run.directory, "--out", out, "--member", member)
     assert code == 0 and "apart" in said and len(said.splitlines()) == 1, said
     assert [path.name for path in tmp_path.iterdir()] == ["g.onnx"]
     session = onnx_session(str(out))
@@ -125,7 +118,7 @@ def test_a_batch_that_would_be_fixed_is_refused():
         export.onnx(Long(), (torch.randn(4, 6),), torch.ones(1), {})
 
 
-def test_onnx_that_differs_ends_with_one_and_leaves_no_file(runs, ganzfeld, tmp_path, monkeypatch):
+def test_onnx_that_differs_ends_with_one_and_leaves_no_file(runs, tmp_path, monkeypatch):
     pytest.importorskip("onnxscript")
     honest = torch.onnx.export
 
@@ -135,7 +128,7 @@ def test_onnx_that_differs_ends_with_one_and_leaves_no_file(runs, ganzfeld, tmp_
         return honest(generator, *asked, **options)
 
     monkeypatch.setattr(torch.onnx, "export", spoiled)
-    code, said = ganzfeld("export", runs["vectors"].directory, "--out", tmp_path / "g.onnx")
+    code, said = export_by_command(runs["vectors"].directory, "--out", tmp_path / "g.onnx")
     assert code == 1 and "is not written" in said and len(said.strip().splitlines()) == 1, said
     assert list(tmp_path.iterdir()) == []
 
@@ -150,19 +143,19 @@ def test_a_difference_that_is_no_number_is_not_small(runs, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
-def test_without_the_extra_one_line_names_it(runs, ganzfeld, tmp_path, monkeypatch, missing):
+def test_without_the_extra_one_line_names_it(runs, tmp_path, monkeypatch, missing):
     pytest.importorskip("onnxscript")
     monkeypatch.setitem(sys.modules, missing, None)
-    code, said = ganzfeld("export", runs["vectors"].directory, "--out", tmp_path / "g.onnx")
+    code, said = export_by_command(runs["vectors"].directory, "--out", tmp_path / "g.onnx")
     assert code == 2 and "pip install 'ganzfeld[onnx]'" in said and len(said.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_pair_is_restored_bit_for_bit_and_rolls_no_dice(runs, ganzfeld, tmp_path, name):
+def test_a_pair_is_restored_bit_for_bit_and_rolls_no_dice(runs, tmp_path, name):
     run, out = runs[name], tmp_path / "g.safetensors"
     member = run.members - 1
-    assert ganzfeld("export", run.directory, "--out", out, "--member", member)[0] == 0
+    assert export_by_command(run.directory, "--out", out, "--member", member)[0] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g.json", "g.safetensors"]
     rng = torch.get_rng_state()
     for path in (out, tmp_path / "g.json"):
@@ -180,14 +173,14 @@ def test_a_pair_is_restored_bit_for_bit_and_rolls_no_dice(runs, ganzfeld, tmp_pa
 @pytest.mark.parametrize(("name", "classes"), MAKERS)
 def test_every_generator_of_the_table_is_restored_bit_for_bit(name, classes):
     generator, inputs, shape, sizes = standing(name, classes)
-    weights, facts = export.packed(
+    weights, facts = export.pack(
         generator,
         {
             "format": export.FORMAT, "network": name, "sizes": sizes, "shape": list(shape),
             "classes": ["class"] * classes, "units": {"shift": [0.25], "scale": [2.0]},
         },
     )  # fmt: skip
-    again = export.unpacked(weights, json.loads(json.dumps(facts)))
+    again = export.unpack(weights, json.loads(json.dumps(facts)))
     assert torch.equal(again(*inputs), generator(*inputs))
     assert again.state_dict().keys() == generator.state_dict().keys()
 
@@ -235,10 +228,10 @@ def test_damaged_weights_and_half_a_pair_are_refused(pair):
         export.restore(pair)
 
 
-def test_a_pair_that_would_read_back_as_another_is_not_written(runs, ganzfeld, tmp_path, monkeypatch):
-    honest = export.described
-    monkeypatch.setattr(export, "described", lambda *a: {**honest(*a), "units": {"shift": [0.5], "scale": [1.0]}})
-    code, said = ganzfeld("export", runs["plain"].directory, "--out", tmp_path / "g.safetensors")
+def test_a_pair_that_would_read_back_as_another_is_not_written(runs, tmp_path, monkeypatch):
+    honest = export.describe
+    monkeypatch.setattr(export, "describe", lambda *a: {**honest(*a), "units": {"shift": [0.5], "scale": [1.0]}})
+    code, said = export_by_command(runs["plain"].directory, "--out", tmp_path / "g.safetensors")
     assert code == 1 and "makes other samples" in said
     assert list(tmp_path.iterdir()) == []
 
@@ -256,13 +249,13 @@ def test_a_game_of_ones_own_has_no_name_to_be_restored_by(tmp_path):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_folder_for_the_hub_is_made_offline_and_its_three_lines_run(runs, ganzfeld, tmp_path, monkeypatch, name):
+def test_a_folder_for_the_hub_is_made_offline_and_its_three_lines_run(runs, tmp_path, monkeypatch, name):
     def online(*_):
         raise AssertionError("nothing is sent")
 
     monkeypatch.setattr(socket, "socket", online)
     run, out = runs[name], tmp_path / "hub"
-    assert ganzfeld("export", run.directory, "--out", out)[0] == 0
+    assert export_by_command(run.directory, "--out", out)[0] == 0
     assert sorted(path.name for path in out.iterdir()) == sorted(export.HUB)
     assert torch.equal(export.restore(out)(*given(run, randomness.ROWS)), run.sample(randomness.ROWS, 5))
     with Image.open(out / "samples.png") as picture:
@@ -299,26 +292,26 @@ def test_a_card_says_what_was_not_judged_or_not_defined(runs, tmp_path, monkeypa
     last = files.lines(run.directory / "metrics.jsonl")[-1]
     last["metrics"]["w1"]["per_member"][1] = None
     monkeypatch.setattr(files, "lines", lambda _: [last])
-    assert "| w1 | not defined |" in export.card(run, 1) and "Over the 2 seeds" in export.card(run, 1)
+    assert "| w1 | not defined |" in export.model_card(run, 1) and "Over the 2 seeds" in export.model_card(run, 1)
     monkeypatch.setattr(files, "lines", lambda _: [])
-    assert "It was not judged." in export.card(run)
+    assert "It was not judged." in export.model_card(run)
 
 
 @pytest.mark.parametrize("form", ["g.onnx", "g.safetensors", "hub"])
-def test_what_is_there_is_written_over_by_force_alone(runs, ganzfeld, tmp_path, monkeypatch, form):
+def test_what_is_there_is_written_over_by_force_alone(runs, tmp_path, monkeypatch, form):
     monkeypatch.setattr(export, "onnx", lambda *_: (b"model", 0.0))
     run, out = runs["vectors"].directory, tmp_path / form
     taken = out / "README.md" if form == "hub" else tmp_path / ("g.json" if form == "g.safetensors" else form)
     taken.parent.mkdir(exist_ok=True)
     taken.write_text("mine")
-    code, said = ganzfeld("export", run, "--out", out)
+    code, said = export_by_command(run, "--out", out)
     assert code == 2 and "--force" in said and len(said.strip().splitlines()) == 1
     assert taken.read_text() == "mine" and [path for path in tmp_path.rglob("*") if path.is_file()] == [taken]
-    assert ganzfeld("export", run, "--out", out, "--force")[0] == 0
+    assert export_by_command(run, "--out", out, "--force")[0] == 0
     assert taken.read_bytes() != b"mine" and not list(tmp_path.rglob("*.tmp"))
 
 
-def test_names_that_cannot_be_written_are_refused_before_the_work(runs, ganzfeld, tmp_path):
+def test_names_that_cannot_be_written_are_refused_before_the_work(runs, tmp_path):
     (tmp_path / "file").write_text("x")
     for words, match in (
         ([tmp_path / "none", "--out", tmp_path / "g.pt"], ".onnx or .safetensors"),
@@ -326,7 +319,7 @@ def test_names_that_cannot_be_written_are_refused_before_the_work(runs, ganzfeld
         ([tmp_path / "none", "--out", tmp_path / "g.onnx"], "no such run"),
         ([runs["vectors"].directory, "--out", tmp_path / "hub", "--member", 2], "there is no member 2"),
     ):
-        code, said = ganzfeld("export", *words)
+        code, said = export_by_command(*words)
         assert code == 2 and match in said and len(said.strip().splitlines()) == 1, said
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

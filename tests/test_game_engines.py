@@ -13,11 +13,11 @@ from ganzfeld import engine as engines
 from ganzfeld.core import tree
 from ganzfeld.engine import Engine
 from ganzfeld.networks import MLP
-from ganzfeld.runs.plan import Shape
+from ganzfeld.runs.plan import StandIn
 from small import environment
 
 SMALL = {"networks": MLP(width=16, depth=2), "batch_size": 32}
-PAPERS = tuple(gz.papers.TABLE)
+PAPERS = gz.papers.fitting("vectors")
 
 
 class Plane:
@@ -36,7 +36,7 @@ def game(paper, **settings):
         settings = {"form": "dual", "warm": 0, **settings}
     elif paper == "mcgan":
         settings = {"warm": 0, **settings}
-    return gz.papers.TABLE[paper](Shape((2,)), networks, batch_size=32, **settings)
+    return gz.papers.TABLE[paper](StandIn((2,)), networks, batch_size=32, **settings)
 
 
 def started(game, seeds, steps, mode="eager", ranks=None):
@@ -125,7 +125,7 @@ def test_one_pass_over_both_sides_equals_two():
 
 
 def test_batch_norm_keeps_the_two_sides_apart():
-    assert not gz.papers.ns_gan(Shape((2,)), MLP(width=16, depth=2, critic_norm="batch"), batch_size=32).separate
+    assert not gz.papers.ns_gan(StandIn((2,)), MLP(width=16, depth=2, critic_norm="batch"), batch_size=32).separate
 
 
 def test_auto_compiles_only_runs_that_win_it_back():

@@ -12,11 +12,11 @@ from ganzfeld.augment import Augment, colour, cutout, translation
 from ganzfeld.core import tree
 from ganzfeld.engine import Engine, turns
 from ganzfeld.networks import DCGAN, R3, SNDCGAN, ResNet
-from ganzfeld.papers.build import build, paper_for
-from ganzfeld.runs.plan import Shape
+from ganzfeld.papers.build import build
+from ganzfeld.runs.plan import StandIn
 from small import weights
 
-SHAPE = Shape((1, 8, 8))
+SHAPE = StandIn((1, 8, 8), form="pictures")
 NETWORKS = {
     "dcgan": DCGAN(width=4, latent=8), "wgan": DCGAN(width=4, latent=8), "lsgan": DCGAN(width=4, latent=8),
     "geometric": DCGAN(width=4, latent=8), "mcgan-cov": DCGAN(width=4, latent=8, critic_norm="none", features=16),
@@ -28,7 +28,7 @@ NETWORKS = {
 def game(paper, **settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return gz.papers.PICTURES[paper](SHAPE, NETWORKS[paper], batch_size=8, **settings)
+        return gz.papers.TABLE[paper](SHAPE, NETWORKS[paper], batch_size=8, **settings)
 
 
 def played(game, steps=4, seeds=(3,), mode="eager"):
@@ -153,15 +153,17 @@ def test_every_kind_of_objective_crosses_with_pictures(objective):
 
 def test_a_paper_without_settings_for_pictures_says_the_way_out():
     with pytest.raises(ValueError, match="dcgan --objective"):
-        paper_for("ns-gan", (1, 8, 8))
-    assert paper_for("ns-gan", (1, 8, 8), "dcgan") is gz.papers.ns_gan
-    with pytest.raises(ValueError, match="paper of pictures"):
-        paper_for("dcgan", (2,))
+        build("ns-gan", SHAPE)
+    with pytest.raises(ValueError, match="dcgan, lsgan, wgan"):
+        build("ns-gan", SHAPE)
+    assert build("ns-gan", SHAPE, network="dcgan").citation == gz.papers.ns_gan.citation
+    with pytest.raises(ValueError, match="paper of pictures, and these are vectors: use gan, ns-gan"):
+        build("dcgan", StandIn((2,)))
 
 
 def test_gradient_penalty_and_batch_norm_are_refused_for_pictures_too():
     with pytest.raises(ValueError, match="layer norm"):
-        gz.papers.wgan_gp_pictures(Shape((1, 16, 16)), DCGAN(width=4))
+        gz.papers.wgan_gp(StandIn((1, 16, 16), form="pictures"), DCGAN(width=4))
 
 
 # --- labels ---
@@ -229,7 +231,7 @@ def test_fewer_pictures_than_a_batch_are_refused_before_the_first_step(tmp_path)
 
 
 def test_truncation_keeps_latents_inside_and_their_order():
-    from ganzfeld.tasks.generation import truncated
+    from ganzfeld.tasks.modules import truncated
 
     z = torch.randn(1000)
     near = truncated(z, 0.5)

@@ -12,7 +12,7 @@ from ganzfeld.core import tree
 from ganzfeld.core.randomness import NoiseDealer
 from ganzfeld.engine import ROLES, player
 from ganzfeld.networks import MLP
-from ganzfeld.runs.plan import Shape
+from ganzfeld.runs.plan import StandIn
 from references import ns_gan, sngan, wgan, wgan_gp
 
 NETWORKS = MLP(width=16, depth=2)
@@ -80,7 +80,7 @@ def assert_equal_turn_by_turn(game, loop, generator, critic_weights, tolerance=1
 
 
 def test_non_saturating_game_equals_the_plain_loop():
-    game = gz.papers.ns_gan(Shape((2,)), NETWORKS, lr=RATE, betas=BETAS, **PLAIN)
+    game = gz.papers.ns_gan(StandIn((2,)), NETWORKS, lr=RATE, betas=BETAS, **PLAIN)
     generator, critic = modules(game)
     loop = ns_gan.play(generator, critic, Table(game).row, STEPS, RATE, BETAS)
     assert_equal_turn_by_turn(game, loop, generator, lambda: dict(critic.named_parameters()))
@@ -89,7 +89,7 @@ def test_non_saturating_game_equals_the_plain_loop():
 @pytest.mark.parametrize("warm_steps", [0, 2])
 def test_clipped_game_equals_the_plain_loop(warm_steps):
     game = gz.papers.wgan(
-        Shape((2,)),
+        StandIn((2,)),
         NETWORKS,
         lr=RATE,
         bound=0.05,
@@ -106,7 +106,7 @@ def test_clipped_game_equals_the_plain_loop(warm_steps):
 
 
 def test_gradient_penalty_game_equals_the_plain_loop():
-    game = gz.papers.wgan_gp(Shape((2,)), NETWORKS, lr=RATE, betas=BETAS, weight=10.0, n_critic=3, **PLAIN)
+    game = gz.papers.wgan_gp(StandIn((2,)), NETWORKS, lr=RATE, betas=BETAS, weight=10.0, n_critic=3, **PLAIN)
     generator, critic = modules(game)
     loop = wgan_gp.play(generator, critic, Table(game).row, STEPS, RATE, BETAS, 10.0, 3)
     assert_equal_turn_by_turn(game, loop, generator, lambda: dict(critic.named_parameters()))
@@ -130,7 +130,7 @@ def _spectral_critic(game):
 
 
 def test_spectral_game_equals_the_plain_loop():
-    game = gz.papers.sngan(Shape((2,)), NETWORKS, lr=RATE, betas=BETAS, spectral_norm=1.0, **PLAIN)
+    game = gz.papers.sngan(StandIn((2,)), NETWORKS, lr=RATE, betas=BETAS, spectral_norm=1.0, **PLAIN)
     generator, critic, weights = _spectral_critic(game)
     loop = sngan.play(generator, critic, Table(game).row, STEPS, RATE, BETAS)
     assert_equal_turn_by_turn(game, loop, generator, weights)
@@ -158,7 +158,7 @@ class ClipBefore(gz.Clip):
     ids=["clip before the step", "head not clipped", "sign flipped"],
 )
 def test_planted_faults_part_from_the_plain_loop(fault):
-    game = gz.papers.wgan(Shape((2,)), NETWORKS, lr=RATE, bound=0.05, n_critic=3, warm=0, **PLAIN)
+    game = gz.papers.wgan(StandIn((2,)), NETWORKS, lr=RATE, bound=0.05, n_critic=3, warm=0, **PLAIN)
     generator, critic = modules(game)
     loop = wgan.play(generator, critic, Table(game).row, STEPS, RATE, 0.05, lambda step: 3)
     check = partial(assert_equal_turn_by_turn, fault(game), loop, generator, lambda: dict(critic.named_parameters()))

@@ -22,7 +22,7 @@ from ganzfeld.draws import Infer, Scene
 from ganzfeld.game import estimate
 from ganzfeld.networks import MLP, Encoder
 from ganzfeld.papers.build import build
-from ganzfeld.runs.plan import Shape
+from ganzfeld.runs.plan import StandIn
 
 F64 = torch.float64
 LOG4 = math.log(4)
@@ -39,13 +39,13 @@ def normal(*shape, seed):
 
 
 def ali(networks=SMALL, **settings):
-    return gz.papers.ali(Shape((2,)), networks, batch_size=32, **settings)
+    return gz.papers.ali(StandIn((2,)), networks, batch_size=32, **settings)
 
 
 def crossed(objective="non-saturating", bound=("none",)):
     """The ali game under another objective and these constraints."""
     settings = {"width": 16, "depth": 2}
-    return build("ali", Shape((2,)), settings=settings, objective=objective, bound=bound, batch_size=32)
+    return build("ali", StandIn((2,)), settings=settings, objective=objective, bound=bound, batch_size=32)
 
 
 def started(game):

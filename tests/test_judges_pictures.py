@@ -274,7 +274,7 @@ def test_vectors_are_searched_by_value_in_their_own_units():
 def test_stacked_digits_are_judged_on_as_many_samples_as_the_literature_does(tmp_path):
     settings = {"width": 4, "latent": 8, "batch_size": 16}
     run = gz.train("dcgan", "stacked-digits", out=tmp_path / "run", steps=8, settings=settings)
-    judged = run.judged(metrics=["modes", "reverse_kl"])
+    judged = run.judgement(metrics=["modes", "reverse_kl"])
     assert judged["provenance"]["modes_total"] == 1000
     assert judged["provenance"]["reverse_kl_floor"] == pytest.approx(999 / 52_000)
     assert 1 <= judged["metrics"]["modes"]["mean"] < 1000  # nothing is learned in eight steps

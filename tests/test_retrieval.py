@@ -21,9 +21,9 @@ from ganzfeld.draws import Hardest, Retrieve, Scene, retrieve
 from ganzfeld.game import estimate
 from ganzfeld.networks import Factorised, Featured, ItemItem
 from ganzfeld.networks.rankers import Factors
-from ganzfeld.papers.board import OBJECTIVES
 from ganzfeld.papers.build import build
-from ganzfeld.runs import plan
+from ganzfeld.runs.plan import StandIn
+from ganzfeld.tasks.loading import check_fits
 
 F64 = torch.float64
 P = torch.tensor([0.5, 0.25, 0.15, 0.1], dtype=F64)
@@ -51,7 +51,14 @@ def collection(rows, width, **known):
 
 def held(rows, width):
     """What a paper reads of the same."""
-    return plan.Held((len(rows), width), collection(rows, width))
+    return StandIn((len(rows), width), "interactions", collection(rows, width))
+
+
+# what pays the policy, by the name of its reward
+OBJECTIVES = {
+    reward: gz.papers.irgan(held([[0]], 2), RICH, reward=reward).objective
+    for reward in gz.papers.irgan.objective.pieces
+}
 
 
 def close(a, b, tolerance=1e-12):
@@ -879,17 +886,17 @@ GAMES = {
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("name", GAMES)
-def test_the_game_equals_a_plain_loop(name, rule):
-    game, rows, settings = made(rule, **GAMES[name])
+def test_the_game_equals_a_plain_loop(name, optimizer):
+    game, rows, settings = made(optimizer, **GAMES[name])
     state, _ = played(game, rows)
     own = {player: state["params"][player] for player in ("critic", "policy")}
-    loop = looped(game, rows, rule, **settings)
+    loop = looped(game, rows, optimizer, **settings)
     assert gap({p: loop[p] for p in own}, own) < (1e-9 if name != "proposal" else 1e-6)  # a share in single precision
     assert all(gap(own[player], started(game)["params"][player]) > 1e-2 for player in own)
     shape = {key: settings[key] for key in ("paired", "exact", "per_positive") if key in settings}
     bare = {**shape, "reward": "log-sigmoid" if settings["paired"] else "tanh"}
     if not bare.items() >= {key: value for key, value in settings.items() if key != "draws"}.items():
-        plain = looped(game, rows, rule, **bare)  # what is set counts for something
+        plain = looped(game, rows, optimizer, **bare)  # what is set counts for something
         assert gap({p: plain[p] for p in own}, own) > 1e-4
 
 
@@ -914,19 +921,19 @@ def test_faults_of_a_loop_are_found():
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("batch_size", [0, 4])
 @pytest.mark.parametrize("candidates", [1, 3])
-def test_dns_and_bpr_equal_a_plain_loop(rule, batch_size, candidates):
+def test_dns_and_bpr_equal_a_plain_loop(optimizer, batch_size, candidates):
     data, turns = held(ROWS, WIDTH), ("critic",) * 5
-    settings = {"optimizer": rule, "lr": 0.05, "decay": 0.03, "batch_size": batch_size}
+    settings = {"optimizer": optimizer, "lr": 0.05, "decay": 0.03, "batch_size": batch_size}
     game = gz.papers.dns(data, RICH, candidates=candidates, **settings)
     state, _ = played(game, data.collection, turns)
     loop = {"paired": True, "candidates": candidates}
-    assert gap(looped(game, data.collection, rule, turns, **loop), state["params"]) < 1e-9
-    wrong = looped(game, data.collection, rule, turns, paired=False, candidates=candidates)
+    assert gap(looped(game, data.collection, optimizer, turns, **loop), state["params"]) < 1e-9
+    wrong = looped(game, data.collection, optimizer, turns, paired=False, candidates=candidates)
     assert gap(wrong, state["params"]) > 1e-3
     if candidates == 1:
-        bpr = gz.papers.dns(data, RICH, candidates=1, **settings)
+        bpr = gz.papers.bpr(data, RICH, **settings)
         assert gap(played(bpr, data.collection, turns)[0]["params"], state["params"]) == 0
-        assert "Rendle" in game.citation
+        assert "Rendle" in bpr.citation
 
 
 @pytest.mark.parametrize("paper", ["irgan", "irgan-pairwise"])
@@ -1096,8 +1103,8 @@ def test_a_run_in_pieces_is_the_run_in_one(monkeypatch):
 )
 def test_documents_that_are_not_there_are_never_picked(depth, settings):
     rows = documents()
-    data = plan.Held((4, 5, 3), rows)
-    game = gz.papers.irgan_letor(data, Featured(7, depth), rule="sgd", lr=0.1, critic_lr=0.1, start="", **settings)
+    data = StandIn((4, 5, 3), "letor", rows)
+    game = gz.papers.irgan(data, Featured(7, depth), optimizer="sgd", lr=0.1, critic_lr=0.1, start="", **settings)
     state = game.init(0)
     (batches, noises) = dealt(game, rows, TURNS)
     noises = tree.map(torch.Tensor.float, noises)
@@ -1120,8 +1127,8 @@ def test_documents_that_are_not_there_are_never_picked(depth, settings):
 def test_exact_gradient_of_documents_is_that_of_their_own_list():
     """Query by query, of a list as long as it is; what pads the block counts for nothing."""
     rows = documents()
-    data = plan.Held((4, 5, 3), rows)
-    game = gz.papers.irgan_letor(data, Featured(7), temperature=0.3, start="")
+    data = StandIn((4, 5, 3), "letor", rows)
+    game = gz.papers.irgan(data, Featured(7), temperature=0.3, start="")
     state = game.init(0)
     found, _ = game.gradient("generator", state, (torch.arange(4),), {})
 
@@ -1146,7 +1153,7 @@ def test_exact_gradient_of_documents_is_that_of_their_own_list():
 
 def test_decay_of_a_perceptron_is_of_all_its_weights():
     rows = documents()
-    game = gz.papers.irgan_letor(plan.Held((4, 5, 3), rows), Featured(7), critic_decay=0.2, start="")
+    game = gz.papers.irgan(StandIn((4, 5, 3), "letor", rows), Featured(7), critic_decay=0.2, start="")
     state = game.init(0)
     (batches, noises) = dealt(game, rows, ("critic",))
     noise = {n: u[0].float() for n, u in noises["critic"].items()}
@@ -1155,10 +1162,10 @@ def test_decay_of_a_perceptron_is_of_all_its_weights():
     assert float(record["penalty"]) == pytest.approx(0.1 * squares, rel=1e-5)
 
 
-@pytest.mark.parametrize("make", [gz.papers.dns_letor, gz.papers.irgan_pairwise_letor])
+@pytest.mark.parametrize("make", [gz.papers.dns, gz.papers.irgan_pairwise])
 def test_other_games_of_documents_play(make):
     rows = documents()
-    game = make(plan.Held((4, 5, 3), rows), Featured(7))
+    game = make(StandIn((4, 5, 3), "letor", rows), Featured(7))
     engine = engines.Engine(game, rows, [0, 1], steps=4)
     engine.start()
     before = engine.states()
@@ -1230,7 +1237,7 @@ def test_games_without_a_gradient_are_refused_with_the_way_out():
 
 def test_networks_that_do_not_fit_are_refused_with_the_way_out():
     with pytest.raises(ValueError, match="use --network perceptron"):
-        gz.papers.irgan(plan.Held((4, 5, 3), documents()), start="")
+        gz.papers.irgan(StandIn((4, 5, 3), "interactions", documents()), start="")
     with pytest.raises(ValueError, match="use --network factors or item-item"):
         gz.papers.irgan(DATA, Featured(), start="")
     with pytest.raises(ValueError, match="bias_only is for factors"):
@@ -1245,14 +1252,14 @@ def test_engines_and_data_of_other_games_are_refused():
     pairs = DATA.collection.positives
     interactions = Interactions("likes", tuple("abcd"), tuple("abcdefgh"), pairs, pairs[:0], pairs[:0])
     samples = gz.data.load("digits", 0)
-    with pytest.raises(ValueError, match=r"ns-gan makes samples, and likes holds rankings: use .*irgan"):
-        plan.suits("ns-gan", interactions)
-    with pytest.raises(ValueError, match="irgan ranks documents, and digits holds samples: give interactions"):
-        plan.suits("irgan", samples)
-    with pytest.raises(ValueError, match="this game ranks documents"):
-        plan.suits(game, samples)
-    plan.suits("irgan", interactions)
-    plan.suits("ns-gan", samples)
+    with pytest.raises(ValueError, match=r"ns-gan is a paper of samples, and likes holds rankings: .*use .*irgan"):
+        check_fits("ns-gan", interactions)
+    with pytest.raises(ValueError, match="irgan is a paper of rankings, and digits holds samples: give interactions"):
+        check_fits("irgan", samples)
+    with pytest.raises(ValueError, match="this game's draw is not one of samples"):
+        check_fits(game, samples)
+    check_fits("irgan", interactions)
+    check_fits("ns-gan", samples)
 
 
 def test_a_paper_is_built_from_its_name():

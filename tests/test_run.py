@@ -149,7 +149,7 @@ def explosive(data, at):
     game = gz.papers.ns_gan(data, gz.MLP(width=8, depth=1), batch_size=16, ema_half_life=0.0, lr_schedule="constant")
     rule = game.optimizers["generator"]
     sizes = lambda turn, lr_schedule: (math.inf if turn == at else 1e-3, 1e-8)  # noqa: E731
-    return dataclasses.replace(game, optimizers={**game.optimizers, "generator": rule._replace(sizes=sizes)})
+    return dataclasses.replace(game, optimizers={**game.optimizers, "generator": rule._replace(step_sizes=sizes)})
 
 
 def test_a_number_that_is_not_finite_stops_the_run_and_never_becomes_a_checkpoint(tmp_path):
@@ -160,7 +160,7 @@ def test_a_number_that_is_not_finite_stops_the_run_and_never_becomes_a_checkpoin
     assert "after step 16" in str(caught.value) or "after step 18" in str(caught.value) or "step 2" in str(caught.value)
     kept = sorted((out / "checkpoints").glob("step-*"))
     assert [path.name for path in kept] == ["step-00000016"]
-    assert tree.finite(dict(enumerate(gz.load(out, explosive(data, at=20))._states)))
+    assert tree.finite(dict(enumerate(gz.load(out, explosive(data, at=20)).states)))
 
 
 def test_a_member_that_diverges_is_frozen_and_counted_and_the_others_play_on(tmp_path):
@@ -189,7 +189,7 @@ def test_a_member_that_diverges_is_frozen_and_counted_and_the_others_play_on(tmp
         alone = gz.train(game, data, out=tmp_path / "one", steps=STEPS, seed=2, **EVERY)
     assert files.lines(tmp_path / "two/log.jsonl")[-1]["diverged"] == 1
     assert [facts["member"] for event, _, facts in told if event == "warn" and facts["cause"] == "divergence"] == [1]
-    for one, other in zip(tree.leaves(run._states[2]), tree.leaves(alone._states[0]), strict=True):
+    for one, other in zip(tree.leaves(run.states[2]), tree.leaves(alone.states[0]), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -216,7 +216,7 @@ def test_a_directory_that_holds_a_run_is_not_written_over(tmp_path):
         train(out, data, "lsgan", resume=True)
     with pytest.raises(ValueError, match="seed was 0, not 3"):
         train(out, data, seed=3, resume=True)
-    with pytest.raises(ValueError, match="rate was 0.001, not 1e-05"):
+    with pytest.raises(ValueError, match="lr was 0.001, not 1e-05"):
         train(out, data, settings={"lr": 1e-5}, resume=True)
     with pytest.raises(ValueError, match="data have changed"):
         train(out, vectors(tmp_path, shift=1.0), resume=True)
@@ -275,7 +275,7 @@ def test_the_generator_is_an_ordinary_module_with_standing_statistics(tmp_path):
 
 def test_the_average_and_not_the_last_weights_are_handed_out(played):
     run, _ = played
-    state = run._states[0]
+    state = run.states[0]
     last = tree.vector(run.game.moved(state["params"], "generator"))
     assert not torch.equal(state["average"], last)
     held = torch.cat([p.flatten() for p in run.generator().parameters()])
@@ -289,7 +289,7 @@ def test_judging_gives_the_contracts_shape(played):
     for value in judged.values():
         assert set(value) == {"mean", "std", "per_member"} and len(value["per_member"]) == 2
         assert value["mean"] == pytest.approx(sum(value["per_member"]) / 2)
-    provenance = run.judged()["provenance"]
+    provenance = run.judgement()["provenance"]
     assert provenance["w1"]["by"] == "optimal assignment" and provenance["held_out"] == 20
     assert "critic_w1" not in judged  # columns of their own scale have no distance in common
     asked = run.judge(metrics=["critic_w1"])

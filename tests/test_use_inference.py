@@ -11,11 +11,11 @@ from sklearn.decomposition import PCA
 
 import ganzfeld as gz
 from ganzfeld import data, metrics
-from ganzfeld.faces import cli, encoding
+from ganzfeld.faces import encoding
 from ganzfeld.judging import inference
-from ganzfeld.runs.plan import loaded
+from ganzfeld.tasks.inference import Codes
+from small import ganzfeld, vectors
 from small import train as small
-from small import vectors
 
 SMALL = {"width": 32, "depth": 2, "batch_size": 32, "cycle": 5.0}
 EVERY = {"log_every": 400, "judge_every": 400, "checkpoint_every": 400}
@@ -27,29 +27,16 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inference")
     asked = {"data": "digits", "steps": 400, "settings": SMALL, **EVERY}
     gz.train("ali", out=folder / "ali", **asked)
-    gz.train("bigan", out=folder / "exclude_classes", exclude_classes="3, 7", **{**asked, "steps": 8})
+    gz.train("bigan", out=folder / "without", exclude_classes="3, 7", **{**asked, "steps": 8})
     gz.train("ali", out=folder / "pictures", size=8, network="mlp", **{**asked, "steps": 8})
     small(folder / "plain", vectors(folder), steps=8)
     return folder
 
 
-@pytest.fixture
-def ganzfeld(capsys):
-    """Runs a command: (exit code, standard output, standard error)."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        return end.value.code, said.out, said.err
-
-    return call
-
-
 @pytest.mark.parametrize("name", ["ali", "pictures"])
 def test_a_code_depends_on_its_own_row_alone(runs, name):
     run = gz.load(runs / name)
-    x = encoding.given(run).x
+    x = encoding.read_rows(run).x
     centres, drawn = run.encode(x), run.encode(x, seed=5)
     for n in (1, 7, 100):
         assert torch.equal(run.encode(x[:n]), centres[:n])
@@ -60,14 +47,14 @@ def test_a_code_depends_on_its_own_row_alone(runs, name):
 
 
 def test_a_deterministic_encoder_has_one_code(runs):
-    run = gz.load(runs / "exclude_classes")
-    x = encoding.given(run).x[:9]
+    run = gz.load(runs / "without")
+    x = encoding.read_rows(run).x[:9]
     assert torch.equal(run.encode(x, seed=5), run.encode(x))
 
 
 def test_reconstruction_is_the_generator_of_the_code(runs):
     run = gz.load(runs / "ali")
-    x = encoding.given(run).x
+    x = encoding.read_rows(run).x
     with torch.no_grad():
         again = run.generator()(run.encoder()(x))
     assert torch.allclose(run.reconstruct(x), again, atol=1e-5)
@@ -78,7 +65,7 @@ def test_reconstruction_is_the_generator_of_the_code(runs):
 
 def test_anomaly_is_reconstruction_and_features_in_their_shares(runs):
     run = gz.load(runs / "ali")
-    x = encoding.given(run).x[:20]
+    x = encoding.read_rows(run).x[:20]
     z, critic = run.encode(x), run.critic()
     again = run.decode(z)
     with torch.no_grad():
@@ -90,8 +77,8 @@ def test_anomaly_is_reconstruction_and_features_in_their_shares(runs):
     assert run.anomaly(noise).median() > run.anomaly(x).median()
 
 
-def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs, ganzfeld):
-    whole, rest = loaded("digits", seed=0), loaded("digits", seed=0, exclude_classes="3,7")
+def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs):
+    whole, rest = data.load("digits", seed=0), data.load("digits", seed=0, exclude_classes="3,7")
     assert not torch.isin(
         torch.cat([rest.labels.train, rest.labels.valid, rest.labels.test]), torch.tensor([3, 7])
     ).any()
@@ -99,12 +86,12 @@ def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs, ganzfeld):
     assert rest.fingerprint != whole.fingerprint
     facts = json.loads((runs / "without/run.json").read_text())
     assert facts["data"]["train"] == rest.rows
-    assert "--without '3, 7'" in facts["command"]
-    code, out, _ = ganzfeld("anomaly", runs / "exclude_classes", "--json")
+    assert "--exclude-classes '3, 7'" in facts["command"]
+    code, out, _ = ganzfeld("anomaly", runs / "without", "--json")
     found = json.loads(out)
     assert code == 0
     assert found["n"] == len(whole.test)
-    run, odd = gz.load(runs / "exclude_classes"), whole.labels.test == 3
+    run, odd = gz.load(runs / "without"), whole.labels.test == 3
     scores = run.anomaly(whole.restored("test"))
     pairs = scores[odd].unsqueeze(1) - scores[~odd]
     assert found["auc"]["3"] == pytest.approx(
@@ -112,12 +99,12 @@ def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs, ganzfeld):
     )
     for wrong, why in (("12", "no class"), ("0,1,2,3,4,5,6,7,8,9", "no train rows")):
         with pytest.raises(ValueError, match=why):
-            loaded("digits", seed=0, exclude_classes=wrong)
+            data.load("digits", seed=0, exclude_classes=wrong)
     with pytest.raises(ValueError, match="no classes"):
-        loaded("ring8", seed=0, exclude_classes="1")
+        data.load("ring8", seed=0, exclude_classes="1")
 
 
-def test_codes_of_all_rows_lie_in_the_order_of_their_source(runs, ganzfeld, tmp_path):
+def test_codes_of_all_rows_lie_in_the_order_of_their_source(runs, tmp_path):
     from sklearn.datasets import load_digits
 
     run, x = gz.load(runs / "ali"), torch.from_numpy(load_digits().data).float() / 8 - 1
@@ -128,7 +115,7 @@ def test_codes_of_all_rows_lie_in_the_order_of_their_source(runs, ganzfeld, tmp_
     assert np.array_equal(np.load(tmp_path / "x-codes.npy"), np.load(tmp_path / "all.npy")[10:30])
 
 
-def test_codes_of_files_come_with_their_names(runs, ganzfeld, tmp_path):
+def test_codes_of_files_come_with_their_names(runs, tmp_path):
     folder = tmp_path / "pictures"
     rng = np.random.default_rng(0)
     for name in ("b/2.png", "a/1.png", "a/3.png", "c/9.png", "d.png"):
@@ -142,31 +129,31 @@ def test_codes_of_files_come_with_their_names(runs, ganzfeld, tmp_path):
     for name, row in zip(names, np.load(tmp_path / "c.npy"), strict=True):
         levels = torch.from_numpy(np.array(Image.open(folder / name))).float().div(127.5).sub(1)
         assert np.allclose(run.encode(levels[None, None])[0].numpy(), row, atol=1e-5)
-    way = encoding.between(run, encoding.given(run, str(folder)), "d.png,a/1.png", 2, 0)
+    way = encoding.interpolate(run, encoding.read_rows(run, str(folder)), "d.png,a/1.png", 2, 0)
     assert torch.equal(way[-1, 0], torch.from_numpy(np.array(Image.open(folder / "a/1.png"))).float().div(127.5).sub(1))
 
 
-def test_pairs_stand_one_below_the_other(runs, ganzfeld, tmp_path):
+def test_pairs_stand_one_below_the_other(runs, tmp_path):
     assert ganzfeld("reconstruct", runs / "pictures", "--n", 5, "--out", tmp_path / "p.npy")[0] == 0
     pairs = np.load(tmp_path / "p.npy")
     assert pairs.shape == (5, 2, 1, 8, 8)
     run = gz.load(runs / "pictures")
-    x = encoding.given(run).x[:5]
+    x = encoding.read_rows(run).x[:5]
     assert np.array_equal(pairs[:, 0], x.numpy())
     assert np.array_equal(pairs[:, 1], run.reconstruct(x).numpy())
     assert ganzfeld("reconstruct", runs / "pictures", "--n", 5, "--out", tmp_path / "p.png")[0] == 0
     above, below = np.split(np.array(Image.open(tmp_path / "p.png")), 2)
     assert np.abs(above.astype(int) - below).max() > 0
     code, out, _ = ganzfeld("reconstruct", runs / "pictures", "--json")
-    error = float((encoding.given(run).x - run.reconstruct(encoding.given(run).x)).square().mean().sqrt())
+    error = float((encoding.read_rows(run).x - run.reconstruct(encoding.read_rows(run).x)).square().mean().sqrt())
     assert code == 0
     assert json.loads(out)["rmse"] == pytest.approx(error, rel=1e-4)
 
 
-def test_a_way_leads_from_one_row_to_the_other_through_their_codes(runs, ganzfeld, tmp_path):
+def test_a_way_leads_from_one_row_to_the_other_through_their_codes(runs, tmp_path):
     run = gz.load(runs / "pictures")
-    x = encoding.given(run).x
-    way = encoding.between(run, encoding.given(run), "4,9", 6, 0)
+    x = encoding.read_rows(run).x
+    way = encoding.interpolate(run, encoding.read_rows(run), "4,9", 6, 0)
     assert way.shape == (8, 1, 8, 8)
     assert torch.equal(way[[0, -1]], x[[4, 9]])
     assert torch.allclose(way[[1, -2]], run.reconstruct(x[[4, 9]]), atol=1e-4)
@@ -188,7 +175,7 @@ def test_a_way_leads_from_one_row_to_the_other_through_their_codes(runs, ganzfel
         (np.zeros((4, 8, 8, 3), np.uint8), "(3, 8, 8)"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused_in_one_line(runs, ganzfeld, tmp_path, array, says):
+def test_rows_that_do_not_fit_are_refused_in_one_line(runs, tmp_path, array, says):
     np.save(tmp_path / "x.npy", array)
     for command in ("encode", "reconstruct", "anomaly"):
         code, out, err = ganzfeld(command, runs / "ali", "--data", tmp_path / "x.npy", "--out", tmp_path / "y.npy")
@@ -196,7 +183,7 @@ def test_rows_that_do_not_fit_are_refused_in_one_line(runs, ganzfeld, tmp_path, 
         assert says in err
 
 
-def test_pictures_of_other_channels_or_another_size_are_refused(runs, ganzfeld, tmp_path):
+def test_pictures_of_other_channels_or_another_size_are_refused(runs, tmp_path):
     for i, shape in enumerate([(4, 3, 8, 8), (4, 1, 16, 16)]):
         np.save(tmp_path / f"{i}.npy", np.zeros(shape, np.float32))
         code, _, err = ganzfeld(
@@ -208,7 +195,7 @@ def test_pictures_of_other_channels_or_another_size_are_refused(runs, ganzfeld, 
 
 
 @pytest.mark.parametrize("command", ["encode", "reconstruct", "anomaly", "interpolate"])
-def test_a_run_without_an_encoder_says_what_it_holds(runs, ganzfeld, tmp_path, command):
+def test_a_run_without_an_encoder_says_what_it_holds(runs, tmp_path, command):
     more = ("--between", "0,1") if command == "interpolate" else ()
     code, out, err = ganzfeld(command, runs / "plain", *more, "--out", tmp_path / "y.npy")
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -222,7 +209,7 @@ def test_no_encoder_has_no_such_metrics(runs):
         run.judge(metrics=["c2st"])
 
 
-def test_judge_tells_codes_beside_the_baselines(runs, ganzfeld):
+def test_judge_tells_codes_beside_the_baselines(runs):
     code, out, _ = ganzfeld("judge", runs / "ali", "--json")
     told = json.loads(out)
     assert code == 0
@@ -230,7 +217,7 @@ def test_judge_tells_codes_beside_the_baselines(runs, ganzfeld):
         "metrics"
     ].keys()
     assert not {"knn_autoencoder", "knn_regressor"} & told["metrics"].keys()
-    rows = loaded("digits", seed=0)
+    rows = data.load("digits", seed=0)
     axes = PCA(32, random_state=0).fit(rows.train.numpy())
     shrunk = [torch.from_numpy(axes.transform(x.numpy())) for x in (rows.train, rows.test)]
     expected = metrics.nearest_accuracy(shrunk[0], rows.labels.train, shrunk[1], rows.labels.test)
@@ -242,19 +229,19 @@ def test_judge_tells_codes_beside_the_baselines(runs, ganzfeld):
 
 
 def test_baselines_learn_from_the_same_networks(runs):
-    run, rows = gz.load(runs / "ali"), loaded("digits", seed=0)
-    mean, told = inference.trained(run.game, run.coder(), rows, 0, 600, clock=itertools.count().__next__)
+    run, rows = gz.load(runs / "ali"), data.load("digits", seed=0)
+    mean, told = inference.trained(run.game, Codes(run, 0).coder, rows, 0, 600, clock=itertools.count().__next__)
     assert told["autoencoder_steps"] == told["regressor_steps"] == 601  # this clock counts steps
     blind = float((rows.test - rows.train.mean(0)).square().mean().sqrt())
     assert mean["cycle_autoencoder"] < 0.8 * blind
     assert mean["knn_autoencoder"] > 0.7
     assert 0.3 < mean["knn_regressor"] <= 1
-    early, _ = inference.trained(run.game, run.coder(), rows, 0, 5, clock=itertools.count().__next__)
+    early, _ = inference.trained(run.game, Codes(run, 0).coder, rows, 0, 5, clock=itertools.count().__next__)
     assert early["cycle_autoencoder"] > mean["cycle_autoencoder"]
 
 
-def test_baselines_are_trained_on_request(runs, ganzfeld):
-    code, out, _ = ganzfeld("judge", runs / "exclude_classes", "--baselines", "--json")
+def test_baselines_are_trained_on_request(runs):
+    code, out, _ = ganzfeld("judge", runs / "without", "--baselines", "--json")
     told = json.loads(out)
     seconds = json.loads((runs / "without/log.jsonl").read_text().splitlines()[-1])["seconds"]
     assert code == 0

@@ -9,24 +9,13 @@ from PIL import Image
 
 import ganzfeld as gz
 from ganzfeld.core.randomness import great_circle, latents
-from ganzfeld.faces import cli, sampling
+from ganzfeld.faces import judging, sampling
 from ganzfeld.judging import judges
-from ganzfeld.tasks.generation import truncated
+from ganzfeld.tasks.modules import truncated
+from small import ganzfeld
 
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "1"]  # the last is named as a number
-
-
-@pytest.fixture
-def ganzfeld(capsys):
-    """Runs a command: (exit code, standard error)."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(word) for word in words])
-        return end.value.code, capsys.readouterr().err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +69,10 @@ def test_rows_of_a_seed_take_the_classes_in_turn_unless_one_is_given(runs):
 
 def test_a_class_is_a_name_and_only_else_a_number(runs):
     run = runs["labelled"]
-    assert [sampling.class_of(run, text) for text in ("two", "2", "0", "1", None)] == [2, 2, 0, 9, None]
+    assert [sampling.find_class(run, text) for text in ("two", "2", "0", "1", None)] == [2, 2, 0, 9, None]
 
 
-def test_a_wrong_class_is_one_line_with_the_nearest_name(runs, ganzfeld, tmp_path):
+def test_a_wrong_class_is_one_line_with_the_nearest_name(runs, tmp_path):
     out = tmp_path / "x.npy"
     for name, text, match in (
         ("labelled", "thre", "did you mean 'three'?"),
@@ -91,14 +80,14 @@ def test_a_wrong_class_is_one_line_with_the_nearest_name(runs, ganzfeld, tmp_pat
         ("labelled", "-1", "did you mean '1'?"),
         ("plain", "3", "trained without"),
     ):
-        code, said = ganzfeld("sample", runs[name].directory, "--class", text, "--out", out)
+        code, _, said = ganzfeld("sample", runs[name].directory, "--class", text, "--out", out)
         assert code == 2 and match in said and len(said.strip().splitlines()) == 1, said
     assert not out.exists()
     assert ganzfeld("sample", runs["labelled"].directory, "--class", "three", "--n", 4, "--out", out)[0] == 0
     assert np.array_equal(np.load(out), runs["labelled"].sample(4, label=3).numpy())
 
 
-def test_truncation_holds_every_coordinate_and_takes_variety(runs, ganzfeld, tmp_path):
+def test_truncation_holds_every_coordinate_and_takes_variety(runs, tmp_path):
     run, out = runs["plain"], tmp_path / "x.npy"
     assert ganzfeld("sample", run.directory, "--n", 50, "--truncation", 0.3, "--out", out)[0] == 0
     tight, free = torch.from_numpy(np.load(out)), run.sample(50)
@@ -106,7 +95,7 @@ def test_truncation_holds_every_coordinate_and_takes_variety(runs, ganzfeld, tmp
     assert z.abs().max() <= 0.3 and torch.equal(tight, run.decode(z)[:50])
     assert tight.std(0).mean() < 0.5 * free.std(0).mean()
     for most in (0, "nan"):
-        code, said = ganzfeld("sample", run.directory, "--truncation", most, "--out", out)
+        code, _, said = ganzfeld("sample", run.directory, "--truncation", most, "--out", out)
         assert code == 2 and "truncation must be positive" in said
 
 
@@ -114,7 +103,7 @@ def bytes_of(pictures):
     return ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
-def test_a_folder_holds_every_picture_at_its_own_resolution(runs, ganzfeld, tmp_path):
+def test_a_folder_holds_every_picture_at_its_own_resolution(runs, tmp_path):
     run = runs["plain"]
     assert ganzfeld("sample", run.directory, "--n", 3, "--seed", 5, "--out", tmp_path / "many")[0] == 0
     paths = sorted((tmp_path / "many").iterdir())
@@ -131,7 +120,7 @@ def cells(page, columns, rows):
     return [levels[2 + r * 34 :][:32:4, 2 + c * 34 :][:, :32:4] for r in range(rows) for c in range(columns)]
 
 
-def test_a_png_is_a_grid_of_all_and_an_interpolation_a_strip(runs, ganzfeld, tmp_path):
+def test_a_png_is_a_grid_of_all_and_an_interpolation_a_strip(runs, tmp_path):
     run = runs["plain"]
     out = tmp_path / "grid.png"
     assert ganzfeld("sample", run.directory, "--n", 101, "--out", out)[0] == 0  # more than a run's own sheets show
@@ -144,13 +133,13 @@ def test_a_png_is_a_grid_of_all_and_an_interpolation_a_strip(runs, ganzfeld, tmp
     assert np.array_equal(np.stack(shown), bytes_of(sampling.draw(run, 7, interpolate=True))[:, 0])
 
 
-def test_an_array_holds_pictures_as_they_came(runs, ganzfeld, tmp_path):
+def test_an_array_holds_pictures_as_they_came(runs, tmp_path):
     run, out = runs["plain"], tmp_path / "x.npy"
     assert ganzfeld("sample", run.directory, "--seeds", "0-3", "--out", out)[0] == 0
     assert np.array_equal(np.load(out), torch.cat([run.sample(1, seed=s) for s in range(4)]).numpy())
 
 
-def test_a_gif_goes_there_and_back_and_rests_where_it_turns(runs, ganzfeld, tmp_path):
+def test_a_gif_goes_there_and_back_and_rests_where_it_turns(runs, tmp_path):
     run, out = runs["plain"], tmp_path / "x.gif"
     assert ganzfeld("sample", run.directory, "--interpolate", "--n", 6, "--out", out)[0] == 0
     frames, times = [], []
@@ -168,8 +157,8 @@ def test_a_gif_goes_there_and_back_and_rests_where_it_turns(runs, ganzfeld, tmp_
     assert times[0] == times[5] == max(times) and times[1] == times[4] > times[2]
 
 
-def test_a_gif_that_would_not_move_is_refused_before_the_work(ganzfeld, tmp_path):
-    code, said = ganzfeld("sample", tmp_path / "no run", "--out", tmp_path / "x.gif")
+def test_a_gif_that_would_not_move_is_refused_before_the_work(tmp_path):
+    code, _, said = ganzfeld("sample", tmp_path / "no run", "--out", tmp_path / "x.gif")
     assert code == 2 and "add --interpolate" in said and len(said.strip().splitlines()) == 1
 
 
@@ -194,18 +183,16 @@ def test_the_way_between_latents_keeps_their_length_and_is_straight_where_there_
     torch.testing.assert_close(one[:, 0], torch.tensor([0.5, 1.0, 1.5, 2.0]))
 
 
-def test_help_explains_the_endings(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["sample", "--help"])
-    said = capsys.readouterr().out
+def test_help_explains_the_endings():
+    said = ganzfeld("sample", "--help")[1]
     assert all(word in said for word in (".npy", ".png", ".gif", "a folder", "--class", "--truncation"))
 
 
 def test_pictures_in_a_file_are_judged_as_those_of_the_run(runs, tmp_path):
     run, asked = runs["plain"], ["fd", "coverage"]
     np.save(tmp_path / "x.npy", run.sample(judges.COUNT).numpy())
-    of_file = sampling.judge(tmp_path / "x.npy", "digits", asked, None, 0)["metrics"]
+    of_file = judging.judge(tmp_path / "x.npy", "digits", asked, None, 0)["metrics"]
     assert of_file == run.judge(metrics=asked)
     np.save(tmp_path / "x.npy", np.full((10, 1, 8, 8), np.nan, np.float32))
     with pytest.raises(ValueError, match="10 of 10 rows with NaN"):
-        sampling.judge(tmp_path / "x.npy", "digits", asked, None, 0)
+        judging.judge(tmp_path / "x.npy", "digits", asked, None, 0)

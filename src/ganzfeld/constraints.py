@@ -93,7 +93,9 @@ def _mix(weight: Tensor, real: Tensor, fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class GradientPenalty(Constraint):
-    r""":math:`\lambda\,E(\|\nabla f(\hat x)\| - 1)^2` at :math:`\hat x = \epsilon x + (1 - \epsilon) G(z)`.
+    r"""The critic's slope is pulled to 1 between real and fake samples.
+
+    :math:`\lambda\,E(\|\nabla f(\hat x)\| - 1)^2` at :math:`\hat x = \epsilon x + (1 - \epsilon) G(z)`.
 
     One epsilon per sample, the same for every part of a joint. one_sided penalises slopes above 1 only.
     Source: Gulrajani et al. 2017, Algorithm 1 (lambda 10). For a linear critic the optimum overshoots: slope
@@ -116,7 +118,9 @@ class GradientPenalty(Constraint):
 
 @dataclass(frozen=True)
 class Dragan(Constraint):
-    r"""The same penalty around the data: :math:`\hat x = x + \alpha\,\delta`, :math:`\delta = c\,\mathrm{std}(x)\,u`,
+    r"""The critic's slope is pulled to 1 around the real samples.
+
+    The same penalty around the data: :math:`\hat x = x + \alpha\,\delta`, :math:`\delta = c\,\mathrm{std}(x)\,u`,
     u uniform on [0, 1] per entry, alpha uniform per sample.
 
     The spread is that of the real batch over all its entries. Source: Kodali et al. 2017 (DRAGAN), Algorithm 1 and
@@ -138,7 +142,9 @@ class Dragan(Constraint):
 
 @dataclass(frozen=True)
 class R1(Constraint):
-    r""":math:`\frac{\gamma}{2} E_{p} \|\nabla f(x)\|^2` at real samples: zero-centred, locally convergent.
+    r"""The critic's squared slope at real samples is kept small.
+
+    :math:`\frac{\gamma}{2} E_{p} \|\nabla f(x)\|^2` at real samples: zero-centred, locally convergent.
 
     Source: Mescheder, Geiger, Nowozin 2018, eq. 9. Their code multiplies without the 1/2.
     """
@@ -153,7 +159,9 @@ class R1(Constraint):
 
 @dataclass(frozen=True)
 class R2(Constraint):
-    r""":math:`\frac{\gamma}{2} E_{q} \|\nabla f(G(z))\|^2` at fake samples. Source: Mescheder et al. 2018, eq. 10."""
+    r"""The critic's squared slope at fake samples is kept small.
+
+    :math:`\frac{\gamma}{2} E_{q} \|\nabla f(G(z))\|^2` at fake samples. Source: Mescheder et al. 2018, eq. 10."""
 
     gamma: float = 1.0
     per_sample: ClassVar[bool] = True
@@ -165,7 +173,9 @@ class R2(Constraint):
 
 @dataclass(frozen=True)
 class Margin(Constraint):
-    r"""The soft-margin SVM's :math:`\|w\|^2 / (2 n C)` on the last layer, the hyperplane (not its bias).
+    r"""The weight decay of a soft-margin SVM on the critic's last layer.
+
+    The soft-margin SVM's :math:`\|w\|^2 / (2 n C)` on the last layer, the hyperplane (not its bias).
 
     With the mean hinge losses it is the SVM's objective divided by n C. points: n, the batch size.
     Source: Lim and Ye 2017 (geometric GAN); scaling as in the authors' code.
@@ -182,7 +192,9 @@ class Margin(Constraint):
 
 @dataclass(frozen=True)
 class Spectral(Constraint):
-    r"""Divide every weight by its largest singular value, :math:`\bar W = c\,W / \sigma(W)`.
+    r"""Every weight of the critic is divided by its largest singular value.
+
+    :math:`\bar W = c\,W / \sigma(W)`.
 
     Kernels are flattened to [out, rest]. sigma is estimated by power iteration with persistent vectors, one step a
     critic turn, none in the generator's, and approaches from below: norms sit slightly *above* 1. Small weights are
@@ -226,7 +238,9 @@ class Spectral(Constraint):
 
 @dataclass(frozen=True)
 class Clip(Constraint):
-    r"""Every critic weight into :math:`[-c, c]` after the step. Source: Arjovsky et al. 2017, Algorithm 1, line 7.
+    r"""Every weight of the critic is clipped to a box after each step.
+
+    The box is :math:`[-c, c]`. Source: Arjovsky et al. 2017, Algorithm 1, line 7.
 
     The clipped critics are K-Lipschitz for some K only, so the value estimates at most K W1 over a restricted class.
     spare: parameters whose names begin so are left alone.
@@ -298,7 +312,9 @@ class Orthonormal(Constraint):
 
 @dataclass(frozen=True)
 class Decay(Constraint):
-    r""":math:`\frac\lambda2 (\|u_q\|^2 + \|v_d\|^2 + b_d^2)` of every pair that is scored, known and picked: a row is
+    r"""Weight decay of rankers, of the rows that a turn pulls.
+
+    :math:`\frac\lambda2 (\|u_q\|^2 + \|v_d\|^2 + b_d^2)` of every pair that is scored, known and picked: a row is
     held back as often as it is pulled. Of rankers of other weights, and with ``even``, half the squares of all of them.
 
     Source: Wang et al. 2017 (IRGAN), their code; Salakhutdinov and Mnih 2008 (weights as often as they are seen).

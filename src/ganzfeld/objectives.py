@@ -206,3 +206,33 @@ TABLE: dict[str, Objective] = {
     "covariance": covariance_matching(),
     "mean-covariance": mean_and_covariance_matching(),
 }
+
+SENTENCES: dict[str, str] = {
+    "minimax": "Both sides play for the same value; the generator's gradient fades where the critic is sure.",
+    "non-saturating": "The generator raises what the critic thinks real, and learns even where the critic is sure.",
+    "tanh": "The classifier's critic; the generator's reward lies between -1 and 1.",
+    "least-squares": "Scores are drawn to 1 on real samples and to 0 on fake ones, the generator's to 1.",
+    "wasserstein": "The difference of mean scores: the Wasserstein distance under a 1-Lipschitz critic.",
+    "hinge": "The soft-margin classifier: scores beyond 1 and -1 no longer count.",
+    "relativistic": "A real sample is to score higher than the fake one beside it.",
+    "relativistic-tanh": "The same pairs; the generator's reward lies between -1 and 1.",
+    **{
+        f"fgan-{name}": f"The variational bound of {divergence}."
+        for name, divergence in {
+            "kl": "the Kullback-Leibler divergence",
+            "rkl": "the reverse Kullback-Leibler divergence",
+            "pearson": "the Pearson chi-square divergence",
+            "neyman": "the Neyman chi-square divergence",
+            "hellinger": "the squared Hellinger distance",
+            "js": "twice the Jensen-Shannon divergence",
+            "gan": "the original game's divergence, 2 JS - log 4",
+            "tv": "the total variation distance",
+        }.items()
+    },
+    "mean-1": "The means of the critic's features, apart in the norm of sums.",
+    "mean-2": "The means of the critic's features, apart in the Euclidean norm.",
+    "mean-inf": "The means of the critic's features, apart in the norm of the largest.",
+    "covariance": "The second moments of the critic's features, apart in the sum of the k largest singular values.",
+    "mean-covariance": "The sum of both, means and second moments.",
+}
+"""What each entry of `TABLE` is, in words for a list."""

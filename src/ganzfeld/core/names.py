@@ -1,18 +1,48 @@
-"""Names that a user types: found in a table, or refused with the nearest valid one."""
+"""Names that a user types: found in a table, or refused with the nearest valid one; and what names of version 0.1 are
+called now."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
 
-def nearest(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """The error for an unknown name, with the nearest valid one."""
-    known = list(known)
+RENAMED: dict[str, str] = {
+    "rate": "lr",
+    "critic_rate": "critic_lr",
+    "pace": "lr_schedule",
+    "critic_turns": "n_critic",
+    "policy_turns": "n_generator",
+    "half_life": "ema_half_life",
+    "share": "share_fakes",
+    "rule": "optimizer",
+    "without": "exclude_classes",
+    "least": "min_rating",
+}
+RATE_OF_THE_POLICY = ("irgan", "irgan-pairwise")  # papers whose old ``rate`` was the generator side's alone
+
+
+def new_name(name: str, paper: str | None = None) -> str:
+    """What a setting or option of version 0.1 is called now, of a paper; any other name as it is."""
+    if name == "rate" and paper in RATE_OF_THE_POLICY:
+        return "generator_lr"
+    return RENAMED.get(name, name)
+
+
+def rename(settings: Mapping[str, Any], paper: str | None = None) -> dict[str, Any]:
+    """Settings or options under today's names, in their order."""
+    return {new_name(name, paper): value for name, value in settings.items()}
+
+
+def nearest(kind: str, name: str, known: Iterable[str], paper: str | None = None) -> ValueError:
+    """The error for an unknown name, with what it is called now, or the nearest valid one."""
+    known, new = list(known), new_name(name, paper)
     near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
+    if new != name and new in known:
+        return ValueError(f"no {kind} named {name!r}; {name} is now {new}")
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     return ValueError(f"no {kind} named {name!r}; {hint}")
 

@@ -1,21 +1,21 @@
 """Data: what a game is played on, with its splits, its units and, where it is known, its truth.
 
-A data set is rows in *network units* (centred, of unit spread; pictures in [-1, 1]) and the affine map back to its own;
-a game never sees another scale, and a user never sees the networks'. ``load`` turns a name or a path into one, by what
-lies there.
+A data set of samples is rows in *network units* (centred, of unit spread; pictures in [-1, 1]) and the affine map back
+to its own; a game never sees another scale, and a user never sees the networks'. One of rankings is queries with what
+is relevant to them. ``load`` turns a name or a path into either, by what lies there: `READERS` says who reads what.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..core.names import nearest
 from .rankings import texts
 from .rankings.collection import Collection, Interactions, Letor
 from .rankings.interactions import interactions
@@ -34,60 +34,102 @@ from .samples.vectors import read, vectors
 
 Rankings = Interactions | Letor
 
-TABLE: dict[str, Callable[..., Data]] = {
+WORLDS: dict[str, Callable[..., Data]] = {
     "ring8": ring8,
     "grid25": grid25,
     "swissroll": swissroll,
     "mixture1200": mixture1200,
-    "digits": digits,
     "stacked-digits": stacked_digits,
+}
+TABLE: dict[str, Callable[..., Any]] = {**WORLDS, "digits": digits, "tastes": tastes}
+
+PICTURES = ("size", "crop", "background", "channels", "strict")  # how pictures are read
+CHOICES: dict[str, str] = {  # of any reader, and what each is for
+    **dict.fromkeys(PICTURES, "pictures in files of their own"),
+    "exclude_classes": "samples with classes",
+    "min_rating": "interactions of users with items",
+    "fold": "LETOR lines",
+    "qrels": "LETOR lines",
+    **dict.fromkeys(("valid", "test"), "files of your own"),
 }
 
 
-RANKINGS: dict[str, Callable[..., Interactions]] = {"tastes": tastes}
-CHOICES = ("size", "crop", "background", "channels", "strict")  # how pictures are read
-READING = tuple(name for names in texts.CHOICES.values() for name in names)  # how rankings are read
+class Reader(NamedTuple):
+    """Who reads a source. reads: whether it is for a name; read: the data set of the name and a seed, by choices.
+    splits: whether it takes ``valid`` and ``test`` among its choices, as where parts hang together, else all rows of
+    those sources replace the parts."""
+
+    reads: Callable[[str], bool]
+    read: Callable[..., Any]
+    choices: tuple[str, ...] = ()
+    splits: bool = False
 
 
-def load(
-    name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any
-) -> Data | Rankings:
+SAMPLES = ("exclude_classes",)
+READERS: tuple[Reader, ...] = (
+    Reader(lambda name: name in WORLDS, lambda name, seed, **asked: WORLDS[name](seed=seed), SAMPLES),
+    Reader(lambda name: name == "digits", lambda name, seed, **asked: digits(seed, **asked), (*SAMPLES, "size")),
+    Reader(lambda name: name == "tastes", lambda name, seed, **asked: tastes(seed=seed), (), True),
+    Reader(lambda name: name.startswith("hf:"), lambda name, seed, **asked: hub(name[3:], seed, **asked),
+           (*SAMPLES, *PICTURES)),
+    Reader(lambda name: _array(name) and holds_pictures(Path(name)),
+           lambda name, seed, **asked: arrays(Path(name), seed, **asked), (*SAMPLES, *PICTURES)),
+    Reader(lambda name: Path(name).suffix in (".npy", ".npz"),
+           lambda name, seed, **asked: vectors(Path(name), seed=seed), SAMPLES),
+    # idx files are read strictly anyway
+    Reader(lambda name: Path(name).is_dir() and idxs.found(Path(name)),
+           lambda name, seed, size=None, strict=True: idx(Path(name), seed, size=size), (*SAMPLES, "size", "strict")),
+    Reader(lambda name: texts.found(Path(name), "letor"),
+           lambda name, seed, **asked: letor(Path(name), seed, **asked), ("fold", "qrels", "valid", "test"), True),
+    Reader(lambda name: texts.found(Path(name), "interactions"),
+           lambda name, seed, **asked: interactions(Path(name), seed, **asked), ("min_rating", "valid", "test"), True),
+    Reader(lambda name: Path(name).is_dir() or (Path(name).suffix.lower() == ".zip" and Path(name).is_file()),
+           lambda name, seed, **asked: images(Path(name), seed, **asked), (*SAMPLES, *PICTURES)),
+)  # fmt: skip
+
+
+def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any) -> Any:
     """The data set of a name; of a ``.npy`` or ``.npz``; of a folder or zip of pictures; of a folder of idx files; of
     a text of interactions or LETOR lines, or a folder of such; or of ``hf:NAME``, a data set of the Hugging Face Hub.
 
     seed: cuts the validation and test parts of data that has none of its own. valid, test: data whose rows replace
     those parts. choices: how pictures are read: size, crop (centre, pad, stretch), background, channels, strict (see
-    `images`); how rankings are: least, fold, qrels (see `interactions`, `letor`). Raises ValueError, in one line, where
-    nothing can be loaded.
+    `images`); how rankings are: min_rating, fold, qrels (see `interactions`, `letor`); exclude_classes: classes that
+    are left out of every part, names with commas. Raises ValueError, in one line, where nothing can be loaded.
     """
-    for key in choices.keys() - {*CHOICES, *READING}:
-        near = difflib.get_close_matches(key, (*CHOICES, *READING), 1)
-        raise ValueError(f"unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    ranked = {key: choices.pop(key) for key in READING if choices.get(key) is not None}
-    if name in RANKINGS or _ranked(name):
-        _none(choices, name)
-        if name in RANKINGS:
-            if given := [key for key, value in {**ranked, "valid": valid, "test": test}.items() if value is not None]:
-                raise ValueError(f"--{given[0]} is for files of your own: {name} has its own parts and no choices")
-            return RANKINGS[name](seed=seed)
-        return texts.rankings(Path(name), seed, valid=valid, test=test, **ranked)
-    if ranked:
-        raise ValueError(f"--{next(iter(ranked))} is for interactions or LETOR lines, and {name} holds neither")
-    data = _load(name, seed, dict(choices))
-    for part, other in (("valid", valid), ("test", test)):
-        if other is not None:
-            data = _replaced(data, part, other, _load(other, seed, _alike(data, other, choices)))
-    return data
+    for key in choices.keys() - CHOICES.keys():
+        raise nearest("option", key, CHOICES)
+    asked = {key: value for key, value in choices.items() if value is not None and value is not False}
+    parts = {key: value for key, value in (("valid", valid), ("test", test)) if value is not None}
+    reader = _reader(name)
+    refused = {**asked, **(parts if reader.splits else {})}.keys() - set(reader.choices)
+    for key in sorted(refused):
+        raise ValueError(f"--{key.replace('_', '-')} is for {CHOICES[key]}, and {name} holds none")
+    if reader.splits:
+        return reader.read(name, seed, **parts, **asked)
+    excluded = asked.pop("exclude_classes", None)
+    data = reader.read(name, seed, **asked)
+    for part, other in parts.items():
+        data = _replaced(data, part, other, load(other, seed, **_alike(data, other, asked)))
+    return data.excluding([name.strip() for name in excluded.split(",")]) if excluded else data
 
 
-def _ranked(name: str) -> bool:
-    path = Path(name)
-    return (
-        name not in TABLE
-        and not name.startswith("hf:")
-        and not (path.is_dir() and idxs.found(path))
-        and texts.found(path)
-    )
+def _reader(name: str) -> Reader:
+    for reader in READERS:
+        if reader.reads(name):
+            return reader
+    if Path(name).exists():
+        raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy, .npz or a text")
+    raise nearest("data", name, (*TABLE, "files and folders"))
+
+
+def _array(name: str) -> bool:
+    return Path(name).suffix in (".npy", ".npz") and Path(name).is_file()
+
+
+def picture_size(name: str) -> int | None:
+    """The size at which data that are read as vectors can be read as pictures; None for all others."""
+    return 8 if name == "digits" else None
 
 
 def samples(path: str | Path) -> Tensor:
@@ -99,12 +141,12 @@ def samples(path: str | Path) -> Tensor:
     return torch.from_numpy(read(path, pictures=True))
 
 
-def _alike(data: Data, other: str, choices: dict[str, Any]) -> dict[str, Any]:
+def _alike(data: Data, other: str, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The choices by which other pictures become like the data's."""
-    if other in TABLE or data.kind != "pictures":
+    if data.kind != "pictures":
         return {}
-    size = {"size": data.shape[-1]}
-    return size if idxs.found(Path(other)) else {**choices, **size, "channels": data.shape[0]}
+    wanted = {**choices, "size": data.shape[-1], "channels": data.shape[0]}
+    return {key: value for key, value in wanted.items() if key in _reader(other).choices}
 
 
 def _replaced(data: Data, part: str, name: str, other: Data) -> Data:
@@ -127,39 +169,9 @@ def _coded(labels: Labels, other: Labels | None) -> Tensor:
     return torch.tensor([labels.names.index(name) for name in other.names])[other.test]
 
 
-def _load(name: str, seed: int, choices: dict[str, Any]) -> Data:
-    if name in TABLE:
-        _none(choices, name)
-        return TABLE[name](seed=seed)
-    if name.startswith("hf:"):
-        return hub(name[3:], seed, **choices)
-    path = Path(name)
-    if path.suffix in (".npy", ".npz"):
-        if path.is_file() and holds_pictures(path):
-            return arrays(path, seed, **choices)
-        _none(choices, name)
-        return vectors(path, seed=seed)
-    if path.is_dir() and idxs.found(path):
-        size = choices.pop("size", None)
-        _none({**choices, "strict": None}, name)  # idx files are read strictly anyway
-        return idx(path, seed, size=size)
-    if path.is_dir() or path.suffix.lower() == ".zip" and path.is_file():
-        return images(path, seed, **choices)
-    near = difflib.get_close_matches(name, (*TABLE, *RANKINGS), 1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    if path.exists():
-        raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy or .npz")
-    raise ValueError(f"no data named {name!r}{hint} There are {', '.join((*TABLE, *RANKINGS))}, and files and folders")
-
-
-def _none(choices: dict[str, Any], name: str) -> None:
-    """Refuse choices that have nothing to choose."""
-    if given := [key for key, value in choices.items() if value is not None and value is not False]:
-        raise ValueError(f"--{given[0]} is for pictures in files of their own; {name} has none")
-
-
 __all__ = [
-    "PICTURE", "RANKINGS", "TABLE", "Collection", "Data", "Interactions", "Labels", "Letor", "Rankings", "Units",
-    "arrays", "digits", "grid25", "hub", "idx", "images", "interactions", "letor", "load", "mixture1200", "numbers",
-    "ring8", "samples", "split", "stacked", "stacked_digits", "swissroll", "tastes", "vectors",
+    "PICTURE", "READERS", "TABLE", "Collection", "Data", "Interactions", "Labels", "Letor", "Rankings", "Reader",
+    "Units", "arrays", "digits", "grid25", "hub", "idx", "images", "interactions", "letor", "load", "mixture1200",
+    "numbers", "picture_size", "ring8", "samples", "split", "stacked", "stacked_digits", "swissroll", "tastes",
+    "vectors",
 ]  # fmt: skip

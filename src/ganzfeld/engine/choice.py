@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from ..constraints import Orthonormal
+from ..core import launch
 from ..game import Game, moves
 
 CPU = torch.device("cpu")
@@ -30,7 +31,7 @@ def place(asked: str, game: Game) -> torch.device:
     if game.draw.discrete:
         raise ValueError("retrieval is played by the processor: --device cpu")
     found = torch.cuda.device_count()
-    index = int(number or os.environ.get("LOCAL_RANK", "0"))
+    index = int(number or launch.local_rank())
     if index >= found:
         raise ValueError(f"there is no GPU {index} that PyTorch can use here (it finds {found}): --device cpu")
     return torch.device(kind, index)
@@ -72,4 +73,4 @@ def convolves(game: Game) -> bool:
 def capturable(game: Game) -> bool:
     """Whether a turn never waits for the processor, as decompositions of matrices do; nor for other ranks."""
     decomposes = game.objective.features or any(isinstance(c, Orthonormal) for c in game.constraints)
-    return not decomposes and int(os.environ.get("WORLD_SIZE", "1")) == 1
+    return not decomposes and launch.world_size() == 1

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 from torch import Tensor
+
+from ..core import launch
 
 
 class Ranks:
     """This process among those that torchrun started, or alone; left together, as a ``with`` block."""
 
     def __init__(self) -> None:
-        self.world = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
+        self.world, self.rank = launch.world_size(), launch.rank()
         self.joined = self.world > 1 and not torch.distributed.is_initialized()
         if self.joined:
             # each tensor goes the way of its device

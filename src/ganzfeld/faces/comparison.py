@@ -7,10 +7,11 @@ as validation selected them, and as they were at the end, on the test part.
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -19,30 +20,32 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..data import Data, Rankings
 from ..judging.baselines.closed_form import CLOSED
-from ..judging.judges import summary
-from ..papers import INTERACTIONS, LETOR, PICTURES, TABLE
-from ..papers.build import build, named, resolve, retrieves, signature
-from ..papers.irgan import ABLATIONS
+from ..papers import find_paper, fitting
+from ..papers.build import build, resolve
 from ..runs import files
-from ..runs.plan import loaded, side_for, suits, usual_steps
-from ..runs.training import Interrupted, handled, train, train_start
-from ..tasks.retrieval import baseline, question
+from ..runs.training import Interrupted, handled
+from ..tasks import task_of, task_of_run
+from ..tasks.loading import load_data, train
 
 Say = Callable[[str], None]
 
 
 class Entry(NamedTuple):
-    """What is compared: a title, its paper, and the settings that are its own."""
+    """What is compared: a title, its paper, the settings that are its own, and those that it can share with others: all
+    that it has, or where none are named whatever is asked for."""
 
     title: str
     paper: str
-    settings: Mapping[str, Any]
+    own: Mapping[str, Any]
+    known: tuple[str, ...]
 
     @property
     def folder(self) -> str:
         return re.sub(r"[^a-z0-9.]+", "-", self.title)
+
+    def settings(self, common: Mapping[str, Any]) -> dict[str, Any]:
+        return {**{key: value for key, value in common.items() if not self.known or key in self.known}, **self.own}
 
 
 def compare(
@@ -78,94 +81,64 @@ def compare(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    names = [] if list(papers) == ["all"] else [named(paper) for paper in papers]
-    size = side_for(names, data, network, size)
-    source: dict[str, Any] = {
-        "valid": valid, "test": test, "size": size, "crop": crop, "background": background,
-    }  # fmt: skip
-    rows = loaded(data, seed=seed, **source)
-    for name in names:
-        suits(name, rows)
-    names = names or list(_all_papers(rows))
-    steps = usual_steps(steps, rows)
+    names = [] if list(papers) == ["all"] else [find_paper(paper).name for paper in papers]
+    reading: dict[str, Any] = {"valid": valid, "test": test, "size": size, "crop": crop, "background": background}
+    source, reading = load_data(data, names, network, seed, False, reading)
+    task = task_of(source.kind)
+    names = names or list(fitting(source.form))
+    steps = task.usual_steps if steps is None else steps
     asked = {
         "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size, "network": network,
-        "resume": resume, "device": device, "precision": precision, **source,
+        "resume": resume, "device": device, "precision": precision, **reading,
     }  # fmt: skip
-    entries = _ablations(names) if ablate else [Entry(name, name, {}) for name in names]
-    for entry in entries:  # all errors before the first step
-        build(entry.paper, rows, settings=_own(entry, settings or {}), batch_size=batch_size, network=network)
+    common = dict(settings or {})
+    variants = task.ablations(names) if ablate else {name: (name, {}) for name in names}
+    entries = [
+        Entry(title, paper, own, () if paper in names else tuple(resolve(paper, source.form, {}, network)))
+        for title, (paper, own) in variants.items()
+    ]
+    games = [
+        build(entry.paper, source, settings=entry.settings(common), batch_size=batch_size, network=network)
+        for entry in entries
+    ]  # all errors before the first step
     with files.owned(out):
         if (out / "compare.json").exists() and not resume:
             raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
-        common = dict(settings or {})
-        if ablate and not isinstance(rows, Data):
-            common |= _one_start(entries[0].paper, data, rows, out / "start", {**asked, "settings": common}, say)
+        if ablate:
+
+            def first(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
+                """The run that all variants start from."""
+                say(f"{paper}, the start of all: {steps} steps")
+                train(paper, data, out=out / "start", **{**asked, "settings": settings, "steps": steps, "resume": True})
+                return out / "start"
+
+            values = resolve(entries[0].paper, source.form, common, network)
+            common |= task.common_start(entries[0].paper, games[0], values, first)
         found = []
-        tasks = [
-            (entry.title, entry.paper, data, str(out / entry.folder), {**asked, "settings": _own(entry, common)})
+        jobs_asked = {**asked, "judge_every": max(1, steps // task.judgements), "keep_going": True}
+        work = [
+            (
+                entry.title,
+                entry.paper,
+                data,
+                str(out / entry.folder),
+                {**jobs_asked, "settings": entry.settings(common)},
+            )
             for entry in entries
         ]
-        for row in _all(tasks, jobs, say):
+        for row in _all(work, jobs, say):
             found.append(row)
             say(f"{row['paper']}: " + _short(row))
         titles = [entry.title for entry in entries]
         found.sort(key=lambda row: titles.index(row["paper"]))
         result = {"data": data, "steps": steps, "seeds": seeds, "seed": seed, "rows": found}
-        if not isinstance(rows, Data):
-            result["closed"] = _closed(rows)
+        if baselines := task.baselines(source):
+            result["closed"] = baselines
         files.write_json(out / "compare.json", result)
         from . import report
 
         report.write([out], out / "report.html")
     return result
-
-
-def _all_papers(rows: Data | Rankings) -> Iterable[str]:
-    if isinstance(rows, Data):
-        return PICTURES if rows.kind == "pictures" else TABLE
-    return INTERACTIONS if rows.kind == "interactions" else LETOR
-
-
-def _ablations(names: Sequence[str]) -> list[Entry]:
-    """IRGAN as it is asked for, with one thing changed at a time, and its start taught on without an adversary."""
-    if len(names) != 1 or not names[0].startswith("irgan"):
-        raise ValueError(f"--ablate takes one paper, irgan or irgan-pairwise, not {' '.join(names)}")
-    (name,) = names
-    known = signature(INTERACTIONS[name])
-    fitting = {title: own for title, own in ABLATIONS.items() if own.keys() <= known.keys()}
-    if name != "irgan":
-        fitting = {title: own for title, own in fitting.items() if "reward" not in own}
-    return [
-        Entry(name, name, {}),
-        *(Entry(title, name, own) for title, own in fitting.items()),
-        Entry("dns, on", "dns", {}),
-    ]
-
-
-def _one_start(
-    paper: str, data: str, rows: Rankings, folder: Path, asked: Mapping[str, Any], say: Say
-) -> dict[str, Any]:
-    """The setting that starts every variant from the same weights: those of one run of dns, or the closed form."""
-    game = build(paper, rows, settings=asked["settings"], network=asked["network"])
-    if game.start != "dns":
-        return {"start": game.start}
-    values = resolve(paper, rows.shape, asked["settings"], asked["network"])
-    say(f"dns, the start of all: {values['start_steps']} steps")
-    own = {key: value for key, value in asked.items() if key not in ("settings", "steps", "resume")}
-    return {"start": str(train_start(data, folder, values, **own))}
-
-
-def _own(entry: Entry, common: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of an entry: of dns beside irgan only those that it has."""
-    known = {**signature(INTERACTIONS[entry.paper]), "rank": int, "spread": float} if entry.title == "dns, on" else None
-    return {**{key: value for key, value in common.items() if known is None or key in known}, **entry.settings}
-
-
-def _closed(rows: Rankings) -> dict[str, Any]:
-    """The rankers without an adversary, on the same test part."""
-    asked = question(rows, "test")
-    return {name: summary([asked.judge(scores)]) for name, scores in baseline(rows, "test").items()}
 
 
 def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
@@ -225,24 +198,17 @@ def _received(pipe: Any) -> dict[str, Any] | Exception:
 
 
 def _one(title: str, paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Train and judge one paper."""
+    """Train one paper, and tell how it was judged."""
     start = time.perf_counter()
-    run = train(
-        paper,
-        data,
-        out=out,
-        keep_going=True,
-        judge_every=max(1, asked["steps"] // (4 if not retrieves(paper) else 20)),
-        **asked,
-    )
+    run = train(paper, data, out=out, **asked)
     seconds = time.perf_counter() - start
-    judged = run.judged()
+    outcome = task_of_run(run.facts).outcome(run)
     logged = files.lines(Path(out) / "log.jsonl")
     return {
         "paper": title,
         "run": Path(out).name,
-        "metrics": judged["metrics"],
-        "provenance": judged["provenance"],
+        "metrics": outcome["metrics"],
+        "provenance": outcome["provenance"],
         "seconds": logged[-1]["seconds"] if logged else round(seconds, 3),
         "wall": round(seconds, 3),
         "diverged": logged[-1].get("diverged", 0) if logged else 0,
@@ -250,9 +216,15 @@ def _one(title: str, paper: str, data: str, out: str, asked: Mapping[str, Any]) 
 
 
 def _short(row: Mapping[str, Any]) -> str:
-    shown = [f"{name} {value['mean']:.3g} ± {value['std']:.2g}" for name, value in row["metrics"].items()]
+    shown = [f"{name} {_cell(value)}" for name, value in row["metrics"].items()]
     dead = [f"{row['diverged']} diverged"] if row["diverged"] else []
     return ", ".join([*shown[:3], *dead, f"{row['seconds']:.0f} s"])
+
+
+def _cell(value: Mapping[str, Any]) -> str:
+    """A mean and its spread, either of which may not be defined."""
+    mean, std = (math.nan if value[key] is None else value[key] for key in ("mean", "std"))
+    return f"{mean:.3g} ± {std:.2g}"
 
 
 def table(result: Mapping[str, Any]) -> None:
@@ -263,10 +235,7 @@ def table(result: Mapping[str, Any]) -> None:
     names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"] if "." not in name))
     rows = Table("paper", *names, "diverged", "seconds", box=None, header_style="bold", pad_edge=False)
     for row in result["rows"]:
-        cells = []
-        for name in names:
-            value = row["metrics"].get(name)
-            cells.append("" if value is None else f"{value['mean']:.3g} ± {value['std']:.2g}")
+        cells = [_cell(row["metrics"][name]) if name in row["metrics"] else "" for name in names]
         rows.add_row(row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}")
     for title, metrics in result.get("closed", {}).items():
         rows.add_row(

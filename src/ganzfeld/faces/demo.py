@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..runs import files
-from ..runs.training import train
-from . import report
+from ..tasks.loading import train
+from . import laws, report
 from .comparison import compare
-from .progress import shown
+from .progress import progress_bar
 
 Say = Callable[[str], None]
 
@@ -45,7 +45,7 @@ def play(out: Path, say: Say) -> Path:
     """Train, judge, measure the laws, report; returns the report's path."""
     for part in PARTS:
         folder = out / part.folder
-        if (folder / "compare.json").exists() and _whole(folder):
+        if (folder / "compare.json").exists() and _is_complete(folder):
             say(f"{part.data}: done before")
             continue
         say(f"{part.data}: {', '.join(part.papers)}, {part.seeds} seeds, {part.steps} steps")
@@ -54,23 +54,23 @@ def play(out: Path, say: Say) -> Path:
             resume=True, say=say,
         )  # fmt: skip
     digits = out / "digits"
-    with shown("digits") as tell:
+    with progress_bar("digits") as tell:
         train("ns-gan", "digits", out=digits, steps=DIGITS_STEPS, resume=True, tell=tell)
     pictures = out / "dcgan"
-    with shown("dcgan") as tell:
+    with progress_bar("dcgan") as tell:
         train("dcgan", "digits", out=pictures, steps=PICTURES_STEPS, log_every=80, resume=True, tell=tell)
     codes = out / "ali"
-    with shown("ali") as tell:
+    with progress_bar("ali") as tell:
         train(
             "ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, judge_every=CODES_STEPS // 4,
             resume=True, tell=tell,
         )  # fmt: skip
-    laws = out / "laws"
-    if (laws / laws.FACTS).exists():
+    theorems = out / "laws"
+    if (theorems / laws.FACTS).exists():
         say("laws: done before")
     else:
-        laws.prove((), laws, fast=True, say=say)
-    runs = [*(out / part.folder for part in PARTS), digits, pictures, codes, laws]
+        laws.prove((), theorems, fast=True, say=say)
+    runs = [*(out / part.folder for part in PARTS), digits, pictures, codes, theorems]
     page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
     say(f"""
 the report: {page.resolve()}
@@ -84,7 +84,7 @@ six commands to try:
     return page
 
 
-def _whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
         return bool(files.read_json(folder / "compare.json")["rows"])
     except (ValueError, KeyError):

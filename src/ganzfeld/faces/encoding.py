@@ -6,7 +6,6 @@ What does not fit the run (another shape, another range) is refused by `Run.enco
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -17,19 +16,12 @@ from .. import data, metrics
 from ..core.names import nearest
 from ..core.randomness import great_circle
 from ..data.samples.rows import PARTS, Part
-from ..runs.plan import read
-from ..tasks.generation import Run
-from .sampling import sampler, save
+from ..runs.plan import read_plan
+from ..tasks import GeneratorRun
+from .sampling import save
 
 
-def encoding(path: Path, member: int) -> Run:
-    """The run in a directory, if it encodes: else ValueError, before any data are read."""
-    run = sampler(path)
-    run.encoder(member)
-    return run
-
-
-class Given(NamedTuple):
+class Rows(NamedTuple):
     """Samples [n, *shape] in the data's units; the class of each, where it is known; the file of each, where it has
     one."""
 
@@ -39,7 +31,7 @@ class Given(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-def given(run: Run, name: str | None = None, part: str | None = None) -> Given:
+def read_rows(run: GeneratorRun, name: str | None = None, part: str | None = None) -> Rows:
     """What is to be encoded: the test part of the run's own data, or all of other data, read as the run's were, unless
     a part is named; the rows of a ``.npy`` or ``.npz`` as they lie there. Raises ValueError for an unknown part and for
     what cannot be read."""
@@ -47,18 +39,19 @@ def given(run: Run, name: str | None = None, part: str | None = None) -> Given:
     if part not in (*PARTS, "all"):
         raise nearest("part", part, (*PARTS, "all"))
     if name is not None and Path(name).suffix in (".npy", ".npz"):
-        return Given(data.samples(name))
-    plan = read(run.facts["plan"])
-    size = run.game.shape[-1] if len(run.game.shape) == 3 and name not in (None, *data.TABLE) else plan.size
-    rows = dataclasses.replace(plan, exclude_classes=None, valid=None, test=None, size=size).samples(name)
+        return Rows(data.samples(name))
+    plan = read_plan(run.facts["plan"])
+    sized = len(run.game.shape) == 3 and name not in (None, *data.TABLE)
+    size = run.game.shape[-1] if sized else plan.reading.get("size")
+    rows = plan.read(name, exclude_classes=None, valid=None, test=None, size=size)
     files = rows.files if part == "all" else ()
     rows, part = (rows.whole(), "test") if part == "all" else (rows, part)
     x, codes = rows.restored(cast(Part, part)), rows.coded(cast(Part, part))
     known = codes if rows.count > 1 else None
-    return Given(x, known, rows.labels.names if rows.labels and known is not None else (), files)
+    return Rows(x, known, rows.labels.names if rows.labels and known is not None else (), files)
 
 
-def encode(run: Run, rows: Given, out: Path, seed: int | None, member: int) -> str:
+def encode(run: GeneratorRun, rows: Rows, out: Path, seed: int | None, member: int) -> str:
     """Write codes [n, latent] to a ``.npy``, and beside it, for pictures in files, a line for the name of each."""
     if out.suffix != ".npy":
         raise ValueError(f"--out {out} must end in .npy")
@@ -71,7 +64,7 @@ def encode(run: Run, rows: Given, out: Path, seed: int | None, member: int) -> s
     )
 
 
-def reconstruct(run: Run, rows: Given, out: Path | None, n: int, member: int) -> dict[str, Any]:
+def reconstruct(run: GeneratorRun, rows: Rows, out: Path | None, n: int, member: int) -> dict[str, Any]:
     """The error of every row's reconstruction, root mean square a number, and the first n beside what they come from:
     in a ``.png``, or as an array [n, 2, *shape] in a ``.npy``."""
     if out and out.suffix not in (".npy", ".png"):
@@ -89,7 +82,7 @@ def reconstruct(run: Run, rows: Given, out: Path | None, n: int, member: int) ->
     return {"n": len(rows.x), "rmse": float(errors.mean().sqrt()), "median": float(each.median())}
 
 
-def anomaly(run: Run, rows: Given, out: Path | None, weight: float, member: int) -> dict[str, Any]:
+def anomaly(run: GeneratorRun, rows: Rows, out: Path | None, weight: float, member: int) -> dict[str, Any]:
     """How unlike the training data rows are: the scores' quantiles and, where classes are known, how well they find
     each class among the others, as the area under the ROC curve."""
     if out and out.suffix != ".npy":
@@ -107,7 +100,7 @@ def anomaly(run: Run, rows: Given, out: Path | None, weight: float, member: int)
     return found
 
 
-def between(run: Run, rows: Given, ends: str, n: int, member: int) -> Tensor:
+def interpolate(run: GeneratorRun, rows: Rows, ends: str, n: int, member: int) -> Tensor:
     """Row A, n samples on the great circle between the codes of rows A and B, row B: [n + 2, *shape]. ends: A,B as
     numbers, or as names of files."""
     names = [end.strip() for end in ends.split(",")]

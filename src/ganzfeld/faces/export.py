@@ -36,9 +36,12 @@ from .. import networks
 from ..core.names import find, nearest
 from ..core.randomness import ROWS, latents
 from ..data import Units
-from ..papers.build import fit, maker_for, resolve, signature
-from ..runs import files, plan
-from ..tasks.generation import Restored, Run
+from ..papers.build import networks_of, types_of
+from ..papers.settings import read_value
+from ..runs import files
+from ..runs.plan import read_plan
+from ..tasks import GeneratorRun, task_of_run
+from ..tasks.modules import Restored
 
 TOLERANCE = 1e-4  # between onnxruntime and torch, in network units: of a picture's [-1, 1], or of the data's spread
 FORMAT = 1
@@ -55,7 +58,7 @@ class Disparity(RuntimeError):
     """What was to be written does not compute what the generator computes."""
 
 
-def form(out: str | Path, force: bool = False) -> Form:
+def form_of(out: str | Path, force: bool = False) -> Form:
     """What a name's ending asks for. Raises ValueError for an ending that has none, and, unless ``force``, where
     something would be written over."""
     out = Path(out)
@@ -76,7 +79,7 @@ def form(out: str | Path, force: bool = False) -> Form:
     return kind
 
 
-def export(run: Run, out: str | Path, member: int = 0, force: bool = False) -> str:
+def export(run: GeneratorRun, out: str | Path, member: int = 0, force: bool = False) -> str:
     """Write a member's generator in the form that the name's ending asks for; returns one line that says what was
     written.
 
@@ -84,22 +87,19 @@ def export(run: Run, out: str | Path, member: int = 0, force: bool = False) -> s
     where the result does not compute what the generator computes.
     """
     out = Path(out)
-    files, said = {"onnx": _onnx, "pair": _pair, "folder": _folder}[form(out, force)](run, out, member)
+    written, message = {"onnx": _onnx, "pair": _pair, "folder": _folder}[form_of(out, force)](run, out, member)
     out.parent.mkdir(parents=True, exist_ok=True)
-    for path, data in files.items():
+    for path, data in written.items():
         path.parent.mkdir(exist_ok=True)
         aside = path.with_name(f".{path.name}.tmp")
         aside.write_bytes(data)
         os.replace(aside, path)
-    return said
+    return message
 
 
-# --- ONNX ---
-
-
-def _onnx(run: Run, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
+def _onnx(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
     """One file, with the description under the key ``ganzfeld`` of its metadata."""
-    about = {"ganzfeld": json.dumps(files.clean(described(run, member)))}
+    about = {"ganzfeld": json.dumps(files.clean(describe(run, member)))}
     data, difference = onnx(run.generator(member), probe(run), run.units.scale, about)
     if not difference <= TOLERANCE:
         raise Disparity(
@@ -141,7 +141,7 @@ def onnx(
     return data, float(apart)  # not a number where either is not
 
 
-def probe(run: Run) -> tuple[Tensor, ...]:
+def probe(run: GeneratorRun) -> tuple[Tensor, ...]:
     """Fixed latents, with the classes in turn where there are some: what two forms of a generator are compared on."""
     z = latents(run.latent, 0, ROWS)
     return (z, torch.arange(ROWS) % len(run.classes)) if run.classes else (z,)
@@ -163,15 +163,12 @@ def _onnx_runtime() -> Iterator[Any]:
             logging.disable(level)
 
 
-# --- a pair of files ---
-
-
-def described(run: Run, member: int = 0) -> dict[str, Any]:
+def describe(run: GeneratorRun, member: int = 0) -> dict[str, Any]:
     """What a generator is: its network and sizes where they have a name here, what it reads and writes, and where it
     comes from."""
     facts = run.facts
     data = facts["data"]
-    maker = _maker(plan.read(facts["plan"]), run.game.shape)
+    maker = _maker(run)
     sizes = None if maker is None else {"network": maker[0], "sizes": dataclasses.asdict(maker[1])}
     return {
         "format": FORMAT,
@@ -189,28 +186,28 @@ def described(run: Run, member: int = 0) -> dict[str, Any]:
     }
 
 
-def _maker(asked: plan.Plan, shape: tuple[int, ...]) -> tuple[str, networks.Maker] | None:
-    """The networks of a plan by name and sizes; None for a Game of one's own."""
-    if asked.paper is None:
+def _maker(run: GeneratorRun) -> tuple[str, networks.Maker] | None:
+    """The networks of a run by name and sizes; None for a Game of one's own."""
+    plan, source = read_plan(run.facts["plan"]), task_of_run(run.facts).stand_in(run.directory, run.facts)
+    if plan.paper is None:
         return None
-    values = resolve(asked.paper, shape, asked.settings, asked.network, asked.constraints)
-    maker = maker_for(asked.paper, shape, values, asked.network)
+    maker = networks_of(plan.paper, source.form, plan.settings, plan.network)
     return next(name for name, entry in networks.TABLE.items() if entry is type(maker)), maker
 
 
-def _pair(run: Run, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
-    weights, description = _halves(run, member)
+def _pair(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
+    weights, description = _make_pair(run, member)
     return dict(zip(NAMES["pair"](out), (weights, description), strict=True)), f"generator in {out} and its .json"
 
 
-def _halves(run: Run, member: int) -> tuple[bytes, bytes]:
+def _make_pair(run: GeneratorRun, member: int) -> tuple[bytes, bytes]:
     """Weights and description, read back and compared."""
-    facts = described(run, member)
+    facts = describe(run, member)
     if "network" not in facts:
         raise ValueError("this run was trained from a Game of your own, whose networks have no name here: write .onnx")
     generator, inputs = cast(Restored, run.generator(member)), probe(run)
-    weights, facts = packed(generator, facts)
-    if not torch.equal(unpacked(weights, facts)(*inputs), generator(*inputs)):
+    weights, facts = pack(generator, facts)
+    if not torch.equal(unpack(weights, facts)(*inputs), generator(*inputs)):
         raise Disparity("nothing is written: the generator that was read back makes other samples")
     return weights, (json.dumps(files.clean(facts), indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -230,20 +227,20 @@ def restore(path: str | Path) -> Restored:
         if not file.is_file():
             raise ValueError(f"{file} is missing: a generator is a pair of weights and their description")
     try:
-        return unpacked(weights.read_bytes(), files.read_json(description))
+        return unpack(weights.read_bytes(), files.read_json(description))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{description} is not the description of a generator: {error}") from None
     except (RuntimeError, safetensors.SafetensorError) as error:
         raise ValueError(f"{weights} does not fit {description.name}: {str(error).splitlines()[0]}") from None
 
 
-def packed(generator: Restored, facts: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+def pack(generator: Restored, facts: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """The weights of a generator with its standing statistics, and its description with their digest."""
     weights = save({name: leaf.contiguous() for name, leaf in generator.generator.state_dict().items()})
     return weights, {**facts, "sha256": hashlib.sha256(weights).hexdigest()}
 
 
-def unpacked(weights: bytes, facts: Mapping[str, Any]) -> Restored:
+def unpack(weights: bytes, facts: Mapping[str, Any]) -> Restored:
     """The generator of weights and their description; only names of ``networks.TABLE`` are known. Raises ValueError
     where the two do not belong together, KeyError, TypeError and the like where they are no such thing."""
     if facts["format"] != FORMAT:
@@ -254,10 +251,10 @@ def unpacked(weights: bytes, facts: Mapping[str, Any]) -> Restored:
     if shift.shape != scale.shape or shift.numel() not in (1, shape[-1]):
         raise ValueError(f"the units are of {shift.numel()} and {scale.numel()} numbers, the samples of shape {shape}")
     kind = find("network", facts["network"], networks.TABLE)
-    types = signature(kind)
+    types = types_of(kind)
     if unknown := facts["sizes"].keys() - types.keys():
         raise nearest(f"size of {facts['network']}", min(unknown), types)
-    maker = kind(**{key: fit(key, value, types[key]) for key, value in facts["sizes"].items()})
+    maker = kind(**{key: read_value(key, value, types[key]) for key, value in facts["sizes"].items()})
     with torch.device("meta"):  # no memory and no dice: the weights are in the file
         generator, _ = maker.pair(shape, classes=len(facts["classes"]))
         generator = networks.standing(generator, ())
@@ -265,22 +262,19 @@ def unpacked(weights: bytes, facts: Mapping[str, Any]) -> Restored:
     return Restored(generator.requires_grad_(False), Units(shift, scale)).eval()
 
 
-# --- a folder for the Hugging Face Hub ---
-
-
-def _folder(run: Run, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
-    weights, description = _halves(run, member)
+def _folder(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
+    weights, description = _make_pair(run, member)
     picture = io.BytesIO()
     run.view.picture(run.sample(run.view.count, 0, member)).save(picture, "PNG")
-    text = card(run, member, out.name).encode()
+    text = model_card(run, member, out.name).encode()
     names = NAMES["folder"](out)
     files = dict(zip(names, (weights, description, text, picture.getvalue()), strict=True))
     return files, f"a folder for the Hub in {out}; edit the licence in its README.md, then: hf upload NAME {out}"
 
 
-def card(run: Run, member: int = 0, name: str = "generator") -> str:
+def model_card(run: GeneratorRun, member: int = 0, name: str = "generator") -> str:
     """The model card: what it is, what it comes from, how good it was found to be, how to use it."""
-    facts = described(run, member)
+    facts = describe(run, member)
     pictures = len(facts["shape"]) == 3
     head = {
         "library_name": "ganzfeld",
@@ -299,15 +293,15 @@ def card(run: Run, member: int = 0, name: str = "generator") -> str:
 {yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip()}
 ---
 
-# {_line(name)}
+# {_one_line(name)}
 
 The generator of a generative adversarial network ({facts["paper"]}, network {facts["network"]}, {weights:,} weights):
-{facts["latent"]["law"]} latents of {z} numbers to {samples}{_line(classes)}.
+{facts["latent"]["law"]} latents of {z} numbers to {samples}{_one_line(classes)}.
 
 ![samples](samples.png)
 
 - paper: {facts["citation"]}
-- data: {_line(data["name"])}, {data["train"]:,} training rows, fingerprint `{data["fingerprint"]}`
+- data: {_one_line(data["name"])}, {data["train"]:,} training rows, fingerprint `{data["fingerprint"]}`
 - training: seed {facts["seed"]}, {asked["steps"]:,} steps of {asked["batch_size"]} samples, ganzfeld
   {facts["versions"]["ganzfeld"]}, torch {facts["versions"]["torch"]}
 
@@ -321,11 +315,11 @@ x = restore(".")(torch.randn(16, {z}){labels})  # "." is this folder
 
 ## Metrics
 
-{_judged(run, member)}
+{_metrics_table(run, member)}
 """
 
 
-def _judged(run: Run, member: int) -> str:
+def _metrics_table(run: GeneratorRun, member: int) -> str:
     """The last line of metrics.jsonl as a table, with the provenance of its numbers."""
     lines = files.lines(run.directory / "metrics.jsonl")
     if not lines:
@@ -339,19 +333,19 @@ def _judged(run: Run, member: int) -> str:
     if run.members > 1:
         spread = ", ".join(f"{k} {_number(v['mean'])} ± {_number(v['std'])}" for k, v in last["metrics"].items())
         rows += ["", f"Over the {run.members} seeds of its population: {spread}."]
-    facts = [f"- {name}: {_said(fact)}" for name, fact in provenance.items() if name != "perfect"]
+    facts = [f"- {name}: {_format_fact(fact)}" for name, fact in provenance.items() if name != "perfect"]
     return "\n".join([f"Judged at step {last['step']:,}.", "", *rows, "", *facts])
 
 
-def _said(fact: Any) -> str:
+def _format_fact(fact: Any) -> str:
     if isinstance(fact, Mapping):
-        return ", ".join(f"{name} {_said(value)}" for name, value in fact.items())
-    return _line(str(fact))
+        return ", ".join(f"{name} {_format_fact(value)}" for name, value in fact.items())
+    return _one_line(str(fact))
 
 
 def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, (int, float)) else "not defined" if value is None else str(value)
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

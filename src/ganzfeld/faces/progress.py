@@ -13,14 +13,14 @@ SHOWN = ("modes", "high_quality", "w1", "fd", "p@5", "ndcg@10")
 
 
 @contextlib.contextmanager
-def shown(title: str = "training") -> Iterator[Tell]:
+def progress_bar(title: str = "training") -> Iterator[Tell]:
     """A teller for `train`, shown while the block runs."""
     steps = 0
 
     def line(event: str, step: int, facts: Mapping[str, Any]) -> None:
         nonlocal steps
         steps = facts["steps"] if event == "start" else steps
-        _line(event, step, steps, facts, title)
+        _print_line(event, step, steps, facts, title)
 
     if not sys.stderr.isatty():
         yield line
@@ -30,8 +30,8 @@ def shown(title: str = "training") -> Iterator[Tell]:
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[said]}"), console=console) as bar:
-        task = bar.add_task(title, total=None, said="")
+    with Progress(*columns, TextColumn("{task.fields[metrics]}"), console=console) as bar:
+        task = bar.add_task(title, total=None, metrics="")
 
         def tell(event: str, step: int, facts: Mapping[str, Any]) -> None:
             bar.update(task, completed=step)
@@ -40,20 +40,20 @@ def shown(title: str = "training") -> Iterator[Tell]:
             elif event == "note":
                 bar.console.print(facts["text"], style="dim", highlight=False)
             elif event == "judge":
-                bar.update(task, said=_metrics(facts))
+                bar.update(task, metrics=_format_metrics(facts))
             elif event == "warn":
-                bar.console.print(_warning(step, facts), style="yellow", highlight=False)
+                bar.console.print(_format_warning(step, facts), style="yellow", highlight=False)
 
         yield tell
 
 
-def _line(event: str, step: int, steps: int, facts: Mapping[str, Any], title: str) -> None:
+def _print_line(event: str, step: int, steps: int, facts: Mapping[str, Any], title: str) -> None:
     if event == "start":
         text = f"{title}: {steps} steps, {facts['engine']}" + (f", on from step {step}" if step else "")
     elif event == "judge":
-        text = f"{title}: step {step}/{steps}  {facts['seconds']:.0f} s  {_metrics(facts)}"
+        text = f"{title}: step {step}/{steps}  {facts['seconds']:.0f} s  {_format_metrics(facts)}"
     elif event == "warn":
-        text = _warning(step, facts)
+        text = _format_warning(step, facts)
     elif event == "note":
         text = facts["text"]
     else:
@@ -61,11 +61,11 @@ def _line(event: str, step: int, steps: int, facts: Mapping[str, Any], title: st
     print(text, file=sys.stderr, flush=True)
 
 
-def _metrics(facts: Mapping[str, Any]) -> str:
+def _format_metrics(facts: Mapping[str, Any]) -> str:
     found = facts["metrics"]
     return "  ".join(f"{name} {found[name]['mean']:.3g}" for name in SHOWN if name in found)
 
 
-def _warning(step: int, facts: Mapping[str, Any]) -> str:
+def _format_warning(step: int, facts: Mapping[str, Any]) -> str:
     who = f"member {facts['member']}: " if facts["member"] >= 0 else ""
     return f"step {step}: {who}{facts['cause']}: {facts['text']}"

@@ -17,7 +17,7 @@ Lists = Mapping[str, Sequence[tuple[str, float]]]
 ENDINGS = (".trec", ".csv", ".jsonl")
 
 
-def form(out: Path) -> str:
+def form_of(out: Path) -> str:
     """What a name's ending asks for. Raises ValueError for one that has no form."""
     ending = out.suffix.lower()
     if ending not in ENDINGS:
@@ -25,7 +25,7 @@ def form(out: Path) -> str:
     return ending
 
 
-def text(lists: Lists, ending: str, tag: str = "ganzfeld") -> str:
+def format_lists(lists: Lists, ending: str, tag: str = "ganzfeld") -> str:
     """All lists, best first."""
     if ending == ".jsonl":
         return "".join(
@@ -38,15 +38,31 @@ def text(lists: Lists, ending: str, tag: str = "ganzfeld") -> str:
         if blank is not None:
             raise ValueError(f"a TREC run is parted by blanks, and {blank!r} holds some: write .csv or .jsonl")
         return "".join(f"{user} Q0 {item} {rank} {score:.9g} {tag}\n" for user, item, rank, score in rows)
-    held = io.StringIO()
-    writer = csv.writer(held, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("user", "item", "rank", "score"))
     writer.writerows((user, item, rank, f"{score:.9g}") for user, item, rank, score in rows)
-    return held.getvalue()
+    return text.getvalue()
 
 
 def write(lists: Lists, out: Path, tag: str = "ganzfeld") -> None:
     """By the ending of a name. Raises ValueError for an ending without a form, and for ids that a form cannot hold."""
-    held = text(lists, form(out), tag)
+    text = format_lists(lists, form_of(out), tag)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(held, encoding="utf-8")
+    out.write_text(text, encoding="utf-8")
+
+
+def read_users(text: str | None) -> list[str] | None:
+    """Ids with commas, or of a file with one a line."""
+    if text is None:
+        return None
+    path = Path(text)
+    names = path.read_text(encoding="utf-8-sig").split("\n") if path.is_file() else text.split(",")
+    if not (found := [name.strip() for name in names if name.strip()]):
+        raise ValueError(f"--users {text} names no user")
+    return found
+
+
+def tag_of(path: Path) -> str:
+    """What a TREC run calls its system."""
+    return "-".join(path.resolve().name.split())

@@ -1,77 +1,83 @@
-"""Papers: one file each, a function that returns a `Game`, every number with its source.
+"""Papers: one file each, which is data, and ``papers.NAME(data) -> Game``.
 
-A paper's numbers are for the paper's own task; each file says what was changed for the plane. The signature is the
-configuration: the command line's ``--set`` reads it. A paper that is set for both has two functions, and the shape of a
-sample decides: `TABLE` for vectors, `PICTURES` for pictures. Retrieval has papers of its own, `INTERACTIONS` of users
-with items and `LETOR` of documents with features.
+A paper's numbers are for the paper's own task; each names its source, or says why it was changed. A paper has a record
+of numbers for every form of data that it is set for, and the form of the data (`data.form`) decides.
+Nothing here imports torch before a game is made or the sizes of networks are described.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from typing import Any, NamedTuple
 
-from ..game import Game
-from .ali import ali, ali_pictures
-from .bigan import bigan, bigan_pictures
+from ..core.names import find
+from .ali import ali
+from .bigan import bigan
 from .dcgan import dcgan
-from .dns import bpr, dns, dns_letor
+from .dns import bpr, dns
 from .dragan import dragan
-from .fgan_gan import fgan_gan
-from .fgan_hellinger import fgan_hellinger
-from .fgan_js import fgan_js
-from .fgan_kl import fgan_kl
-from .fgan_neyman import fgan_neyman
-from .fgan_pearson import fgan_pearson
-from .fgan_rkl import fgan_rkl
-from .fgan_tv import fgan_tv
-from .gan import gan
-from .geometric import geometric, geometric_pictures
-from .irgan import irgan, irgan_letor
-from .irgan_pairwise import irgan_pairwise, irgan_pairwise_letor
-from .lsgan import lsgan, lsgan_pictures
-from .mcgan import mcgan
-from .mcgan_cov import mcgan_cov, mcgan_cov_pictures
-from .mcgan_mean import mcgan_mean
-from .ns_gan import ns_gan
+from .fgan import fgan_gan, fgan_hellinger, fgan_js, fgan_kl, fgan_neyman, fgan_pearson, fgan_rkl, fgan_tv
+from .gan import gan, ns_gan
+from .geometric import geometric
+from .irgan import irgan, irgan_pairwise
+from .lsgan import lsgan
+from .mcgan import mcgan, mcgan_cov, mcgan_mean
+from .paper import FORMS, Choice, Form, Number, Paper, Part, Record
 from .r1gan import r1gan
-from .r3gan import r3gan, r3gan_pictures
-from .sngan import sngan, sngan_pictures
-from .wgan import wgan, wgan_pictures
-from .wgan_gp import wgan_gp, wgan_gp_pictures
+from .r3gan import r3gan
+from .settings import SETTINGS, SIZES
+from .sngan import sngan
+from .wgan import wgan
+from .wgan_gp import wgan_gp
 
-TABLE: dict[str, Callable[..., Game]] = {
-    paper.__name__.replace("_", "-"): paper
+TABLE: dict[str, Paper] = {
+    paper.name: paper
     for paper in (
-        gan, ns_gan, lsgan, wgan, wgan_gp, dragan, sngan,
+        gan, ns_gan, dcgan, lsgan, wgan, wgan_gp, dragan, sngan,
         fgan_kl, fgan_rkl, fgan_pearson, fgan_neyman, fgan_hellinger, fgan_js, fgan_gan, fgan_tv,
-        mcgan_mean, mcgan_cov, mcgan, geometric, r1gan, r3gan, ali, bigan,
+        mcgan_mean, mcgan_cov, mcgan, geometric, r1gan, r3gan, ali, bigan, irgan, irgan_pairwise, dns, bpr,
     )
 }  # fmt: skip
 
-PICTURES: dict[str, Callable[..., Game]] = {
-    "dcgan": dcgan,
-    "wgan": wgan_pictures,
-    "wgan-gp": wgan_gp_pictures,
-    "sngan": sngan_pictures,
-    "lsgan": lsgan_pictures,
-    "geometric": geometric_pictures,
-    "mcgan-cov": mcgan_cov_pictures,
-    "r3gan": r3gan_pictures,
-    "ali": ali_pictures,
-    "bigan": bigan_pictures,
-}
 
-INTERACTIONS: dict[str, Callable[..., Game]] = {
-    "irgan": irgan,
-    "irgan-pairwise": irgan_pairwise,
-    "dns": dns,
-    "bpr": bpr,
-}
+def find_paper(name: str) -> Paper:
+    """The paper of a name. Raises ValueError, with the nearest one, for a name that there is not."""
+    return find("paper", name, TABLE)
 
-LETOR: dict[str, Callable[..., Game]] = {
-    "irgan": irgan_letor,
-    "irgan-pairwise": irgan_pairwise_letor,
-    "dns": dns_letor,
-}
 
-NAMES: tuple[str, ...] = tuple(dict.fromkeys((*TABLE, *PICTURES, *INTERACTIONS)))
+def fitting(form: Form) -> tuple[str, ...]:
+    """The names of the papers that have numbers for a form of data."""
+    return tuple(name for name, paper in TABLE.items() if form in paper.records)
+
+
+class Row(NamedTuple):
+    """A setting of a paper: its default, what it means, and where the default comes from."""
+
+    setting: str
+    default: Any
+    meaning: str
+    source: str
+
+
+def describe(name: str, form: Form | None = None) -> list[Row]:
+    """Every setting of a paper for a form of data, the first it has numbers for unless one is given, and the sizes of
+    its networks. Raises ValueError for a paper that there is not, or without numbers for the form."""
+    from .build import make_networks, record_for
+
+    paper = find_paper(name)
+    form = form or paper.forms[0]
+    record = record_for(paper, form)
+    choices = {name: f" ({' or '.join(values)})" for name, values in paper.choices(record).items()}
+    rows = [
+        Row(name, record.numbers[name].value, meaning + choices.get(name, ""), record.numbers[name].source)
+        for name, (_, meaning) in SETTINGS.items()
+        if name in record.numbers
+    ]
+    own = f"what {record.network} has by default"
+    for size, value in dataclasses.asdict(make_networks(record)).items():
+        rows.append(Row(size, value, SIZES[size], record.sizes[size].source if size in record.sizes else own))
+    return rows
+
+
+__all__ = ["FORMS", "TABLE", "Choice", "Form", "Number", "Paper", "Part", "Record", "Row", "describe", "find_paper",
+           "fitting"]  # fmt: skip

@@ -1,69 +1,50 @@
-"""From names and settings to a game: what the command line and a saved run hand over.
+"""From a paper and settings to a game: the one place where games are made of names.
 
-A setting is a key of the paper's signature (``rate``), of the network's record (``width``) or of a constraint that was
-asked for (``gradient-penalty.weight``). Unknown keys are refused with the nearest valid one.
+A setting is a key of the paper's record (``lr``), a size of its network (``width``) or an argument of a constraint that
+was asked for (``gradient-penalty.weight``). Unknown keys are refused with the nearest valid one.
 """
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
-import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from .. import constraints, networks, objectives
+import torch
+from torch import nn
+
+from .. import constraints, divergences, networks, objectives, optimizers
+from ..augment import Augment
 from ..core.names import find, nearest
-from ..game import Game
-from . import INTERACTIONS, LETOR, NAMES, PICTURES, TABLE
-from .board import Shaped, seats
+from ..data.rankings.collection import Collection
+from ..draws import Draw, Generate, Hardest, Infer, Retrieve
+from ..game import LR_SCHEDULES, Game, Schedule
+from ..networks.rankers import Factors
+from . import find_paper, fitting
+from .paper import FORMS, Form, Formed, Paper, Piece, Record, chosen
+from .settings import SETTINGS, read_value
 
 Settings = Mapping[str, Any]
+Networks = Any  # a name of a table, a record of sizes, or None for the paper's own
 
+KINDS: dict[str, type] = {**networks.TABLE, **networks.RANKERS}
 
-def named(paper: str) -> str:
-    """A paper's name as the tables have it. Raises ValueError, with the nearest one, for a name they do not have."""
-    return find("paper", paper, {name: name for name in NAMES})
-
-
-def paper_for(name: str, shape: tuple[int, ...], network: str | None = None) -> Callable[..., Game]:
-    """The paper's function for samples of a shape, or rankings of one: (users, items) or (queries, documents,
-    features). Raises ValueError where it has no settings for them."""
-    key = named(name)
-    if key in INTERACTIONS:
-        if len(shape) == 3 and key not in LETOR:
-            raise ValueError(f"{key} is a paper of users and items, and these documents have features: use dns")
-        return LETOR[key] if len(shape) == 3 else INTERACTIONS[key]
-    if len(shape) == 1:
-        if key not in TABLE:
-            raise ValueError(f"{key} is a paper of pictures, and these samples are vectors of {shape[0]} numbers")
-        return TABLE[key]
-    if key in PICTURES:
-        return PICTURES[key]
-    if network is None:
-        raise ValueError(
-            f"{key} has no settings for pictures of its own: cross one that has (dcgan --objective ... --constraint "
-            "...), or say which networks are to play (--network dcgan)"
-        )
-    return TABLE[key]
-
-
-def wants_pictures(paper: str, network: str | None) -> bool:
-    """Whether the paper, or the networks asked for, are for pictures alone."""
-    key = paper.replace("_", "-")
-    return key not in INTERACTIONS and (key not in TABLE or network not in (None, "mlp"))
-
-
-def retrieves(paper: str) -> bool:
-    """Whether the paper is one of rankings, not of samples."""
-    return named(paper) in INTERACTIONS
+# objectives that have arguments, or that are no objective of their own
+FAMILIES: dict[str, Callable[..., objectives.Objective]] = {
+    "mean": objectives.mean_matching,
+    "covariance": objectives.covariance_matching,
+    "mean-covariance": objectives.mean_and_covariance_matching,
+    "constant": lambda: objectives.minimax._replace(generator=lambda real, fake: -torch.ones_like(fake)),
+    **{f"fgan-{name}": partial(objectives.fgan, divergence) for name, divergence in divergences.TABLE.items()},
+}
 
 
 def build(
     paper: str,
-    data: Shaped,
+    data: Formed,
     *,
     settings: Settings | None = None,
     network: str | None = None,
@@ -71,68 +52,154 @@ def build(
     bound: Sequence[str] | None = None,
     batch_size: int | None = None,
 ) -> Game:
-    """The game of a paper for samples of ``data.shape``, crossed with what else was asked for.
+    """The game of a paper for ``data.form`` and ``data.shape``, crossed with what else was asked for.
 
     objective, bound: names that replace the paper's objective and its constraints (``["none"]`` for none of them).
     Raises ValueError, in one line, for unknown names and keys, values that do not fit, and impossible pairs.
     """
-    make = paper_for(paper, data.shape, network)
-    given = dict(settings or {})
-    if batch_size is not None:
-        given["batch_size"] = batch_size
-    values = resolve(paper, data.shape, given, network, bound)
-    maker = maker_for(paper, data.shape, values, network)
-    own = signature(make)
-    game = make(data, networks=maker, **{key: value for key, value in values.items() if key in own})
-    if bound is not None:
-        binds = [_bind(name, values, game.batch_size) for name in _names(bound)]
-        game = dataclasses.replace(game, constraints=tuple(binds))
-    if objective is not None:
-        chosen = find("objective", objective, objectives.TABLE)
-        if chosen.features == game.objective.features:
-            return dataclasses.replace(game, objective=chosen)
-        head: networks.Head = "features" if chosen.features else "score"
-        players = seats(maker, data.shape, game.draw, head, values.get("classes", 0))
-        game = dataclasses.replace(game, objective=chosen, **players)
-    return game
-
-
-def maker_for(paper: str, shape: tuple[int, ...], values: Settings, network: str | None = None) -> networks.Maker:
-    """The networks of a paper, or the kind that is asked for, with the sizes among resolved settings."""
-    _, kind = _networks(paper_for(paper, shape, network), network)
-    return kind(**{key: value for key, value in values.items() if key in signature(kind)})
+    given = {**(settings or {}), **({} if batch_size is None else {"batch_size": batch_size})}
+    return make_game(find_paper(paper), data, given, network, objective, bound)
 
 
 def resolve(
-    paper: str,
-    shape: tuple[int, ...],
-    settings: Settings,
-    network: str | None = None,
-    bound: Sequence[str] | None = None,
+    paper: str, form: Form, settings: Settings, network: Networks = None, bound: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Every setting of the paper and its networks, the given ones in place of the defaults, with the types their keys
     ask for, whether they came as values or as text; and what was given of the constraints.
 
     Raises ValueError, in one line, for an unknown key or a value that does not fit.
     """
-    make = paper_for(paper, shape, network)
-    default, kind = _networks(make, network)
-    known = {**signature(make), **signature(kind)}
-    usual = {**defaults(make), **dataclasses.asdict(default if isinstance(default, kind) else kind())}
+    found = find_paper(paper)
+    record = record_for(found, form, network)
+    known = types_of_paper(found, record)
+    values = {name: number.value for name, number in record.numbers.items()}
+    if network is None or isinstance(network, str):
+        maker = make_networks(record, network)
+        known |= types_of(type(maker))
+        values |= dataclasses.asdict(maker)
     for name in _names(bound):
-        kind = find("constraint", name, constraints.TABLE)
-        known |= {f"{name}.{key}": annotation for key, annotation in signature(kind).items()}
+        known |= {f"{name}.{key}": kind for key, kind in types_of(find("constraint", name, constraints.TABLE)).items()}
     for key in settings:
         if key not in known:
-            raise nearest("setting", key, known)
-    return {**usual, **{key: fit(key, value, known[key]) for key, value in settings.items()}}
+            raise nearest("setting", key, known, found.name)
+    return {**values, **{key: read_value(key, value, known[key]) for key, value in settings.items()}}
 
 
-def _networks(make: Callable[..., Game], network: str | None) -> tuple[networks.Maker, type[networks.Maker]]:
-    """The networks a paper has of its own, and the kind that is asked for."""
-    default = inspect.signature(make).parameters["networks"].default
-    known = networks.RANKERS if isinstance(default, tuple(networks.RANKERS.values())) else networks.TABLE
-    return default, find("network", network, known) if network else type(default)
+def record_for(paper: Paper, form: Form, network: Networks = None) -> Record:
+    """The numbers of a paper for a form of data; for pictures and networks of theirs also those for vectors. Raises
+    ValueError where it has none, and says which papers have."""
+    if form in paper.records:
+        return paper.records[form]
+    if form == "pictures" and "vectors" in paper.records:
+        if network is not None:
+            return paper.records["vectors"]
+        raise ValueError(
+            f"{paper.name} has no settings for pictures of its own: cross one that has (dcgan --objective ... "
+            f"--constraint ...), or say which networks are to play (--network dcgan); set for pictures are "
+            f"{', '.join(fitting(form))}"
+        )
+    forms = " and ".join(FORMS[other] for other in paper.forms)
+    raise ValueError(f"{paper.name} is a paper of {forms}, and these are {FORMS[form]}: use {', '.join(fitting(form))}")
+
+
+def make_networks(record: Record, network: str | None = None, sizes: Settings | None = None) -> networks.Maker:
+    """The networks of a record, or the kind that is asked for, with the sizes among resolved settings."""
+    own = networks.RANKERS if record.network in networks.RANKERS else networks.TABLE
+    kind: type[Any] = find("network", network or record.network, own)
+    usual = {key: number.value for key, number in record.sizes.items()} if kind is own[record.network] else {}
+    return kind(**{key: value for key, value in {**usual, **(sizes or {})}.items() if key in types_of(kind)})
+
+
+def networks_of(paper: str, form: Form, settings: Settings, network: str | None = None) -> networks.Maker:
+    """The networks of a plan, from its resolved settings."""
+    return make_networks(record_for(find_paper(paper), form, network), network, settings)
+
+
+def types_of(kind: type) -> dict[str, Any]:
+    """The fields of a frozen record with their types."""
+    hints = typing.get_type_hints(kind.__init__)
+    return {name: hints[name] for name in inspect.signature(kind).parameters}
+
+
+def types_of_paper(paper: Paper, record: Record) -> dict[str, Any]:
+    """The settings of a record with their types: the names of what can be chosen, and None where it is the default."""
+    choices = {name: typing.Literal[values] for name, values in paper.choices(record).items()}  # type: ignore[valid-type]
+    types = {name: choices.get(name, SETTINGS[name].type) for name in record.numbers}
+    return {name: kind | None if record.numbers[name].value is None else kind for name, kind in types.items()}
+
+
+# --- the game ---
+
+
+class Sides(NamedTuple):
+    """A draw and the players of its two sides; rows: the collection they are of, where there is one."""
+
+    draw: Draw
+    generators: dict[str, nn.Module]
+    critic: nn.Module
+    rows: Collection | None = None
+
+
+def make_game(
+    paper: Paper,
+    data: Any,
+    settings: Settings,
+    network: Networks = None,
+    objective: str | None = None,
+    bound: Sequence[str] | None = None,
+) -> Game:
+    """The game of a paper: its pieces, with the numbers of its record and the settings in their place."""
+    record = record_for(paper, data.form, network)
+    values = resolve(paper.name, data.form, settings, network, bound)
+    maker = make_networks(record, network, values) if network is None or isinstance(network, str) else network
+    usual = paper.usual.get(next((name for name, kind in KINDS.items() if isinstance(maker, kind)), ""), {})
+    filled = {key: usual[key].value if value is None and key in usual else value for key, value in values.items()}
+    goal, head = _objective(paper, filled, objective)
+    draw, arguments = _chosen(paper.draw, filled)
+    sides = DRAWS[draw](data, maker, head, filled, arguments)
+    return Game(
+        objective=goal,
+        draw=sides.draw,
+        generators=sides.generators,
+        critic=sides.critic,
+        optimizers={
+            role: _optimizer(record.optimizer, values, usual, role, sides)
+            for role in (("critic", "generator") if sides.generators else ("critic",))
+        },
+        constraints=_constraints(paper, filled, bound),
+        schedule=Schedule(**_turns(filled, bool(sides.generators))),
+        lr_schedule=_lr_schedule(filled),
+        batch_size=filled["batch_size"],
+        ema_half_life=filled.get("ema_half_life", 0.0),
+        share_fakes=filled.get("share_fakes", False),
+        augment=_augment(filled.get("augment", "")),
+        shape=data.shape,
+        citation=paper.citation,
+        start=filled.get("start", ""),
+    )
+
+
+def _chosen(piece: Piece, values: Settings) -> tuple[str, dict[str, Any]]:
+    found = chosen(piece, values)
+    assert found, piece
+    return found
+
+
+def _objective(paper: Paper, values: Settings, crossed: str | None) -> tuple[objectives.Objective, networks.Head]:
+    """The objective, and what the critic returns for it."""
+    name, arguments = _chosen(paper.objective, values)
+    own = FAMILIES[name](**arguments) if arguments or name not in objectives.TABLE else objectives.TABLE[name]
+    goal = own if crossed is None else find("objective", crossed, objectives.TABLE)
+    if paper.head is not None and goal.features == own.features:
+        return goal, typing.cast(networks.Head, _chosen(paper.head, values)[0])
+    return goal, "features" if goal.features else "score"
+
+
+def _constraints(paper: Paper, values: Settings, crossed: Sequence[str] | None) -> tuple[constraints.Constraint, ...]:
+    if crossed is not None:
+        return tuple(_crossed(name, values) for name in _names(crossed))
+    found = (chosen(piece, values) for piece in paper.constraints)
+    return tuple(constraints.TABLE[name](**arguments) for name, arguments in filter(None, found))
 
 
 def _names(bound: Sequence[str] | None) -> list[str]:
@@ -140,77 +207,80 @@ def _names(bound: Sequence[str] | None) -> list[str]:
     return [] if names == ["none"] else names
 
 
-def _bind(name: str, values: Settings, batch_size: int) -> constraints.Constraint:
-    kind = find("constraint", name, constraints.TABLE)
+def _crossed(name: str, values: Settings) -> constraints.Constraint:
+    kind: type[Any] = find("constraint", name, constraints.TABLE)
     given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{name}.")}
     if kind is constraints.Margin:
-        given = {"points": batch_size, **given}
+        given = {"points": values["batch_size"], **given}
     return kind(**given)
 
 
-SEATS = {"data", "networks", "return", "self"}  # what a paper is handed, and no setting
+def _optimizer(piece: Piece, values: Settings, usual: Mapping, role: Any, sides: Sides) -> optimizers.Optimizer:
+    """Of a role, with the first rate that is given: its own, both players', what its networks ask for.
+
+    The rate of a ranker's plain descent is for one pair or one query, as where each is a step of its own, so that it
+    does not depend on how many there are.
+    """
+    own = f"{role}_lr"
+    given = (values.get(own), values["lr"], usual[own].value if own in usual else None)
+    lr = next(value for value in given if value is not None)
+    name, arguments = _chosen(piece, values)
+    if name == "sgd" and sides.rows:
+        lr *= values["batch_size"] or max(1, sides.rows.side(role).rows)
+    return optimizers.TABLE[name](lr, **arguments)
 
 
-def signature(function: Any) -> dict[str, Any]:
-    """The settings of a paper, network or constraint with their types."""
-    hints = typing.get_type_hints(function if inspect.isfunction(function) else function.__init__)
-    return {name: hints.get(name, Any) for name in inspect.signature(function).parameters if name not in SEATS}
+def _turns(values: Settings, played: bool) -> dict[str, Any]:
+    names = {"n_critic": "critic", "n_generator": "generator"}
+    names |= {name: name for name in ("warm", "warm_steps", "warm_every", "at_once")}
+    turns = {field: values[name] for name, field in names.items() if name in values}
+    return turns if played else {"generator": 0}
 
 
-def defaults(make: Callable[..., Game]) -> dict[str, Any]:
-    """The settings of a paper with its defaults."""
-    parameters = inspect.signature(make).parameters
-    return {name: parameter.default for name, parameter in parameters.items() if name not in SEATS}
+def _lr_schedule(values: Settings) -> Callable[[float], float]:
+    return LR_SCHEDULES[values["lr_schedule"]]
 
 
-def fit(key: str, value: Any, annotation: Any) -> Any:
-    """A value, or the text of one, as the type a signature names."""
-    if isinstance(value, str) and annotation is not str and typing.get_origin(annotation) is not typing.Literal:
-        value = _parse(value)
-    fitted = _fit(value, annotation)
-    if fitted is NotImplemented:
-        raise ValueError(f"{key} must be {_say(annotation)}, not {value!r}")
-    return fitted
+def _augment(names: str) -> Augment | None:
+    return Augment(tuple(name.strip() for name in names.split(","))) if names else None
 
 
-def _parse(text: str) -> Any:
-    if text.lower() in ("true", "false", "none"):
-        return {"true": True, "false": False, "none": None}[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        pass
-    try:
-        return float(text)  # inf and nan, which are no literals
-    except ValueError:
-        return text
+# --- the draws ---
 
 
-def _fit(value: Any, annotation: Any) -> Any:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is Any:
-        return value
-    if origin in (types.UnionType, typing.Union):
-        fits = [fitted for a in arguments if (fitted := _fit(value, a)) is not NotImplemented]
-        return fits[0] if fits else NotImplemented
-    if origin is typing.Literal:
-        return value if value in arguments else NotImplemented
-    if origin is tuple:
-        if not isinstance(value, (tuple, list)):
-            return NotImplemented
-        many = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        parts = [_fit(v, a) for v, a in zip(value, many, strict=False)]
-        return NotImplemented if len(many) != len(value) or NotImplemented in parts else tuple(parts)
-    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if annotation is int and isinstance(value, bool):
-        return NotImplemented
-    return value if isinstance(value, type(None) if annotation is None else annotation) else NotImplemented
+def _generate(data: Any, maker: Any, head: networks.Head, values: Settings, arguments: Settings) -> Sides:
+    classes = values.get("classes", 0)
+    generator, critic = maker.pair(data.shape, head, classes)
+    draw = Generate(maker.latent_of(data.shape), labelled=classes > 0, **arguments)
+    return Sides(draw, {"generator": generator}, critic)
 
 
-def _say(annotation: Any) -> str:
-    if typing.get_origin(annotation) is typing.Literal:
-        return " or ".join(map(repr, typing.get_args(annotation)))
-    return {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}.get(annotation) or str(
-        annotation
-    ).replace("typing.", "")
+def _infer(data: Any, maker: Any, head: networks.Head, values: Settings, arguments: Settings) -> Sides:
+    draw = Infer(maker.latent_of(data.shape), **arguments)
+    generator, encoder, critic = maker.triple(data.shape, head, draw.stochastic)
+    return Sides(draw, {"generator": generator, "encoder": encoder}, critic)
+
+
+def _retrieve(data: Any, maker: Any, head: networks.Head, values: Settings, arguments: Settings) -> Sides:
+    draw = Retrieve(data.collection, **arguments)
+    if values["batch_size"] and draw.negatives == "frozen":
+        raise ValueError("frozen negatives are drawn once for every pair: they need whole batches, batch_size=0")
+    policy, critic = maker.pair(draw.collection)
+    if values["bias_only"]:
+        if not isinstance(policy, Factors):
+            raise ValueError("bias_only is for factors: no other ranker has a bias of items")
+        policy.bias_only = True
+    return Sides(draw, {"policy": policy}, critic, draw.collection)
+
+
+def _hardest(data: Any, maker: Any, head: networks.Head, values: Settings, arguments: Settings) -> Sides:
+    critic, _ = maker.pair(data.collection)
+    return Sides(Hardest(data.collection, **arguments), {}, critic, data.collection)
+
+
+DRAWS: dict[str, Callable[..., Sides]] = {
+    "generate": _generate,
+    "infer": _infer,
+    "retrieve": _retrieve,
+    "hardest": _hardest,
+}

@@ -3,81 +3,48 @@
 The non-adversarial relative of IRGAN, and what its policy starts from: a critic of pairs that meets, for every
 positive, the document it likes best among a few drawn uniformly. The few are a policy that is not learned: the more
 there are, the harder it picks, and the more often it picks what is relevant and not known to be.
-Numbers: rank, rate, decay and candidates were chosen by the validation part of MovieLens-100K; the papers descend
-plainly, pair by pair.
+The papers descend plainly, pair by pair.
 """
 
-from __future__ import annotations
+from .defaults import OURS, RATES, VALIDATION
+from .paper import Choice, Number, Paper, Piece, Record, part
 
-from .. import objectives
-from ..constraints import Decay
-from ..draws import Hardest
-from ..game import Game, Schedule
-from ..networks import Factorised, Featured, RankerMaker
-from .board import Collected, Stepper, adapted, schedule_named, step
+DESCENT: Piece = Choice("optimizer", {"adam": "adam", "sgd": "sgd"})
+RANK = {"rank": Number(64, VALIDATION)}
+NUMBERS = {
+    **RATES,
+    "lr": Number(0.02, VALIDATION),
+    "optimizer": Number("adam", "changed from sgd, pair by pair: a turn meets all pairs"),
+    "start": Number("", "weights begin afresh"),
+    "lr_schedule": Number("linear", OURS),
+    "batch_size": Number(0, OURS + ": all pairs"),
+}
+CANDIDATES = {"candidates": Number(5, VALIDATION)}
+DECAY = part("decay", weight="decay", optional=True)
 
-CITATION = "Zhang et al. 2013, Optimizing top-N collaborative filtering via dynamic negative item sampling"
-BPR = "Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback"
-
-
-def dns(
-    data: Collected,
-    networks: RankerMaker = Factorised(64),
-    *,
-    candidates: int = 5,
-    optimizer: Stepper = "adam",
-    lr: float = 0.02,
-    decay: float = 0.03,
-    start: str = "",
-    lr_schedule: str = "linear",
-    batch_size: int = 0,
-) -> Game:
-    """A critic of pairs against the hardest of a few uniform negatives."""
-    collection = data.collection
-    critic, _ = networks.pair(collection)
-    return Game(
-        objective=objectives.relativistic,
-        draw=Hardest(collection, candidates),
-        generators={},
-        critic=critic,
-        optimizers={"critic": step(optimizer, lr, batch_size or collection.side("critic").rows)},
-        constraints=(Decay(decay),) if decay else (),
-        schedule=Schedule(generator=0),
-        lr_schedule=schedule_named(lr_schedule),
-        batch_size=batch_size,
-        shape=data.shape,
-        citation=CITATION if candidates > 1 else BPR,
-        start=start,
-    )
-
-
-dns_letor = adapted(
-    dns,
-    "A critic of pairs against the hardest of a few, on documents with features.",
-    networks=Featured(),
-    lr=0.01,
-    decay=1e-4,
+dns = Paper(
+    "dns",
+    "A critic of pairs against the hardest of a few uniform negatives.",
+    "Zhang et al. 2013, Optimizing top-N collaborative filtering via dynamic negative item sampling",
+    "relativistic",
+    {
+        "interactions": Record("factors", {**NUMBERS, **CANDIDATES, "decay": Number(0.03, VALIDATION)}, DESCENT, RANK),
+        "letor": Record(
+            "perceptron",
+            {**NUMBERS, **CANDIDATES, "lr": Number(0.01, OURS), "decay": Number(1e-4, OURS)},
+            DESCENT,
+        ),
+    },
+    (DECAY,),
+    part("hardest", "candidates"),
 )
 
-
-def bpr(
-    data: Collected,
-    networks: RankerMaker = Factorised(64),
-    *,
-    optimizer: Stepper = "adam",
-    lr: float = 0.02,
-    decay: float = 0.02,
-    lr_schedule: str = "linear",
-    batch_size: int = 0,
-) -> Game:
-    """A critic of pairs against uniform negatives."""
-    return dns(
-        data,
-        networks,
-        candidates=1,
-        optimizer=optimizer,
-        lr=lr,
-        decay=decay,
-        lr_schedule=lr_schedule,
-        batch_size=batch_size,
-    )
+bpr = Paper(
+    "bpr",
+    "A critic of pairs against uniform negatives.",
+    "Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback",
+    "relativistic",
+    {"interactions": Record("factors", {**NUMBERS, "decay": Number(0.02, VALIDATION)}, DESCENT, RANK)},
+    (DECAY,),
+    part("hardest", candidates=1),
+)

@@ -1,38 +1,27 @@
 """A gradient penalty around the data, Kodali et al. 2017 (DRAGAN).
 
-The paper: lambda 10, c = .5 of the batch's spread, Adam 2e-4 (.5, .999), one critic turn, the classification objective.
-Changed on the plane: rate, betas, and lambda.
+The paper: lambda 10, Adam 2e-4 (.5, .999), one critic turn, the classification objective.
 """
 
-from __future__ import annotations
+from .defaults import PLANE_ADAM, SEARCH
+from .paper import Number, Paper, Record, part
 
-from .. import constraints, objectives, optimizers
-from ..game import Game
-from ..networks import MLP
-from .board import HALF_LIFE, Shaped, play
-
-
-def dragan(
-    data: Shaped,
-    networks: MLP = MLP(),
-    *,
-    lr: float = 2e-3,
-    betas: tuple[float, float] = (0.0, 0.99),
-    weight: float = 0.1,
-    spread: float = 0.5,
-    lr_schedule: str = "linear",
-    batch_size: int = 128,
-    ema_half_life: float = HALF_LIFE,
-) -> Game:
-    """The non-saturating game under the penalty of DRAGAN."""
-    return play(
-        data,
-        networks,
-        objectives.non_saturating,
-        critic=optimizers.adam(lr, betas),
-        constraints=(constraints.Dragan(weight, spread),),
-        lr_schedule=lr_schedule,
-        batch_size=batch_size,
-        ema_half_life=ema_half_life,
-        citation="Kodali et al. 2017, On convergence and stability of GANs",
-    )
+dragan = Paper(
+    "dragan",
+    "The non-saturating game under the penalty of DRAGAN.",
+    "Kodali et al. 2017, On convergence and stability of GANs",
+    "non-saturating",
+    {
+        "vectors": Record(
+            "mlp",
+            {
+                **PLANE_ADAM,
+                "n_critic": Number(1, "Algorithm 1"),
+                "lr": Number(2e-3, SEARCH),
+                "weight": Number(0.1, "changed from 10: " + SEARCH),
+                "spread": Number(0.5, "Algorithm 1 and the authors' code: c = .5"),
+            },
+        )
+    },
+    (part("dragan", "weight", "spread"),),
+)

@@ -1,36 +1,18 @@
-"""The original game, Goodfellow et al. 2014: minimax value, Algorithm 1 as displayed (k = 1 critic turn).
+"""The original game, Goodfellow et al. 2014, with the minimax value of Algorithm 1 and as the authors' code trains it.
 
-The paper's MNIST numbers (maxout critic 240 x 5, SGD at 0.1 with momentum .5 to .7, batch 100; from the authors' code)
-are for pictures. On the plane: perceptrons 3 x 128 and Adam (0, .99), with rates found by a search under benchmarks/.
-The displayed generator step saturates where the critic is sure; the authors' own code plays `ns_gan`.
+The displayed generator step saturates where the critic is sure. In the non-saturating game of section 3 the generator
+raises log D(G(z)) instead: the same fixed point, another vector field, at the optimal critic that of KL - 2 JS.
+The paper's MNIST numbers (maxout critic 240 x 5, SGD at .1 with momentum .5 to .7, batch 100) are for pictures.
 """
 
-from __future__ import annotations
+from .defaults import PLANE_ADAM, SEARCH
+from .paper import Number, Paper, Record
 
-from .. import objectives, optimizers
-from ..game import Game
-from ..networks import MLP
-from .board import HALF_LIFE, Shaped, play
+CITATION = "Goodfellow et al. 2014, Generative adversarial nets"
+RECORD = Record(
+    "mlp",
+    {**PLANE_ADAM, "n_critic": Number(1, "Algorithm 1, k = 1"), "lr": Number(1e-3, SEARCH)},
+)
 
-
-def gan(
-    data: Shaped,
-    networks: MLP = MLP(),
-    *,
-    lr: float = 1e-3,
-    betas: tuple[float, float] = (0.0, 0.99),
-    lr_schedule: str = "linear",
-    batch_size: int = 128,
-    ema_half_life: float = HALF_LIFE,
-) -> Game:
-    """The minimax game."""
-    return play(
-        data,
-        networks,
-        objectives.minimax,
-        critic=optimizers.adam(lr, betas),
-        lr_schedule=lr_schedule,
-        batch_size=batch_size,
-        ema_half_life=ema_half_life,
-        citation="Goodfellow et al. 2014, Generative adversarial nets",
-    )
+gan = Paper("gan", "The minimax game.", CITATION, "minimax", {"vectors": RECORD})
+ns_gan = Paper("ns-gan", "The non-saturating game.", CITATION, "non-saturating", {"vectors": RECORD})

@@ -1,37 +1,21 @@
 """The non-saturating game with a zero-centred penalty on the data, Mescheder, Geiger, Nowozin 2018.
 
 The paper's pictures: gamma 10 (their code's 10 stands without the 1/2), RMSprop 1e-4, one critic turn, averaged
-weights. Changed on the plane: gamma, Adam and the rate.
+weights.
 """
 
-from __future__ import annotations
+from .defaults import PLANE_ADAM, SEARCH
+from .paper import Number, Paper, Record, part
 
-from .. import constraints, objectives, optimizers
-from ..game import Game
-from ..networks import MLP
-from .board import HALF_LIFE, Shaped, play
-
-
-def r1gan(
-    data: Shaped,
-    networks: MLP = MLP(),
-    *,
-    lr: float = 2e-3,
-    betas: tuple[float, float] = (0.0, 0.99),
-    gamma: float = 0.1,
-    lr_schedule: str = "linear",
-    batch_size: int = 128,
-    ema_half_life: float = HALF_LIFE,
-) -> Game:
-    """The R1 game."""
-    return play(
-        data,
-        networks,
-        objectives.non_saturating,
-        critic=optimizers.adam(lr, betas),
-        constraints=(constraints.R1(gamma),),
-        lr_schedule=lr_schedule,
-        batch_size=batch_size,
-        ema_half_life=ema_half_life,
-        citation="Mescheder, Geiger, Nowozin 2018, Which training methods for GANs do actually converge?",
-    )
+r1gan = Paper(
+    "r1gan",
+    "The R1 game.",
+    "Mescheder, Geiger, Nowozin 2018, Which training methods for GANs do actually converge?",
+    "non-saturating",
+    {
+        "vectors": Record(
+            "mlp", {**PLANE_ADAM, "lr": Number(2e-3, SEARCH), "gamma": Number(0.1, "changed from 10: " + SEARCH)}
+        )
+    },
+    (part("r1", "gamma"),),
+)

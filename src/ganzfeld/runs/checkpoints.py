@@ -13,7 +13,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from ..core.tree import Tree
 from . import files
 
 KEPT = 3  # checkpoints: the newest, and two to fall back on
-FORMAT = 1
+RENAMED = {"rules": "optimizers"}  # parts of a state that had another name in format 1
 
 
 class Damaged(ValueError):
@@ -56,7 +57,9 @@ def save_selected(directory: Path, states: Sequence[Tree], steps: Mapping[str, S
     return final
 
 
-def selected(directory: Path, templates: Sequence[Tree], identity: str) -> tuple[list[Tree], dict[str, list[int]]]:
+def selected(
+    directory: Path, templates: Sequence[Tree], identities: Collection[str]
+) -> tuple[list[Tree], dict[str, list[int]]]:
     """The selected states and their steps, none where nothing was selected. Raises Damaged where they are not whole."""
     folder = directory / "selected"
     if not folder.is_dir():  # killed between two renames: the one before is whole
@@ -64,7 +67,7 @@ def selected(directory: Path, templates: Sequence[Tree], identity: str) -> tuple
     if not folder.is_dir():
         return [], {}
     try:
-        _, flat = _read(folder, identity)
+        _, flat = _read(folder, identities)
     except Damaged as error:
         raise Damaged(f"{error}; without {folder} the run ranks by its final weights") from None
     return _members(folder, flat, templates), files.read_json(folder / "meta.json")["steps"]
@@ -77,7 +80,7 @@ def _save(folder: Path, name: str, states: Sequence[Tree], said: Mapping[str, An
     flat = {f"{i}/{path}": leaf.contiguous() for i, s in enumerate(states) for path, leaf in tree.flatten(s).items()}
     data = save({path: leaf.clone() for path, leaf in flat.items()})  # safetensors refuses shared storage
     files.write(aside / "state.safetensors", data)
-    meta = {"format": FORMAT, "members": len(states), "sha256": _digest(data), **said}
+    meta = {"format": files.FORMAT, "members": len(states), "sha256": _digest(data), **said}
     files.write(aside / "meta.json", (json.dumps(meta, indent=2) + "\n").encode())
     files.sync(aside)
     final = folder / name
@@ -90,7 +93,9 @@ def _save(folder: Path, name: str, states: Sequence[Tree], said: Mapping[str, An
     return final
 
 
-def newest_checkpoint(directory: Path, templates: Sequence[Tree] | None, identity: str) -> Checkpoint | None:
+def newest_checkpoint(
+    directory: Path, templates: Sequence[Tree] | None, identities: Collection[str]
+) -> Checkpoint | None:
     """The newest checkpoint that is whole; None where there is none at all.
 
     Raises Damaged where there are some and none is whole, ValueError for one of another game.
@@ -99,7 +104,7 @@ def newest_checkpoint(directory: Path, templates: Sequence[Tree] | None, identit
     folders = sorted((directory / "checkpoints").glob("step-*"), reverse=True)
     for folder in folders:
         try:
-            step, flat = _read(folder, identity)
+            step, flat = _read(folder, identities)
             return Checkpoint(step, _members(folder, flat, templates), skipped)
         except Damaged as error:
             skipped.append(str(error))
@@ -108,7 +113,13 @@ def newest_checkpoint(directory: Path, templates: Sequence[Tree] | None, identit
     return None
 
 
-def _read(folder: Path, identity: str) -> tuple[int, dict[str, Tensor]]:
+def report_skipped(found: Checkpoint) -> None:
+    """Say on standard error what was wrong with newer checkpoints than the one that is used."""
+    for text in found.skipped:
+        print(f"{text}; using step {found.step} instead", file=sys.stderr)
+
+
+def _read(folder: Path, identities: Collection[str]) -> tuple[int, dict[str, Tensor]]:
     try:
         meta = json.loads((folder / "meta.json").read_text())
         data = (folder / "state.safetensors").read_bytes()
@@ -117,7 +128,7 @@ def _read(folder: Path, identity: str) -> tuple[int, dict[str, Tensor]]:
         raise Damaged(f"{folder} is damaged: {type(error).__name__}: {str(error).splitlines()[0]}") from None
     if _digest(data) != expected:
         raise Damaged(f"{folder} is damaged: the digest of state.safetensors is not the one recorded")
-    if owner != identity:
+    if owner not in identities:
         raise ValueError(f"{folder} belongs to another game: its paper, data or settings differ from run.json")
     try:
         return step, load(data)
@@ -130,7 +141,8 @@ def _members(folder: Path, flat: dict[str, Tensor], templates: Sequence[Tree] | 
     parts: list[dict[str, Tensor]] = [{} for _ in range(count)]
     for path, leaf in flat.items():
         member, _, rest = path.partition("/")
-        parts[int(member)][rest] = leaf
+        name, slash, more = rest.partition("/")
+        parts[int(member)][RENAMED.get(name, name) + slash + more] = leaf
     if templates is None:
         return list(parts)
     try:

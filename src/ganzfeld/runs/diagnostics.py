@@ -19,33 +19,25 @@ from ..constraints import Clip
 from ..core import tree
 from ..core.randomness import latents
 from ..core.tree import Tree
-from ..data import Data
+from ..draws import Batch
 from ..game import Game
 
-LOOK = 256  # rows
-LOOK_PICTURES = 64
 
-
-def look(game: Game, state: Tree, data: Data) -> dict[str, float]:
-    """The facts of one member, from ``LOOK`` held-out rows and as many fixed latents; nan where a number is not
-    defined (a critic of features has no score)."""
-    real = data.part("valid", LOOK if len(data.shape) == 1 else LOOK_PICTURES)
-    n = len(real)
-    given = (data.labels.valid[:n],) if game.draw.labelled and data.labels else ()
+def observe(game: Game, state: Tree, batch: Batch) -> dict[str, float]:
+    """The facts of one member, from held-out rows (and their labels) and as many fixed latents; nan where a number is
+    not defined (a critic of features has no score)."""
+    n = len(batch[0])
     critic, _ = game.dress(state["params"]["critic"], state["constraints"], advance=False)
     noise = {name: latents(need, i, n) for i, (name, need) in enumerate(game.draw.needs("generator").items())}
     with torch.no_grad():
-        scene = game.scene(state["params"], "generator", (real, *given), noise)
-    fake = scene.fake[0]
+        scene = game.scene(state["params"], "generator", batch, noise)
+    real, fake = batch[0], scene.fake[0]
 
     def f(flat: Tensor) -> Tensor:
         """Scores of samples whose parts lie side by side."""
         parts = flat.split([part[0].numel() for part in scene.fake], 1)
-        return functional_call(
-            game.critic,
-            critic,
-            (*(part.view_as(like) for part, like in zip(parts, scene.fake, strict=True)), *given),
-        )
+        shaped = (part.view_as(like) for part, like in zip(parts, scene.fake, strict=True))
+        return functional_call(game.critic, critic, (*shaped, *scene.given))
 
     norms = metrics.spectral_norms(critic)
     facts = {
@@ -84,19 +76,6 @@ def _scores(f, real: Tensor, fake: Tensor) -> dict[str, float]:
     }
 
 
-def critic_estimate(game: Game, state: Tree, data: Data) -> dict[str, float]:
-    """The critic's own distance :math:`E f(x) - E f(G(z))` on held-out rows, divided by its steepest slope between
-    the two sides, in the data's units (where its columns share one): to be read beside the exact W1. A critic of
-    scores only, and of a game that compares nothing else."""
-    if game.objective.features or game.draw.encodes:
-        return {}
-    facts = look(game, state, data)
-    if facts["lipschitz"] <= 0:
-        return {"critic_w1": math.nan}
-    scale = float(data.units.scale.mean())
-    return {"critic_w1": scale * (facts["score_real"] - facts["score_fake"]) / facts["lipschitz"]}
-
-
 def warnings(game: Game, facts: Mapping[str, float], record: Mapping[str, float]) -> dict[str, str]:
     """Cause -> what was seen and what to try, for one member."""
     out = {}
@@ -111,7 +90,7 @@ def warnings(game: Game, facts: Mapping[str, float], record: Mapping[str, float]
             "the critic gives every sample the same score and its gradient is gone; "
             "try a lower rate or another initial seed"
         )
-    if _saturates(game) and get("d_fake") < 1e-3:
+    if get("d_fake") < 1e-3 and _saturates(game):
         out["saturation"] = (
             f"D(fake) is {get('d_fake'):.1e}, and that factor is what is left of the minimax gradient; "
             "try the non-saturating payoff (ns-gan)"
@@ -140,7 +119,7 @@ def judged_warnings(per_member: Mapping[str, list[float]], total: int | None) ->
 
 def _saturates(game: Game) -> bool:
     """Whether a fake the critic is sure about sends (nearly) no gradient to the generator."""
-    if game.objective.relative or game.objective.features or game.draw.discrete:
+    if game.objective.relative or game.objective.features:
         return False
     sure = torch.full((1,), -20.0, requires_grad=True)
     (slope,) = torch.autograd.grad(game.objective.generator(None, sure).sum(), sure)

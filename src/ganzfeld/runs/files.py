@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+FORMAT = 2  # of a run directory; those of format 1 are still read (`plan.read_plan`, `checkpoints.RENAMED`)
+
 
 @contextlib.contextmanager
 def owned(directory: Path) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,8 +13,8 @@ from ..core.tree import Tree
 from ..data import Data
 from ..judging import inference, judges
 from ..rendering import sheet
-from ..runs import diagnostics, files
-from .generation import Run
+from ..runs import files
+from ..runs.task import Keeper
 
 STRIPS, ACROSS = 4, 16  # interpolations at the end of a run of pictures, and the pictures of each
 PAIRS, PAIRED = 48, 12  # held-out rows that are reconstructed, and how many stand in a line
@@ -22,31 +22,27 @@ CODES = 600  # held-out rows whose codes are kept to be drawn
 COPIED, NEAREST = 8, 3  # samples that are looked for in the training part, and the rows shown of each
 
 
-class Gallery:
-    """Of one run, in its directory."""
+class Gallery(Keeper):
+    """Of one run, in its directory. observe: the facts of a member's state."""
 
-    def __init__(self, run: Run, data: Data):
-        self.run, self.data, self.directory = run, data, run.directory
+    def __init__(self, run: Any, data: Data, observe: Callable[[Tree], dict[str, float]]):
+        super().__init__(run, data)
+        self._observe, self.directory = observe, run.directory
         (self.directory / "samples").mkdir(exist_ok=True)
 
-    def look(self, state: Tree) -> dict[str, float]:
-        """What is logged of a member."""
-        return diagnostics.look(self.run.game, state, self.data)
+    def observe(self, state: Tree) -> dict[str, float]:
+        return self._observe(state)
 
-    def judged(self) -> dict[str, Any]:
-        """Samples against held-out rows."""
-        return self.run.judged(self.data)
-
-    def end(self, step: int) -> None:
+    def finish(self, step: int) -> None:
         """What the finished run can do besides."""
         if self.data.kind == "pictures":
             self._interpolations(step)
             self._neighbours(step)
-        if self.run.game.draw.encodes:
+        if self.run.encodes:
             self._reconstructions(step)
             self._codes(step)
 
-    def step(self, step: int) -> None:
+    def keep(self, step: int) -> None:
         """A sheet of samples."""
         path = self.directory / "samples" / f"step-{step:08d}.png"
         self.run.view.picture(self.run.sample(self.run.view.count)).save(path)

@@ -1,74 +1,187 @@
-"""Opening a run: ``load`` needs neither its data nor a configuration."""
+"""Training a run, and opening one: ``load`` needs neither its data nor a configuration."""
 
 from __future__ import annotations
 
-import sys
-import warnings
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-
-from ..compatibility import Doubtful
-from ..core.tree import Tree
-from ..data import Collection
+from .. import data as datas
+from ..engine import Ranks, called, choose, place
 from ..game import Game
-from ..runs import checkpoints, files, plan
-from .generation import Run
-from .retrieval import HISTORY, Retrieval
+from ..papers import find_paper
+from ..runs import files
+from ..runs.plan import READING, Plan, make_plan
+from ..runs.run import Run
+from ..runs.task import Source, Tell
+from ..runs.training import Loop
+from . import TASKS, task_of, task_of_run
 
 
-def load(path: str | Path, game: Game | None = None) -> Run | Retrieval:
+def load(path: str | Path, game: Game | None = None) -> Run:
     """Open a run. game: only for one that was trained from a Game of your own.
 
     Raises ValueError, in one line, where the path holds no run or no whole checkpoint.
     """
     directory = Path(path)
     facts = files.read_json(directory / "run.json")
-    try:
-        asked, shape = plan.read(facts["plan"]), _shape(directory, facts["data"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{directory / 'run.json'} is not a description of a run: {error}") from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Doubtful)  # said when it was trained
-        game = game or asked.game(shape)
-    template = game.init(asked.seed)
-    found = checkpoints.newest_checkpoint(directory, [template] * asked.seeds, facts["identity"])
-    if found is None:
-        raise ValueError(f"{directory} has no checkpoint yet")
-    loudly(found)
-    return played(directory, facts, game, found.states)
+    if not isinstance(facts.get("data"), dict):
+        raise ValueError(f"{directory / 'run.json'} is not a description of a run: it names no data")
+    return task_of_run(facts).load(directory, facts, game)
 
 
-def _shape(directory: Path, data: Mapping[str, Any]) -> plan.Shape:
-    """What a paper must know of data that are not at hand."""
-    shape = tuple(data["shape"])
-    if data.get("kind") == "letor":
-        queries, width, features = shape
-        none = torch.zeros(0, 2, dtype=torch.long)
-        return plan.Held(shape, Collection(queries, width, none, torch.zeros(0, width, features)))
-    if data.get("kind") == "interactions":
-        try:
-            positives = load_file(directory / HISTORY)["train"]
-        except (OSError, KeyError) as error:
-            raise ValueError(f"{directory / HISTORY} cannot be read: {error}") from None
-        users, items = shape
-        return plan.Held(shape, Collection(users, items, positives))
-    return plan.Shape(shape)
+def train(
+    paper: str | Game,
+    data: str | Source = "ring8",
+    *,
+    out: str | Path | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    batch_size: int | None = None,
+    objective: str | None = None,
+    constraints: Sequence[str] | None = None,
+    network: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
+    valid: str | None = None,
+    test: str | None = None,
+    size: int | None = None,
+    crop: str | None = None,
+    background: str | None = None,
+    exclude_classes: str | None = None,
+    min_rating: float | None = None,
+    fold: int | None = None,
+    qrels: str | None = None,
+    strict: bool = False,
+    labels: bool = False,
+    log_every: int = 0,
+    judge_every: int = 0,
+    checkpoint_every: int = 0,
+    resume: bool = False,
+    keep_going: bool = False,
+    tell: Tell | None = None,
+) -> Run:
+    """Train a paper, a crossing of one, or a `Game` of your own, and return its run.
+
+    steps: each ends with turns of the generator; 10,000 unless given, 300 of retrieval. seed, seeds: the population
+    plays with seed, seed + 1, ... device: auto, cpu, cuda or cuda:N. precision: of the networks, fp32 or bf16. size,
+    crop, background, strict, exclude_classes, min_rating, fold, qrels, valid, test: how the data are read
+    (`data.load`). labels: tell both players the classes. resume: go on from the newest whole checkpoint in ``out``.
+    keep_going: a member whose numbers are no longer finite is frozen at its last finite state instead of stopping all.
+    tell: called with ("start" | "log" | "judge" | "warn" | "note", step, facts).
+
+    Raises ValueError for what cannot be trained, `Diverged` at the first number that is not finite, `Interrupted`
+    after saving on SIGINT or SIGTERM.
+    """
+    reading = {
+        "valid": valid, "test": test, "size": size, "crop": crop, "background": background,
+        "exclude_classes": exclude_classes, "min_rating": min_rating, "fold": fold, "qrels": qrels,
+    }  # fmt: skip
+    asked: dict[str, Any] = {
+        "seed": seed, "seeds": seeds, "steps": steps, "batch_size": batch_size, "objective": objective,
+        "constraints": constraints, "network": network, "settings": settings, "engine": engine, "device": device,
+        "precision": precision, "labels": labels, "log_every": log_every, "judge_every": judge_every,
+        "checkpoint_every": checkpoint_every,
+    }  # fmt: skip
+    source, reading = load_data(data, [paper], network, seed, strict, reading)
+    plan, game = resolve_game(paper, source, data if isinstance(data, str) else data.name, reading, **asked)
+    task = task_of(source.kind)
+    directory = Path(out) if out is not None else Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
+    with Ranks() as ranks:
+        tell = tell if tell and ranks.rank == 0 else (lambda *_: None)
+
+        def first(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
+            """The run that this one starts from, in a directory of its own; resumed where it was interrupted."""
+            out = directory / "start"
+            tell("note", 0, {"text": f"first {paper}, to start from: {out}"})
+            train(
+                paper, source, out=out, steps=steps, seed=seed, seeds=seeds, network=network, settings=settings,
+                resume=True,
+            )  # fmt: skip
+            return out
+
+        begin = lambda: task.starting_weights(game, source, plan, first)  # noqa: E731
+        loop = Loop(task, plan, game, source, directory, ranks, keep_going, tell, begin)
+        with files.owned(directory) if ranks.rank == 0 else contextlib.nullcontext():
+            return loop.play(resume)
 
 
-def played(directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]) -> Run | Retrieval:
-    """The run of a game in some states, with what it has selected."""
-    if not game.draw.discrete:
-        return Run(directory, facts, game, states)
-    template = {"params": states[0]["params"]}
-    selected, steps = checkpoints.selected(directory, [template] * len(states), facts["identity"])
-    return Retrieval(directory, facts, game, states, selected, steps)
+def describe(paper: str, data: str, *, strict: bool = False, **asked: Any) -> dict[str, Any]:
+    """What `train` would play, resolved and checked, without playing it. Takes what `train` takes."""
+    reading = {key: asked.pop(key, None) for key in READING}
+    source, reading = load_data(data, [paper], asked["network"], asked["seed"], strict, reading)
+    plan, game = resolve_game(paper, source, data, reading, **asked)
+    device = place(plan.device, game)
+    return {
+        "paper": plan.paper,
+        "citation": game.citation,
+        **task_of(source.kind).describe(game, source),
+        "seeds": f"{plan.seed} to {plan.members[-1]}",
+        "steps": plan.steps,
+        "a step": ", ".join(game.schedule(plan.steps // 2)),
+        "batch": game.batch_size or "all",
+        "constraints": ", ".join(map(repr, game.constraints)) or "none",
+        "engine": choose(plan.engine, game, plan.steps, plan.seeds, device),
+        "device": called(device),
+        "every": f"log {plan.log_every}, judge {plan.judge_every}, checkpoint {plan.checkpoint_every}",
+    }
 
 
-def loudly(found: checkpoints.Checkpoint) -> None:
-    """Say what was wrong with newer checkpoints than the one that is used."""
-    for text in found.skipped:
-        print(f"{text}; using step {found.step} instead", file=sys.stderr)
+def load_data(
+    data: str | Source,
+    papers: Sequence[str | Game],
+    network: str | None,
+    seed: int,
+    strict: bool,
+    reading: Mapping[str, Any],
+) -> tuple[Any, dict[str, Any]]:
+    """The data of a name, read as papers want them, and how that is; data that are handed over, as they are. Raises
+    ValueError where nothing can be read, or not for these papers."""
+    source: Any = data
+    if isinstance(data, str):
+        wanted = any(isinstance(paper, str) and _wants_pictures(paper, network) for paper in papers)
+        if wanted and reading.get("size") is None:  # digits are vectors, unless a paper or its networks need pictures
+            reading = {**reading, "size": datas.picture_size(data)}
+        source = datas.load(data, seed, strict=strict, **reading)
+    for paper in papers:
+        check_fits(paper, source)
+    return source, {key: value for key, value in reading.items() if value is not None}
+
+
+def _wants_pictures(paper: str, network: str | None) -> bool:
+    """Whether the paper, or the networks asked for, are for pictures alone."""
+    forms = find_paper(paper).forms
+    return "pictures" in forms and "vectors" not in forms or "vectors" in forms and network not in (None, "mlp")
+
+
+def check_fits(paper: str | Game, source: Source) -> None:
+    """Raises ValueError, with the way out, where a paper or a game of one task meets the data of another."""
+    task = task_of(source.kind)
+    if isinstance(paper, Game):
+        if not task.accepts(paper):
+            raise ValueError(f"this game's draw is not one of {task.noun}, which {source.name} holds")
+        return
+    name, fitting = find_paper(paper).name, task.fitting()
+    if name not in fitting:
+        other = next(other for other in TASKS if name in other.fitting())
+        raise ValueError(
+            f"{name} is a paper of {other.noun}, and {source.name} holds {task.noun}: give {other.sources}; or use "
+            f"{', '.join(fitting)}"
+        )
+
+
+def resolve_game(
+    paper: str | Game, source: Any, name: str, reading: Mapping[str, Any], *, labels: bool, **asked: Any
+) -> tuple[Plan, Game]:
+    """The plan of what was asked for, every setting resolved, and its game. Raises ValueError where it cannot be
+    played on the data."""
+    task = task_of(source.kind)
+    asked["steps"] = task.usual_steps if asked["steps"] is None else asked["steps"]
+    plan = make_plan(paper, name, source, task.label_settings(source) if labels else {}, reading=reading, **asked)
+    game = plan.in_precision(paper) if isinstance(paper, Game) else plan.game(source)
+    task.check(game, source)
+    return plan, game

@@ -1,77 +1,43 @@
-"""A run of retrieval: rankers that a game has trained, judged, and used for lists.
+"""Retrieval: rankers that a game has trained, judged, and used for lists.
 
 Two sets of weights are kept. *Final* are those of the last step; *selected* are, for each ranker, those of the judged
 step, the start among them, that ranked the validation part best, by `CHOSEN`. The test part is looked at when a run is
 judged, and chooses nothing. A run whose data have no validation part has selected nothing: its final weights stand in.
-
-Of items all are candidates but those that the user is known to have: of the training part, and in the test of the
-validation part as well. Of documents, those of the query; a query without a relevant one counts as 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..core import tree
+from ..core.names import nearest
 from ..core.tree import Tree
-from ..data import Data, Interactions, Letor, Rankings
+from ..data import Collection, Interactions, Letor, Rankings
 from ..data.samples.rows import Part
-from ..draws import Retrieve
+from ..draws import Hardest, Retrieve
 from ..game import Game
 from ..judging import judges
-from ..judging.baselines import closed_form, supervised
-from ..metrics import ranking
-from ..runs import checkpoints, files, plan
-from .generation import Played
+from ..papers import find_paper
+from ..papers.irgan import ABLATIONS
+from ..runs import checkpoints, files
+from ..runs.plan import Plan, StandIn
+from ..runs.run import Run, with_weights
+from ..runs.task import First, Task
+from . import questions, warm_starts
+from .questions import CHOSEN, NAMES, Question, question
+from .shortlists import HISTORY, KEPT_IDS, TABLE, Shortlist
 
-KS = (1, 3, 5, 10)
-CHOSEN = "ndcg@10"
-NAMES = (*(f"{name}@{k}" for name in ("p", "ndcg") for k in KS), "map", "mrr")
 State = Literal["selected", "final"]
-LARGEST = 6_000  # items for which the rankers in closed form are worked out: they take the cube of it
-HISTORY, KEPT_IDS = "interactions.safetensors", "ids.json"
 
 
-class Question(NamedTuple):
-    """What rankers are judged by: gains and candidates [Q, D] of a part, and how queries without gains count."""
-
-    gains: Tensor
-    candidates: Tensor
-    empty: ranking.Empty
-
-    def judge(self, scores: Tensor, names: Sequence[str] = NAMES) -> dict[str, float]:
-        """The means over queries."""
-        whole = bool({"map", "mrr"} & set(names))
-        found = ranking.judge(scores, *self[:2], ks=KS, empty=self.empty, whole=whole)
-        return {name: found[name] for name in names}
-
-    def per_query(self, scores: Tensor) -> dict[str, Tensor]:
-        """[Q] each; nan for queries that are not counted."""
-        return ranking.per_query(scores, *self[:2], ks=KS, empty=self.empty)
-
-    @property
-    def counted(self) -> int:
-        return int(ranking.answerable(*self[:2]).sum()) if self.empty == "excluded" else len(self.gains)
-
-
-def question(data: Rankings, part: Part) -> Question:
-    """Of a part of the data."""
-    if isinstance(data, Interactions):
-        seen = data.matrix("train") | data.matrix("valid") if part == "test" else data.matrix("train")
-        return Question(data.matrix(part).float(), ~seen, "excluded")
-    _, gains, candidates = data.part(part).padded()
-    return Question(gains, candidates, "zero")
-
-
-class Retrieval(Played):
+class RankerRun(Run):
     """A played run of retrieval. member picks one of its population, counted from 0; ranker: "policy" or "critic", the
     policy unless there is none."""
 
@@ -83,10 +49,22 @@ class Retrieval(Played):
         states: Sequence[Tree],
         selected: Sequence[Tree] | None = None,
         steps: Mapping[str, list[int]] | None = None,
+        data: Rankings | None = None,
     ):
-        super().__init__(directory, facts, game, states)
+        super().__init__(directory, facts, game, states, data)
         self.selected = list(selected or [])
         self.steps = dict(steps or {})  # of each ranker and member, the step that was selected
+
+    @property
+    def abilities(self) -> tuple[str, ...]:  # type: ignore[override]
+        lists = self.facts["data"]["kind"] == "interactions"
+        return (*Run.abilities, "recommend") if lists else Run.abilities
+
+    def only(self, member: int) -> RankerRun:
+        run = super().only(member)
+        run.selected = self.selected[member : member + 1]
+        run.steps = {name: steps[member : member + 1] for name, steps in self.steps.items()}
+        return run
 
     @property
     def rankers(self) -> tuple[str, ...]:
@@ -114,7 +92,7 @@ class Retrieval(Played):
 
     def weights(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> Tree:
         """Of a ranker."""
-        last = self._state(member)
+        last = self.state(member)
         held = self.selected[member] if state == "selected" and self.selected else last
         return held["params"][self._named(ranker)]
 
@@ -127,7 +105,7 @@ class Retrieval(Played):
     def ranker(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> nn.Module:
         """An ordinary module in eval mode: users [n, 1] and items [1, m], or features [..., d], to scores."""
         module = {**self.game.generators, "critic": self.game.critic}[self._named(ranker)]
-        return self._module(module, self.weights(ranker, member, state))
+        return with_weights(module, self.weights(ranker, member, state))
 
     def scores(
         self, users: Sequence[str | int] | None = None, ranker: str | None = None, member: int = 0,
@@ -182,20 +160,19 @@ class Retrieval(Played):
         with torch.no_grad():
             return self.ranker(ranker, member, state)(data.part(part).padded().features)
 
-    def judge(self, data: str | Rankings | None = None, metrics: Sequence[str] | None = None) -> dict[str, Any]:
-        """``{name: {"mean", "std", "per_member"}}`` on the test part."""
-        return self.judged(data, metrics)["metrics"]
-
-    def judged(
+    def judgement(
         self,
-        data: str | Rankings | Data | None = None,
+        data: str | Rankings | None = None,
         metrics: Sequence[str] | None = None,
+        *,
+        seed: int = 0,
+        baselines: float = False,
         part: Part = "test",
-        baselines: bool = False,
     ) -> dict[str, Any]:
-        """The same with its provenance. Plain names are of the first ranker, ``critic.`` of the critic where that is
-        another, selected by validation; ``final.`` of the last step. baselines: beside them under their names, of items
-        those in closed form, of documents those taught by labels (seconds each), on the same training part.
+        """Metrics with their provenance, on a part of the run's data. Plain names are of the first ranker, ``critic.``
+        of the critic where that is another, selected by validation; ``final.`` of the last step. baselines: beside them
+        under their names, of items those in closed form, of documents those taught by labels (seconds each), on the
+        same training part.
 
         Raises ValueError for other data than users and items, or features, that the run was trained on.
         """
@@ -203,22 +180,22 @@ class Retrieval(Played):
         asked = list(NAMES) if metrics is None else list(metrics)
         for name in asked:
             if name not in NAMES:
-                raise judges.nearest("metric", name, NAMES)
+                raise nearest("metric", name, NAMES)
         what = question(rows, part)
         found: dict[str, Any] = {}
-        for prefix, ranker, state in self._states_judged(part):
+        for prefix, ranker, state in self.rankers_judged(part):
             lines = [what.judge(self.table(rows, part, ranker, i, state), asked) for i in range(self.members)]
             found |= {f"{prefix}{name}": value for name, value in judges.summary(lines).items()}
         if baselines:
-            for title, scores in baseline(rows, part, self.facts["seed"]).items():
+            for title, scores in questions.baselines(rows, part, self.facts["seed"]).items():
                 found |= {f"{title}.{n}": v for n, v in judges.summary([what.judge(scores, asked)]).items()}
-        return {"metrics": found, "provenance": self._told(rows, part, what)}
+        return {"metrics": found, "provenance": self._provenance(rows, part, what)}
 
     def prefix(self, ranker: str) -> str:
         """Of a ranker's metrics: none of the first, the one that ranks unless told otherwise."""
         return "" if ranker == self.rankers[0] else f"{ranker}."
 
-    def _states_judged(self, part: Part) -> Iterable[tuple[str, str, State]]:
+    def rankers_judged(self, part: Part) -> Iterable[tuple[str, str, State]]:
         for name in self.rankers:
             prefix = self.prefix(name)
             if part == "valid":
@@ -227,21 +204,20 @@ class Retrieval(Played):
                 yield prefix, name, "selected"
                 yield f"final.{prefix}", name, "final"
 
-    def _own(self, data: str | Rankings | Data | None) -> Rankings:
-        if data is None or isinstance(data, str):
-            data = plan.read(self.facts["plan"]).rows(data)
-        if isinstance(data, Data):
-            raise ValueError(f"{data.name} holds samples; this run ranks")
+    def _own(self, data: str | Rankings | None) -> Rankings:
+        rows = self.source(data)
+        if not isinstance(rows, (Interactions, Letor)):
+            raise ValueError(f"{rows.name} holds samples; this run ranks")
         kind, width = self.facts["data"]["kind"], self.facts["data"]["shape"][-1]
-        if data.kind != kind or (data.shape != self.game.shape if kind == "interactions" else data.shape[-1] != width):
+        if rows.kind != kind or (rows.shape != self.game.shape if kind == "interactions" else rows.shape[-1] != width):
             raise ValueError(
-                f"{data.name} holds {data.kind} of {data.shape}, the run was trained on {kind} of another kind"
+                f"{rows.name} holds {rows.kind} of {rows.shape}, the run was trained on {kind} of another kind"
             )
-        if isinstance(data, Interactions) and (data.users, data.items) != self.ids:
-            raise ValueError(f"{data.name} has other users and items than the run was trained on")
-        return data
+        if isinstance(rows, Interactions) and (rows.users, rows.items) != self.ids:
+            raise ValueError(f"{rows.name} has other users and items than the run was trained on")
+        return rows
 
-    def _told(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
+    def _provenance(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
         return {
             "data": data.name, "fingerprint": data.fingerprint, "part": part, "queries": what.counted,
             "empty": what.empty, "gain": "exponential",
@@ -253,7 +229,7 @@ class Retrieval(Played):
     # --- watching ---
 
     @torch.no_grad()
-    def look(self, state: Tree, data: Rankings) -> dict[str, float]:
+    def observe(self, state: Tree, data: Rankings) -> dict[str, float]:
         """Of one member, on the training queries: how wide the policy is, how much of what it picks is relevant, and
         how much of the reward's variance over pairs the document alone explains. Nothing, without a policy."""
         draw = self.game.draw
@@ -263,7 +239,7 @@ class Retrieval(Played):
         query = collection.side("generator").held
         parts, mask = collection.all(query)
         tables = {
-            name: self._module(module, state["params"][name])(*parts)
+            name: with_weights(module, state["params"][name])(*parts)
             for name, module in (("policy", self.game.generators["policy"]), ("critic", self.game.critic))
         }
         mask = torch.ones_like(tables["policy"], dtype=torch.bool) if mask is None else mask
@@ -284,87 +260,98 @@ class Retrieval(Played):
         return facts
 
 
-def baseline(data: Rankings, part: Part, seed: int = 0) -> dict[str, Tensor]:
-    """Scores [Q, D] of what an adversarial ranker has to beat: rankers in closed form, or taught by labels."""
-    return closed(data, part) if isinstance(data, Interactions) else taught(data, part, seed)
+class Retrieval(Task):
+    """Rankings of items that users liked, and of documents with features."""
 
+    name = "retrieval"
+    kinds = ("interactions", "letor")
+    noun = "rankings"
+    sources = "interactions (user item a line), LETOR lines, or tastes"
+    forms = ("interactions", "letor")
+    usual_steps = 300
+    judgements = 20
 
-def taught(data: Letor, part: Part, seed: int = 0) -> dict[str, Tensor]:
-    """Scores [Q, D] of what learns from the labels of the training queries, chosen by the validation queries."""
-    features = data.part(part).padded().features
-    return {name: supervised.teach(name, data, seed=seed).score(features).detach() for name in supervised.TABLE}
+    def accepts(self, game: Game) -> bool:
+        return isinstance(game.draw, (Retrieve, Hardest))
 
+    def check(self, game: Game, data: Rankings) -> None:
+        super().check(game, data)
+        if not data.side("critic").rows:
+            raise ValueError(f"no query of {data.name} has both relevant and other documents: nothing can be learnt")
 
-def closed(data: Interactions, part: Part) -> dict[str, Tensor]:
-    """Scores [U, I] of the rankers in closed form, fitted to the training part, their options chosen by the validation
-    part, and of the truth where it is known."""
-    x = data.matrix("train")
-    found = {"popularity": closed_form.popularity(x)} | ({} if data.truth is None else {"truth": data.truth.double()})
-    if x.shape[1] > LARGEST:
-        return found
-    asked = question(data, "valid") if len(data.valid) else None
-    tried = {
-        "item-knn": [closed_form.item_knn(x, k) for k in (20, 50, 100, 200, None)],
-        "ease": [closed_form.ease(x, w) for w in (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)],
-    }
-    usual = {"item-knn": 2, "ease": 4}
-    for name, matrices in tried.items():
-        tables = (x.double() @ b for b in matrices)
-        if asked is None:
-            found[name] = x.double() @ matrices[usual[name]]
-        else:
-            found[name] = max(tables, key=lambda scores: asked.judge(scores, (CHOSEN,))[CHOSEN])
-    return found
+    def describe(self, game: Game, data: Rankings) -> dict[str, str]:
+        train, valid, test = data.sizes().values()
+        what = (
+            "positives of {} users with {} items".format(*data.shape)
+            if isinstance(data, Interactions)
+            else f"queries of {data.shape[-1]} features"
+        )
+        noted = {"noted": "; ".join(self.notes(data))} if data.noted else {}
+        parts = f"{data.name}: {train} train, {valid} validation, {test} test {what}"
+        return {"data": parts, **noted, "start": game.start or "afresh"}
 
+    def facts(self, data: Rankings) -> dict[str, Any]:
+        return {"noted": [note._asdict() for note in data.noted]}
 
-class Shortlist:
-    """What is kept of a run of retrieval while it trains: the selected weights, and at the end the table of rankers."""
+    def notes(self, data: Rankings) -> Sequence[str]:
+        return [f"{note.reason}: {note.times}, first at {note.first}" for note in data.noted]
 
-    def __init__(self, run: Retrieval, data: Rankings):
-        self.run, self.data = run, data
-        if isinstance(data, Interactions):
-            files.write_json(run.directory / KEPT_IDS, {"users": data.users, "items": data.items})
-            held = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
-            save_file(held, run.directory / HISTORY)
-        self.selects = bool(data.sizes()["valid"])
-        self.now: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
-        self.best: dict[str, list[float]] = {name: [-math.inf] * run.members for name in run.rankers}
-        if run.selected:  # a resumed run goes on from what it had
-            asked = question(data, "valid")
-            for name in run.rankers:
-                tables = (run.table(data, "valid", name, i, "selected") for i in range(run.members))
-                self.best[name] = [asked.judge(scores, (CHOSEN,))[CHOSEN] for scores in tables]
+    def stand_in(self, directory: Path, facts: Mapping[str, Any]) -> StandIn:
+        data = facts["data"]
+        form, shape = data["kind"], tuple(data["shape"])
+        if form == "letor":
+            queries, width, features = shape
+            none = torch.zeros(0, 2, dtype=torch.long)
+            return StandIn(shape, form, Collection(queries, width, none, torch.zeros(0, width, features)))
+        try:
+            positives = load_file(directory / HISTORY)["train"]
+        except (OSError, KeyError) as error:
+            raise ValueError(f"{directory / HISTORY} cannot be read: {error}") from None
+        users, items = shape
+        return StandIn(shape, form, Collection(users, items, positives))
 
-    def look(self, state: Tree) -> dict[str, float]:
-        """What is logged of a member."""
-        return self.run.look(state, self.data)
+    def starting_weights(
+        self, game: Game, data: Rankings, plan: Plan, first: First
+    ) -> Iterator[tuple[int, Mapping[str, Tree]]]:
+        return warm_starts.starting_weights(self, game, data, plan, first)
 
-    def judged(self) -> dict[str, Any]:
-        """Rankers on the validation part, by which they are selected; without one, on the test part."""
-        found = self.run.judged(self.data, part="valid" if self.selects else "test")
-        self.now = found["metrics"]
-        return found
+    def open_run(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]) -> RankerRun:
+        template = {"params": states[0]["params"]}
+        identities = {facts["identity"], *facts.get("formerly", ())}
+        selected, steps = checkpoints.selected(directory, [template] * len(states), identities)
+        return RankerRun(directory, facts, game, states, selected, steps)
 
-    def step(self, step: int) -> None:
-        """Keep the weights of every ranker that has never ranked the validation part so well."""
-        run = self.run
-        if not self.selects:
-            return
-        if not run.selected:
-            run.selected = [{"params": dict(state["params"])} for state in run._states]
-            run.steps = {name: [step] * run.members for name in run.rankers}
-        found, self.now, better = self.now or self.judged()["metrics"], {}, False
-        for name in run.rankers:
-            for i, value in enumerate(found[f"{run.prefix(name)}{CHOSEN}"]["per_member"]):
-                if value > self.best[name][i]:
-                    self.best[name][i], better = value, True
-                    run.steps[name][i] = step
-                    run.selected[i]["params"][name] = tree.map(Tensor.clone, run._states[i]["params"][name])
-        if better:
-            checkpoints.save_selected(run.directory, run.selected, run.steps, run.facts["identity"])
+    def keeper(self, run: RankerRun, data: Rankings) -> Shortlist:
+        return Shortlist(run, data)
 
-    def end(self, step: int) -> None:
-        """The table of rankers on the test part."""
-        cheap = isinstance(self.data, Interactions)  # what is taught by labels takes seconds, and is asked for by judge
-        found = self.run.judged(self.data, baselines=cheap)
-        files.write_json(self.run.directory / "ranking.json", {"step": step, **found})
+    def outcome(self, run: RankerRun) -> dict[str, Any]:
+        """The table of rankers, without those that were not trained."""
+        found = files.read_json(run.directory / TABLE)
+        own = {name for prefix, *_ in run.rankers_judged("test") for name in (f"{prefix}{m}" for m in NAMES)}
+        return {**found, "metrics": {name: value for name, value in found["metrics"].items() if name in own}}
+
+    def next_command(self, run: RankerRun) -> str:
+        lists = run.facts["data"]["kind"] == "interactions"
+        return f"recommend {run.directory} --k 10 --out lists.csv" if lists else super().next_command(run)
+
+    def baselines(self, data: Rankings) -> dict[str, dict[str, Any]]:
+        asked = question(data, "test")
+        return {
+            name: judges.summary([asked.judge(scores)]) for name, scores in questions.baselines(data, "test").items()
+        }
+
+    def ablations(self, papers: Sequence[str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        """IRGAN as it is asked for, with one thing changed at a time, and its start taught on without an adversary."""
+        if len(papers) != 1 or not papers[0].startswith("irgan"):
+            return super().ablations(papers)
+        (name,) = papers
+        known = find_paper(name).records["interactions"].numbers
+        fitting = {title: own for title, own in ABLATIONS.items() if own.keys() <= known.keys()}
+        if name != "irgan":
+            fitting = {title: own for title, own in fitting.items() if "reward" not in own}
+        return {name: (name, {}), **{title: (name, own) for title, own in fitting.items()}, "dns, on": ("dns", {})}
+
+    def common_start(self, paper: str, game: Game, settings: Mapping[str, Any], first: First) -> Mapping[str, Any]:
+        if game.start != "dns":
+            return {"start": game.start}
+        return {"start": str(warm_starts.train_dns(settings, first))}

@@ -10,50 +10,60 @@ The critic begins as the policy does, or afresh.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..core.tree import Tree
-from ..data import Data, Interactions, Rankings
+from ..data import Interactions, Rankings
 from ..game import Game
 from ..judging.baselines import closed_form
 from ..networks.rankers import Items
-from .loading import load
-from .retrieval import Retrieval
+from ..runs import files
+from ..runs.plan import Plan
+from ..runs.task import First, Task
 
 POLICY_SCALE, CRITIC_SCALE = 8.0, 4.0  # of EASE's scores, which lie between 0 and 1
 WEIGHT = 400.0  # EASE's penalty
 
 
-def given(
-    game: Game, data: Data | Rankings, seeds: range, settings: Mapping[str, Any], before: Callable[[], Path]
-) -> Iterator[tuple[int, dict]]:
-    """Of every seed the weights of players that do not start afresh. before: trains the run that is started from.
-
-    Raises ValueError where networks, users or items do not fit.
-    """
-    both = settings.get("critic_start", True)
-    players = ("policy", "critic") if both else ("policy",)
+def starting_weights(
+    task: Task, game: Game, data: Rankings, plan: Plan, first: First
+) -> Iterator[tuple[int, Mapping[str, Tree]]]:
+    """Of every seed the weights of players that do not start afresh. task: opens the run that is started from; first:
+    trains it (`Task.starting_weights`). Raises ValueError where networks, users or items do not fit."""
+    players: tuple[str, ...] = ("policy", "critic") if plan.settings.get("critic_start", True) else ("policy",)
     if not game.generators:
         players = ("critic",)
     if not game.start:
-        for seed in seeds:
-            yield seed, {}
-    elif game.start == "ease":
-        for seed in seeds:
-            yield seed, {name: weights for name, weights in _ease(game).items() if name in players}
-    else:
-        path = before() if game.start == "dns" else Path(game.start)
-        run = load(path)
-        if not isinstance(run, Retrieval):
-            raise ValueError(f"{path} holds a run of samples, and no ranker to start from")
-        if isinstance(data, Interactions) and run.ids != (data.users, data.items):
-            raise ValueError(f"{path} ranks other users or items than {data.name} has")
-        for seed in seeds:
-            yield seed, {name: _from(run, seed, name, game, path) for name in players}
+        return ((seed, {}) for seed in plan.members)
+    if game.start == "ease":
+        weights = {name: found for name, found in _ease(game).items() if name in players}
+        return ((seed, weights) for seed in plan.members)
+    path = train_dns(plan.settings, first, plan.paper) if game.start == "dns" else Path(game.start)
+    run = _opened(task, path, data)
+    return ((seed, {name: _from(run, seed, name, game, path) for name in players}) for seed in plan.members)
+
+
+def train_dns(settings: Mapping[str, Any], first: First, paper: str | None = "irgan") -> Path:
+    """The directory of the run of dns that a game of these settings starts from, with networks of the same sizes."""
+    if "start_steps" not in settings:
+        raise ValueError(f"{paper} starts afresh, from ease, or from a run: start=dns is for irgan")
+    sizes = {key: settings[key] for key in ("rank", "spread", "width", "depth") if key in settings}
+    return first("dns", settings["start_steps"], sizes)
+
+
+def _opened(task: Task, path: Path, data: Rankings) -> Any:
+    """A run of rankers of the same users and items."""
+    facts = files.read_json(path / "run.json")
+    if facts["data"]["kind"] not in task.kinds:
+        raise ValueError(f"{path} holds a run of samples, and no ranker to start from")
+    run = task.load(path, facts)
+    if isinstance(data, Interactions) and run.ids != (data.users, data.items):  # type: ignore[attr-defined]
+        raise ValueError(f"{path} ranks other users or items than {data.name} has")
+    return run
 
 
 def _ease(game: Game) -> dict[str, Tree]:
@@ -64,7 +74,7 @@ def _ease(game: Game) -> dict[str, Tree]:
     return {"policy": {"weight": POLICY_SCALE * b}, "critic": {"weight": CRITIC_SCALE * b}}
 
 
-def _from(run: Retrieval, seed: int, name: str, game: Game, path: Path) -> Tree:
+def _from(run: Any, seed: int, name: str, game: Game, path: Path) -> Tree:
     member = seed - run.facts["seed"] if run.members > 1 else 0
     ranker = name if name in run.rankers else run.rankers[0]
     weights = run.weights(ranker, member)

@@ -21,7 +21,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..samples.rows import PARTS, Part, hashed
+from ..samples.rows import PARTS, Part, chosen, hashed
 
 ENDS = ("base", "train")  # how the name of a training file ends, and of the files beside it
 PARTNERS: Mapping[Part, tuple[str, ...]] = {"valid": ("valid", "vali", "val", "dev"), "test": ("test",)}
@@ -54,6 +54,7 @@ class Interactions:
     truth: Tensor | None = None
 
     kind: ClassVar[str] = "interactions"
+    form: ClassVar[Literal["interactions"]] = "interactions"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,6 +150,7 @@ class Letor:
     noted: tuple[Note, ...] = ()
 
     kind: ClassVar[str] = "letor"
+    form: ClassVar[Literal["letor"]] = "letor"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -285,7 +287,7 @@ class Side(NamedTuple):
 
 def _digest(tensors: Iterable[Tensor], names: object, choices: Mapping[str, str | int | float]) -> str:
     digest = hashed(tensors)
-    digest.update(repr((names, sorted(choices.items()))).encode())
+    digest.update(repr((names, chosen(choices))).encode())
     return digest.hexdigest()
 
 

@@ -10,8 +10,11 @@ import torch
 from .rows import Data, Labels, Units, split
 
 
-def digits(seed: int = 0) -> Data:
-    """[1797, 64], shades 0..16 mapped to [-1, 1]; the seed cuts validation and test parts."""
+def digits(seed: int = 0, size: int | None = None) -> Data:
+    """[1797, 64], shades 0..16 mapped to [-1, 1]; the seed cuts validation and test parts. size: 8 for pictures
+    [1797, 1, 8, 8]."""
+    if size not in (None, 8):
+        raise ValueError(f"digits are pictures of 8 x 8: --size 8, not {size}")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -19,6 +22,7 @@ def digits(seed: int = 0) -> Data:
     train, valid, test = split(x, seed, share=0.15)
     order = torch.cat(split(torch.arange(len(x)), seed, share=0.15))
     labels = Labels(*split(torch.from_numpy(bunch.target), seed, share=0.15), tuple("0123456789"))
-    return Data(
+    data = Data(
         "digits", train, valid, test, Units(torch.zeros(64), torch.ones(64)), "digits", labels=labels, order=order
     )
+    return data.as_pictures() if size else data

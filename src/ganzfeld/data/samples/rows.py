@@ -120,6 +120,11 @@ class Data:
         return tuple(self.train.shape[1:])
 
     @property
+    def form(self) -> Literal["vectors", "pictures"]:
+        """What a paper's numbers go by."""
+        return "pictures" if self.kind == "pictures" else "vectors"
+
+    @property
     def rows(self) -> int:
         """Of the training part, the only one a game is played on."""
         return len(self.train)
@@ -237,7 +242,7 @@ class Data:
         parts = () if self.digest else (self.train, self.valid, self.test)
         digest = hashed((*parts, self.units.shift, self.units.scale))
         if self.choices or self.digest:
-            digest.update(repr((sorted(self.choices.items()), self.digest)).encode())
+            digest.update(repr((chosen(self.choices), self.digest)).encode())
         return digest.hexdigest()
 
 
@@ -253,6 +258,12 @@ def hashed(tensors: Iterable[Any]) -> hashlib.blake2b:
         digest.update(repr(tuple(x.shape)).encode())
         digest.update(x.contiguous().numpy().tobytes())
     return digest
+
+
+def chosen(choices: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Choices as a fingerprint holds them: under the names they had first, so that old runs know their data."""
+    first = {"exclude_classes": "without", "min_rating": "least"}
+    return sorted((first.get(key, key), value) for key, value in choices.items())
 
 
 def shuffled(n: int, seed: int) -> Tensor:

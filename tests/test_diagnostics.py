@@ -11,6 +11,7 @@ from ganzfeld.core import tree
 from ganzfeld.data import Data, Units
 from ganzfeld.networks import MLP
 from ganzfeld.runs import diagnostics
+from ganzfeld.tasks import generation
 
 NETWORKS = MLP(width=16, depth=2)
 
@@ -22,7 +23,7 @@ def data():
 
 
 def told(game, state, data, gradient=1.0):
-    facts = diagnostics.look(game, state, data)
+    facts = generation.observe(game, state, data)
     return diagnostics.warnings(game, facts, {"critic_gradient": gradient}), facts
 
 
@@ -84,13 +85,13 @@ def test_a_spared_head_does_not_count_as_clipped(data):
     game = gz.papers.mcgan_mean(data, MLP(width=16, depth=2, features=8), form="primal", bound=0.01)
     state = game.init(0)
     critic = game.constraints[0].project({n: 1e3 * p for n, p in state["params"]["critic"].items()})
-    facts = diagnostics.look(game, {**state, "params": {**state["params"], "critic": critic}}, data)
+    facts = generation.observe(game, {**state, "params": {**state["params"], "critic": critic}}, data)
     assert facts["share_at_bound"] > 0.99  # the head, far outside the box, is left out
 
 
 def test_facts_are_those_of_the_critic_as_it_plays(data):
     game = gz.papers.sngan(data, NETWORKS, spectral_norm=2.0)
-    facts = diagnostics.look(game, game.init(0), data)
+    facts = generation.observe(game, game.init(0), data)
     norms = [value for name, value in facts.items() if name.startswith("spectral_norm.")]
     assert norms == pytest.approx([2.0] * 3, rel=1e-4)
     assert facts["spectral_product"] == pytest.approx(8.0, rel=1e-3)
@@ -99,9 +100,9 @@ def test_facts_are_those_of_the_critic_as_it_plays(data):
 
 def test_a_critic_of_features_has_no_scores(data):
     game = gz.papers.mcgan_mean(data, MLP(width=16, depth=2, features=8), form="dual")
-    facts = diagnostics.look(game, game.init(0), data)
+    facts = generation.observe(game, game.init(0), data)
     assert "d_real" not in facts and facts["spectral_product"] > 0
-    assert diagnostics.critic_estimate(game, game.init(0), data) == {}
+    assert generation.critic_estimate(game, game.init(0), data) == {}
 
 
 def test_the_critics_estimate_of_a_linear_critic_is_the_distance_along_it(data):
@@ -112,12 +113,12 @@ def test_the_critics_estimate_of_a_linear_critic_is_the_distance_along_it(data):
     params = {"head.weight": torch.tensor([[3.0, 0.0]]), "head.bias": torch.tensor([7.0])}
     state = {**state, "params": {**state["params"], "critic": params}}
     far = scaled(state, "generator", 0.0, last_bias=-5.0)
-    estimate = diagnostics.critic_estimate(game, far, data)["critic_w1"]
+    estimate = generation.critic_estimate(game, far, data)["critic_w1"]
     assert estimate == pytest.approx(float(data.valid[:, 0].mean()) + 5.0, rel=1e-5)
     fake = torch.full((100, 2), -5.0)
     assert estimate <= gz.metrics.w1(data.valid, fake) + 1e-6
     flat = tree.map(torch.zeros_like, far["params"]["critic"])
-    none = diagnostics.critic_estimate(game, {**far, "params": {**far["params"], "critic": flat}}, data)["critic_w1"]
+    none = generation.critic_estimate(game, {**far, "params": {**far["params"], "critic": flat}}, data)["critic_w1"]
     assert math.isnan(none)
 
 

@@ -1,0 +1,24 @@
+"""What a command prints: messages on standard error, facts and one JSON document on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        print(f"{key:<{width}}  {value}")
+
+
+def print_json(value: Any) -> None:
+    from ...runs.files import clean
+
+    print(json.dumps(clean(value), indent=2, ensure_ascii=False))

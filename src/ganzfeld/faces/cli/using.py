@@ -1,0 +1,189 @@
+"""Commands that use a trained run: samples, codes, lists, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Encoded, Json, Member, PartName, RunPath, Seed
+from .output import print_facts, print_json, say
+
+
+def sample(
+    run: RunPath,
+    out: Annotated[
+        Path, typer.Option("--out", help="FILE.npy, FILE.png, FILE.gif (with --interpolate), or a folder: see above")
+    ],
+    n: Annotated[int, typer.Option("--n", help="how many")] = 100,
+    seed: Seed = 0,
+    seeds: Annotated[str | None, typer.Option(help="one sample of each seed, as 0-15")] = None,
+    member: Member = 0,
+    class_: Annotated[
+        str | None, typer.Option("--class", help="a class by name or number; all in turn unless given")
+    ] = None,
+    truncation: Annotated[
+        float | None, typer.Option(help="the largest coordinate of z, as 0.7: fewer odd samples, less variety")
+    ] = None,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="n samples from seed's first to its second")
+    ] = False,
+) -> None:
+    """Draw samples from a run: one seed gives one sample, whatever else is drawn with it.
+
+    \b
+    The ending of --out says what is written:
+      .npy      an array [n, ...] in the data's units (pictures [n, C, H, W] in [-1, 1])
+      .png      one picture of all: a grid; with --interpolate a strip of one row
+      .gif      with --interpolate: there and back, for ever
+      a folder  00000.png, 00001.png, ...: pictures at their own resolution
+    """
+    from .. import sampling
+    from ..opening import open_run
+
+    sampling.form_of(out, interpolate)  # a name that cannot be written is refused before the work
+    opened = open_run(run, "sample")
+    drawn = sampling.draw(
+        opened, n, seed=seed, seeds=seeds, member=member, interpolate=interpolate,
+        label=sampling.find_class(opened, class_), truncation=truncation,
+    )  # fmt: skip
+    sampling.write(opened, drawn, out, interpolate)
+    say(f"{len(drawn)} samples in {out}")
+
+
+def encode(
+    run: RunPath,
+    out: Annotated[Path, typer.Option("--out", help="FILE.npy, for codes [n, latent]")],
+    data: Encoded = None,
+    part: PartName = None,
+    draw: Annotated[int | None, typer.Option(help="seed of one draw of a stochastic encoder's codes")] = None,
+    member: Member = 0,
+) -> None:
+    """Codes of real samples, by a run of ali or bigan; for pictures in files with a list of their names beside them."""
+    from .. import encoding
+    from ..opening import open_encoder
+
+    opened = open_encoder(run, member)
+    say(encoding.encode(opened, encoding.read_rows(opened, data, part), out, draw, member))
+
+
+def reconstruct(
+    run: RunPath,
+    data: Encoded = None,
+    part: PartName = None,
+    out: Annotated[Path | None, typer.Option("--out", help="FILE.png of pairs, or FILE.npy [n, 2, ...]")] = None,
+    n: Annotated[int, typer.Option("--n", help="how many are shown")] = 48,
+    member: Member = 0,
+    as_json: Json = False,
+) -> None:
+    """Real samples, encoded and generated again: the error of all, and the first beside what they come from."""
+    from .. import encoding
+    from ..opening import open_encoder
+
+    opened = open_encoder(run, member)
+    found = encoding.reconstruct(opened, encoding.read_rows(opened, data, part), out, n, member)
+    print_json(found) if as_json else print_facts({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
+
+
+def anomaly(
+    run: RunPath,
+    data: Encoded = None,
+    part: PartName = None,
+    out: Annotated[Path | None, typer.Option("--out", help="FILE.npy, for scores [n]")] = None,
+    weight: Annotated[float, typer.Option(help="of reconstruction, beside the critic's features")] = 0.9,
+    member: Member = 0,
+    as_json: Json = False,
+) -> None:
+    """How unlike the training data samples are, and how well that finds each class (train with --exclude-classes)."""
+    from .. import encoding
+    from ..opening import open_encoder
+
+    opened = open_encoder(run, member)
+    found = encoding.anomaly(opened, encoding.read_rows(opened, data, part), out, weight, member)
+    if as_json:
+        print_json(found)
+    else:
+        quantiles = ", ".join(f"{k} {v:.4g}" for k, v in found["scores"].items())
+        print_facts(
+            {
+                "rows": found["n"],
+                "scores": quantiles,
+                **{f"auc {k}": f"{v:.3f}" for k, v in found.get("auc", {}).items()},
+            }
+        )
+
+
+def interpolate(
+    run: RunPath,
+    between: Annotated[str, typer.Option(help="two rows, counted from 0, as 0,1, or two files of the data")],
+    out: Annotated[Path, typer.Option("--out", help="FILE.png, FILE.gif, FILE.npy, or a folder")],
+    data: Encoded = None,
+    part: PartName = None,
+    n: Annotated[int, typer.Option("--n", help="samples between the two")] = 12,
+    member: Member = 0,
+) -> None:
+    """From one real sample to another, through their codes."""
+    from .. import encoding, sampling
+    from ..opening import open_encoder
+
+    sampling.form_of(out, interpolate=True)
+    opened = open_encoder(run, member)
+    way = encoding.interpolate(opened, encoding.read_rows(opened, data, part), between, n, member)
+    sampling.write(opened, way, out, interpolate=True)
+    say(f"{n} samples between two in {out}")
+
+
+def recommend(
+    run: RunPath,
+    k: Annotated[int, typer.Option("--k", help="items a user")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="FILE.trec, FILE.csv or FILE.jsonl; printed as .csv unless given")
+    ] = None,
+    users: Annotated[
+        str | None, typer.Option(help="ids with commas, or a file with one a line; all unless given")
+    ] = None,
+    exclude_seen: Annotated[
+        bool, typer.Option("--exclude-seen/--include-seen", help="whether to leave out what a user has")
+    ] = True,
+    ranker: Annotated[str | None, typer.Option(help="policy or critic; the policy unless there is none")] = None,
+    member: Member = 0,
+) -> None:
+    """The first k items of every user, by a run of irgan, irgan-pairwise, dns or bpr on interactions."""
+    from .. import rankings
+    from ..opening import open_run
+
+    ending = rankings.form_of(out) if out else ".csv"
+    found = open_run(run, "recommend").recommend(
+        rankings.read_users(users), k, exclude_seen=exclude_seen, ranker=ranker, member=member
+    )
+    if out is None:
+        print(rankings.format_lists(found, ending), end="")
+    else:
+        rankings.write(found, out, rankings.tag_of(run))
+        say(f"the first {k} items of {len(found)} users in {out}")
+
+
+def export(
+    run: RunPath,
+    out: Annotated[Path, typer.Option("--out", help="FILE.onnx, FILE.safetensors, or a folder: see above")],
+    member: Member = 0,
+    force: Annotated[bool, typer.Option("--force", help="write over what is there")] = False,
+) -> None:
+    """Hand on a trained generator, checked against the one it was written from.
+
+    \b
+    The ending of --out says what is written:
+      .onnx         z [n, latent] (and label [n]) to samples in the data's units, compared in onnxruntime
+      .safetensors  the weights, and a .json beside them that says which network they are for
+      a folder      for the Hugging Face Hub: weights, config.json, a model card and samples; nothing is sent
+    """
+    from .. import export as exports
+    from ..opening import open_run
+
+    exports.form_of(out, force)
+    try:
+        say(exports.export(open_run(run, "export"), out, member, force))
+    except exports.Disparity as error:
+        say(f"ganzfeld: {error}")
+        raise typer.Exit(1) from None

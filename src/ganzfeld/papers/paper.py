@@ -1,0 +1,120 @@
+"""What a paper is: data. The pieces of its game by their names in the tables, and for every form of data a record of
+numbers, each with its source.
+
+A piece is the name of an entry, a `Part` (an entry with the settings that are its arguments), or a `Choice` between
+such by the value of a setting. Nothing here imports torch: `build` turns a paper into a game.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from ..game import Game
+
+Form = Literal["vectors", "pictures", "interactions", "letor"]
+FORMS: dict[Form, str] = {
+    "vectors": "vectors",
+    "pictures": "pictures",
+    "interactions": "users with items",
+    "letor": "documents with features",
+}
+
+
+class Formed(Protocol):
+    """What a paper reads of a data set. A saved run remembers it, and needs no data."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def form(self) -> Form: ...
+
+
+class Number(NamedTuple):
+    """The value of a setting and where it comes from: a section, table or script, or why it was changed."""
+
+    value: Any
+    source: str
+
+
+class Part(NamedTuple):
+    """An entry of a table. arguments: a string names the setting that is passed on, anything else is passed as it is.
+    optional: left out where one of them is 0."""
+
+    name: str
+    arguments: Mapping[str, Any] = {}
+    optional: bool = False
+
+
+class Choice(NamedTuple):
+    """The piece that the value of a setting asks for; None for none."""
+
+    setting: str
+    pieces: Mapping[str, str | Part | None]
+
+
+Piece = str | Part | Choice
+
+
+def part(name: str, *settings: str, optional: bool = False, **arguments: Any) -> Part:
+    """An entry with arguments: settings of the same names, and others."""
+    return Part(name, {**{setting: setting for setting in settings}, **arguments}, optional)
+
+
+def chosen(piece: Piece, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The name of the entry and its arguments, with the settings' values; None where it is left out."""
+    here = piece.pieces[values[piece.setting]] if isinstance(piece, Choice) else piece
+    if here is None or isinstance(here, str):
+        return here and (here, {})
+    arguments = {key: values[of] if isinstance(of, str) else of for key, of in here.arguments.items()}
+    return None if here.optional and 0 in arguments.values() else (here.name, arguments)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The numbers of a paper for one form of data. network: a name of `networks.TABLE` or `networks.RANKERS`; sizes:
+    those of its sizes that are not its own defaults."""
+
+    network: str
+    numbers: Mapping[str, Number]
+    optimizer: Piece = Part("adam", {"betas": "betas"})
+    sizes: Mapping[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper, called with data to make its game.
+
+    objective, constraints, draw: pieces of their tables. head: of the critic, where the objective does not say it.
+    usual: by kind of network what settings stand for that are None.
+    """
+
+    name: str
+    title: str
+    citation: str
+    objective: Piece
+    records: Mapping[Form, Record]
+    constraints: tuple[Piece, ...] = ()
+    draw: Piece = "generate"
+    head: Piece | None = None
+    usual: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of data it has numbers for."""
+        return tuple(self.records)
+
+    def __call__(self, data: Formed, networks: Any = None, **settings: Any) -> Game:
+        """The game of the paper on data of a form, with networks of its own or a record of sizes. Raises ValueError
+        for data it has no numbers for, unknown settings, and values that do not fit."""
+        from .build import make_game
+
+        return make_game(self, data, settings, networks)
+
+    def choices(self, record: Record) -> dict[str, tuple[str, ...]]:
+        """The settings that choose a piece, with their values."""
+        pieces: Sequence[Piece | None] = (self.objective, *self.constraints, self.draw, self.head, record.optimizer)
+        return {piece.setting: tuple(piece.pieces) for piece in pieces if isinstance(piece, Choice)}

@@ -1,0 +1,155 @@
+"""What every setting means, and how its value is read: the one home of both, for all papers.
+
+A default is a paper's own (`Number`). Where it is None, None may be given, too.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+import typing
+from typing import Any, Literal, NamedTuple
+
+
+class Setting(NamedTuple):
+    """The type of a setting, and what it means. str: where a paper chooses between pieces, only their names fit."""
+
+    type: Any
+    meaning: str
+
+
+SETTINGS: dict[str, Setting] = {
+    "lr": Setting(float, "step size of both players at the start"),
+    "critic_lr": Setting(float, "step size of the critic, in the place of lr"),
+    "generator_lr": Setting(float, "step size of the generator side, in the place of lr"),
+    "betas": Setting(tuple[float, float], "Adam's shares of the past in its two moments, in [0, 1)"),
+    "optimizer": Setting(str, "how both players descend; the rates of sgd are for one row, and times their number"),
+    "lr_schedule": Setting(
+        Literal["constant", "linear", "cosine"], "how step sizes go over the steps: constant, or falling to 0"
+    ),
+    "lr_warm_up": Setting(int, "steps in which step sizes rise to their full value"),
+    "lr_steps": Setting(int, "steps that the schedule takes; 0: those of the run"),
+    "n_critic": Setting(int, "critic turns a step"),
+    "n_generator": Setting(int, "turns of the generator side a step"),
+    "warm": Setting(int, "critic turns of a step of the warm-up; 0: no warm-up"),
+    "warm_steps": Setting(int, "steps of the warm-up at the beginning"),
+    "warm_every": Setting(int, "later one step in so many has the warm-up's turns; 0: none"),
+    "at_once": Setting(bool, "the generator side moves together with the last critic turn, not after it"),
+    "batch_size": Setting(int, "rows a turn; 0, for rankings alone: all"),
+    "ema_half_life": Setting(float, "half-life of the moving average of the generator's weights, in samples; 0: none"),
+    "share_fakes": Setting(bool, "the generator's turn meets the fakes of the critic's turn before it"),
+    "classes": Setting(int, "how many labels both players are told of, 0 for none; --labels counts them"),
+    "augment": Setting(str, "what both sides go through before the critic: colour, translation, cutout, with commas"),
+    # of objectives and constraints
+    "weight": Setting(float, "weight of the penalty on slopes that are not 1"),
+    "spread": Setting(float, "radius of the penalty's samples around the data, in standard deviations of the batch"),
+    "gamma": Setting(float, "weight of the mean squared slope, with the 1/2 of the paper; 0: no penalty in ali, bigan"),
+    "bound": Setting(float, "half the width of the box that the critic's weights are clipped to"),
+    "spectral_norm": Setting(float, "the largest singular value that every layer of the critic is given"),
+    "cost": Setting(float, "C of the soft margin: the price of a score inside it"),
+    "payoff": Setting(str, "the objective"),
+    "alternative": Setting(bool, "the generator raises E g_f(v) (section 3.2) in the place of lowering the bound"),
+    "form": Setting(str, "dual: the best critic of the features in closed form; primal: it is trained"),
+    "q": Setting(float, "the norm l_q in which means of features are compared; 1, 2 or inf"),
+    "k": Setting(int, "how many singular values of the difference of covariances count"),
+    "cycle": Setting(float, "weight of the mean square of x - G(E(x)); 0: none"),
+    "cycle_z": Setting(float, "weight of the mean square of z - E(G(z)); 0: none"),
+    # of rankers
+    "reward": Setting(str, "what the policy is paid, as a function of the critic's score"),
+    "averaged": Setting(bool, "all users share one reward of an item, its mean over them"),
+    "critic_decay": Setting(float, "weight of the critic's squared weights, a pair; 0: none"),
+    "decay": Setting(float, "weight of the squared weights, a pair; 0: none"),
+    "temperature": Setting(float, "divides the policy's scores in its softmax"),
+    "critic_temperature": Setting(float, "the same where the critic's negatives are drawn; none: temperature"),
+    "exact": Setting(bool, "the policy's gradient is a sum over all documents, not a mean over draws"),
+    "draws": Setting(int, "documents drawn a query, where the gradient is not exact"),
+    "replace": Setting(bool, "documents are drawn with replacement"),
+    "baseline": Setting(Literal["none", "mean", "optimal"], "what is taken from the rewards of draws"),
+    "is_lambda": Setting(float, "share of known positives in the law that documents are drawn from, in [0, 1)"),
+    "pool": Setting(int, "candidates a query, drawn anew each turn, to which the policy is confined; 0: all"),
+    "per_positive": Setting(int, "negatives of each positive in the critic's turn"),
+    "negatives": Setting(
+        Literal["live", "frozen", "uniform"], "drawn from the policy as it is, from its first weights, or uniformly"
+    ),
+    "exclude": Setting(bool, "the policy never picks a known positive"),
+    "pull": Setting(float, "weight of the divergence KL(policy, its start)"),
+    "likelihood": Setting(float, "weight of the mean - log p of known positives in the policy's cost"),
+    "bias_only": Setting(bool, "the policy has a bias of items and nothing of users"),
+    "start": Setting(str, "what weights begin as: dns, ease, the path of a run, or nothing: afresh"),
+    "start_steps": Setting(int, "steps of the dns that is trained first, where start is dns"),
+    "critic_start": Setting(bool, "the critic begins where the policy does, not afresh"),
+    "candidates": Setting(int, "uniform draws of which the hardest is the negative"),
+}
+
+SIZES: dict[str, str] = {
+    "width": "units of a hidden layer; of pictures channels, of the layer next to the picture",
+    "depth": "hidden layers",
+    "latent": "dimension of z; none: the samples' own, at most 32",
+    "activation": "between layers",
+    "norm": "in the generator",
+    "critic_norm": "in the critic",
+    "features": "width of the critic's last hidden layer; none: as the others",
+    "rank": "of a ranker's factors, or of the two matrices of a bilinear head",
+    "spread": "factors start uniform in plus and minus this",
+    "kernel": "side of a convolution",
+    "critic_width": "channels of the critic",
+    "pool": "how the critic's last features are put together over the picture",
+    "most": "channels at the smallest sides",
+    "blocks": "residual blocks at every side",
+    "expand": "channels inside a block, in multiples of those outside",
+    "groups": "of grouped convolutions",
+    "pieces": "of a maxout unit; 1: a leaky ReLU",
+}
+
+
+def read_value(key: str, value: Any, annotation: Any) -> Any:
+    """A value, or the text of one, as the type that is asked for. Raises ValueError where it does not fit."""
+    if isinstance(value, str) and annotation is not str and typing.get_origin(annotation) is not typing.Literal:
+        value = _parse(value)
+    fitted = _fit(value, annotation)
+    if fitted is NotImplemented:
+        raise ValueError(f"{key} must be {_say(annotation)}, not {value!r}")
+    return fitted
+
+
+def _parse(text: str) -> Any:
+    if text.lower() in ("true", "false", "none"):
+        return {"true": True, "false": False, "none": None}[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        pass
+    try:
+        return float(text)  # inf and nan, which are no literals
+    except ValueError:
+        return text
+
+
+def _fit(value: Any, annotation: Any) -> Any:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        fits = [fitted for a in arguments if (fitted := _fit(value, a)) is not NotImplemented]
+        return fits[0] if fits else NotImplemented
+    if origin is typing.Literal:
+        return value if value in arguments else NotImplemented
+    if origin is tuple:
+        if not isinstance(value, (tuple, list)):
+            return NotImplemented
+        many = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        parts = [_fit(v, a) for v, a in zip(value, many, strict=False)]
+        return NotImplemented if len(many) != len(value) or NotImplemented in parts else tuple(parts)
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if annotation is int and isinstance(value, bool):
+        return NotImplemented
+    return value if isinstance(value, type(None) if annotation is None else annotation) else NotImplemented
+
+
+def _say(annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(annotation)))
+    return {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}.get(annotation) or str(
+        annotation
+    ).replace("typing.", "")

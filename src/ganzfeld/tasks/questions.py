@@ -1,0 +1,86 @@
+"""Questions: what rankers are asked on a part of the data, and how those answer that nobody has to train here.
+
+Of items all are candidates but those that the user is known to have: of the training part, and in the test of the
+validation part as well. Of documents, those of the query; a query without a relevant one counts as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..data import Interactions, Letor, Rankings
+from ..data.samples.rows import Part
+from ..judging.baselines import closed_form, supervised
+from ..metrics import ranking
+
+KS = (1, 3, 5, 10)
+CHOSEN = "ndcg@10"  # by which weights, and the options of baselines, are chosen on the validation part
+NAMES = (*(f"{name}@{k}" for name in ("p", "ndcg") for k in KS), "map", "mrr")
+LARGEST = 6_000  # items for which the rankers in closed form are worked out: they take the cube of it
+
+
+class Question(NamedTuple):
+    """What rankers are judged by: gains and candidates [Q, D] of a part, and how queries without gains count."""
+
+    gains: Tensor
+    candidates: Tensor
+    empty: ranking.Empty
+
+    def judge(self, scores: Tensor, names: Sequence[str] = NAMES) -> dict[str, float]:
+        """The means over queries."""
+        whole = bool({"map", "mrr"} & set(names))
+        found = ranking.judge(scores, *self[:2], ks=KS, empty=self.empty, whole=whole)
+        return {name: found[name] for name in names}
+
+    def per_query(self, scores: Tensor) -> dict[str, Tensor]:
+        """[Q] each; nan for queries that are not counted."""
+        return ranking.per_query(scores, *self[:2], ks=KS, empty=self.empty)
+
+    @property
+    def counted(self) -> int:
+        return int(ranking.answerable(*self[:2]).sum()) if self.empty == "excluded" else len(self.gains)
+
+
+def question(data: Rankings, part: Part) -> Question:
+    """Of a part of the data."""
+    if isinstance(data, Interactions):
+        seen = data.matrix("train") | data.matrix("valid") if part == "test" else data.matrix("train")
+        return Question(data.matrix(part).float(), ~seen, "excluded")
+    _, gains, candidates = data.part(part).padded()
+    return Question(gains, candidates, "zero")
+
+
+def baselines(data: Rankings, part: Part, seed: int = 0) -> dict[str, Tensor]:
+    """Scores [Q, D] of what an adversarial ranker has to beat: rankers in closed form, or taught by labels."""
+    return closed(data, part) if isinstance(data, Interactions) else taught(data, part, seed)
+
+
+def taught(data: Letor, part: Part, seed: int = 0) -> dict[str, Tensor]:
+    """Scores [Q, D] of what learns from the labels of the training queries, chosen by the validation queries."""
+    features = data.part(part).padded().features
+    return {name: supervised.teach(name, data, seed=seed).score(features).detach() for name in supervised.TABLE}
+
+
+def closed(data: Interactions, part: Part) -> dict[str, Tensor]:
+    """Scores [U, I] of the rankers in closed form, fitted to the training part, their options chosen by the validation
+    part, and of the truth where it is known."""
+    x = data.matrix("train")
+    found = {"popularity": closed_form.popularity(x)} | ({} if data.truth is None else {"truth": data.truth.double()})
+    if x.shape[1] > LARGEST:
+        return found
+    asked = question(data, "valid") if len(data.valid) else None
+    tried = {
+        "item-knn": [closed_form.item_knn(x, k) for k in (20, 50, 100, 200, None)],
+        "ease": [closed_form.ease(x, w) for w in (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)],
+    }
+    usual = {"item-knn": 2, "ease": 4}
+    for name, matrices in tried.items():
+        tables = (x.double() @ b for b in matrices)
+        if asked is None:
+            found[name] = x.double() @ matrices[usual[name]]
+        else:
+            found[name] = max(tables, key=lambda scores: asked.judge(scores, (CHOSEN,))[CHOSEN])
+    return found

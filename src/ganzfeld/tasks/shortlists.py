@@ -1,0 +1,70 @@
+"""What is kept of a run of rankers while it trains: the weights that validation selects, and the table at the end."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..core import tree
+from ..core.tree import Tree
+from ..data import Interactions, Rankings
+from ..runs import checkpoints, files
+from ..runs.task import Keeper
+from .questions import CHOSEN, question
+
+HISTORY, KEPT_IDS, TABLE = "interactions.safetensors", "ids.json", "ranking.json"
+
+
+class Shortlist(Keeper):
+    """Of one run, in its directory."""
+
+    def __init__(self, run: Any, data: Rankings):
+        super().__init__(run, data)
+        if isinstance(data, Interactions):
+            files.write_json(run.directory / KEPT_IDS, {"users": data.users, "items": data.items})
+            held = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
+            save_file(held, run.directory / HISTORY)
+        self.selects = bool(data.sizes()["valid"])
+        self.now: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
+        self.best: dict[str, list[float]] = {name: [-math.inf] * run.members for name in run.rankers}
+        if run.selected:  # a resumed run goes on from what it had
+            asked = question(data, "valid")
+            for name in run.rankers:
+                tables = (run.table(data, "valid", name, i, "selected") for i in range(run.members))
+                self.best[name] = [asked.judge(scores, (CHOSEN,))[CHOSEN] for scores in tables]
+
+    def observe(self, state: Tree) -> dict[str, float]:
+        return self.run.observe(state, self.data)
+
+    def judge(self) -> dict[str, Any]:
+        """Rankers on the validation part, by which they are selected; without one, on the test part."""
+        found = self.run.judgement(self.data, part="valid" if self.selects else "test")
+        self.now = found["metrics"]
+        return found
+
+    def keep(self, step: int) -> None:
+        """Keep the weights of every ranker that has never ranked the validation part so well."""
+        run = self.run
+        if not self.selects:
+            return
+        if not run.selected:
+            run.selected = [{"params": dict(state["params"])} for state in run.states]
+            run.steps = {name: [step] * run.members for name in run.rankers}
+        found, self.now, better = self.now or self.judge()["metrics"], {}, False
+        for name in run.rankers:
+            for i, value in enumerate(found[f"{run.prefix(name)}{CHOSEN}"]["per_member"]):
+                if value > self.best[name][i]:
+                    self.best[name][i], better = value, True
+                    run.steps[name][i] = step
+                    run.selected[i]["params"][name] = tree.map(Tensor.clone, run.states[i]["params"][name])
+        if better:
+            checkpoints.save_selected(run.directory, run.selected, run.steps, run.facts["identity"])
+
+    def finish(self, step: int) -> None:
+        """The table of rankers on the test part."""
+        cheap = isinstance(self.data, Interactions)  # what is taught by labels takes seconds, and is asked for by judge
+        found = self.run.judgement(self.data, baselines=cheap)
+        files.write_json(self.run.directory / TABLE, {"step": step, **found})

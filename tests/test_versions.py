@@ -1,0 +1,114 @@
+"""Runs of version 0.1 still open: they are sampled, judged, resumed and reported as the version that made them would.
+
+The runs beside this file were made by 0.1.0, and so were `JUDGED`, what it said of them, and `ENDED`, digests of the
+states that it ended with where it was let go on.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ganzfeld as gz
+from ganzfeld.core.names import RENAMED
+from ganzfeld.runs import files
+from ganzfeld.runs.plan import read_plan
+from small import ganzfeld
+
+RUNS = Path(__file__).parent / "data" / "version-0.1"
+LEARNT = ["--set", "lr=0.002", "--set", "width=8", "--set", "depth=1", "--set", "batch_size=16"]
+GO_ON = {
+    "samples": ["wgan", "--data", "ring8", "--steps", 64, "--seeds", 2, *LEARNT, "--set", "ema_half_life=400", "--set",
+                "n_critic=2", "--set", "lr_schedule=constant", "--constraint", "clip", "--set", "clip.bound=0.2",
+                "--log-every", 24, "--judge-every", 24],
+    "codes": ["bigan", "--data", "digits", "--exclude-classes", "3,4", "--steps", 40, *LEARNT, "--set", "latent=4",
+              "--log-every", 24, "--judge-every", 24],
+    "rankings": ["irgan", "--data", "tastes", "--steps", 24, "--seeds", 2, "--set", "rank=2", "--set", "optimizer=sgd",
+                 "--set", "generator_lr=0.01", "--set", "critic_lr=0.02", "--set", "n_critic=2", "--set",
+                 "n_generator=2", "--set", "start_steps=8", "--set", "lr_schedule=linear", "--log-every", 8,
+                 "--judge-every", 8],
+}  # fmt: skip
+ENDED = {
+    "samples": "56e5451640e1dcd12f7ae198847ffce392d95b8bcd87cdae7885aa1ce3258fa6",
+    "codes": "9f33aceec5fd70f937af3baaa8926d5bef71be211774ba777f166741c228b579",
+    "rankings": "9ec2646b022e1bf3d5e056cf730d81e9d792e827d1930f0896394302be1ff374",
+}
+JUDGED = {
+    "samples": {"modes": [1.0, 1.0], "w1": [0.558191879662683, 0.5732732409573807],
+                "critic_w1": [0.24700317999295765, 0.19112299948076553]},
+    "codes": {"fd": [50.0466502109256], "cycle": [0.885628013363869], "knn_codes": [0.49047619047619045]},
+    "rankings": {"p@5": [0.155, 0.156]},
+}  # fmt: skip
+
+
+def fold(directory):
+    """A digest of all leaves of the newest state, under the names that they have now."""
+    state = load_file(sorted((directory / "checkpoints").glob("step-*"))[-1] / "state.safetensors")
+    digest = hashlib.sha256()
+    for path in sorted(state):
+        digest.update(path.encode())
+        digest.update(state[path].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("name", GO_ON)
+def test_a_run_of_before_is_judged_as_it_was(name):
+    found = gz.load(RUNS / name).judge()
+    for metric, values in JUDGED[name].items():
+        assert found[metric]["per_member"] == pytest.approx(values, rel=1e-6), metric
+
+
+def test_a_run_of_before_is_sampled_as_it_was():
+    x = gz.load(RUNS / "samples").sample(2, seed=3)
+    was = [[-0.09834298491477966, -0.47955551743507385], [-0.9173318147659302, -1.1878821849822998]]
+    assert torch.allclose(x, torch.tensor(was), atol=1e-6)
+    assert float(gz.load(RUNS / "codes").sample(2, seed=3).sum()) == pytest.approx(5.7192, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", GO_ON)
+def test_a_run_of_before_goes_on_to_the_same_end(tmp_path, name):
+    out = tmp_path / name
+    shutil.copytree(RUNS / name, out)
+    code, _, err = ganzfeld("train", *GO_ON[name], "--out", out, "--resume")
+    assert code == 0, err
+    assert fold(out) == ENDED[name]
+    facts = files.read_json(out / "run.json")
+    assert facts["format"] == files.FORMAT and facts["identity"] not in facts["formerly"]
+    assert gz.load(out).judge().keys() == gz.load(RUNS / name).judge().keys()
+    code, _, err = ganzfeld("train", *GO_ON[name], "--out", out, "--resume")  # nothing is left to do, and it is known
+    assert code == 0, err
+    assert fold(out) == ENDED[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"), [("samples", "lr", 0.003), ("codes", "depth", 2), ("rankings", "n_generator", 1)]
+)
+def test_a_run_of_before_is_not_taken_for_another(tmp_path, name, key, value):
+    out = tmp_path / name
+    shutil.copytree(RUNS / name, out)
+    before = fold_all(out)
+    code, _, err = ganzfeld("train", *GO_ON[name], "--set", f"{key}={value}", "--out", out, "--resume")
+    assert code == 2 and f"{key} was" in err and f"not {value}" in err, err
+    assert fold_all(out) == before
+
+
+def fold_all(directory):
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != "lock"}
+
+
+def test_runs_of_before_are_reported(tmp_path):
+    code, _, err = ganzfeld("report", *(RUNS / name for name in GO_ON), "--out", tmp_path / "page.html")
+    assert code == 0, err
+    page = (tmp_path / "page.html").read_text()
+    assert all(f'id="run-{i}"' in page for i in (1, 2, 3))
+
+
+def test_every_old_name_is_read_and_none_is_left():
+    for name in GO_ON:
+        plan = read_plan(files.read_json(RUNS / name / "run.json")["plan"])
+        assert not RENAMED.keys() & (plan.settings.keys() | plan.reading.keys()), name
+    assert plan.settings["generator_lr"] == 0.01 and plan.settings["critic_lr"] == 0.02
+    assert read_plan(files.read_json(RUNS / "codes/run.json")["plan"]).reading == {"exclude_classes": "3,4"}
