@@ -52,21 +52,21 @@ def represented(seed: int, asked: dict[str, Any]) -> dict[str, Any]:
     data = load(asked["data"], size=asked["size"])
     run, steps = trained(data, seed, asked)
     coder = run.coder()
-    row = inference.judge(coder, latents(run.latent, 0, judges.COUNT), data)
+    row = inference.judge(coder, latents(run.latent, 0, judges.SAMPLES), data)
     row |= {name: value["mean"] for name, value in run.judgement(data, ["fd"])["metrics"].items()}
-    more, told = inference.trained(run.game, coder, data, seed, asked["seconds"], time.process_time)
+    more, told = inference.judge_trained(run.game, coder, data, seed, asked["seconds"], time.process_time)
     return {"seed": seed, "steps": steps, **row, **more, "baselines": told}
 
 
 def detected(seed: int, odd: str, asked: dict[str, Any]) -> dict[str, Any]:
     """How well what was left out is found."""
     whole = load(asked["data"], size=asked["size"])
-    data = whole.excluding([odd])
+    data = whole.exclude([odd])
     assert whole.labels is not None
-    x, truth = whole.part("test", judges.COUNT), whole.labels.test[: judges.COUNT] == whole.labels.names.index(odd)
+    x, truth = whole.part("test", judges.SAMPLES), whole.labels.test[: judges.SAMPLES] == whole.labels.names.index(odd)
     run, steps = trained(data, seed, asked)
     coder, made = inference.autoencoder(run.game, run.coder(), data, seed, asked["seconds"], time.process_time)
-    near = metrics.nearest_neighbours(x.flatten(1), data.part("train", inference.TRAIN).flatten(1)).distances[:, 0]
+    near = metrics.nearest_neighbours(x.flatten(1), data.part("train", inference.TRAIN_ROWS).flatten(1)).distances[:, 0]
     scores: dict[str, Tensor] = {
         "anomaly": run.anomaly(x), "reconstruction": run.anomaly(x, weight=1.0), "critic": run.anomaly(x, weight=0.0),
         "autoencoder": (x - coder.decode(coder.encode(x))).flatten(1).abs().sum(1), "nearest": near,

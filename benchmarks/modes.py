@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ganzfeld.faces.comparison import compare, table
-from ganzfeld.papers import fitting
+from ganzfeld.faces.comparison import compare, print_comparison
+from ganzfeld.papers import papers_for
 
 STEPS = {"ring8": 4_000, "grid25": 8_000}
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--papers", nargs="+", default=fitting("vectors"))
+    parser.add_argument("--papers", nargs="+", default=papers_for("vectors"))
     parser.add_argument("--worlds", nargs="+", default=list(STEPS))
     asked = parser.parse_args()
     for world in asked.worlds:
@@ -37,7 +37,7 @@ def main() -> None:
             asked.papers, world, asked.out / world, seeds=asked.seeds, steps=STEPS[world], jobs=asked.jobs,
             resume=True, say=print,
         )  # fmt: skip
-        table(result)
+        print_comparison(result)
         verdict(result, {"ring8": 8, "grid25": 25}[world])
 
 

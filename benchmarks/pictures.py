@@ -49,7 +49,7 @@ class Pictures:
     def on(self, device: torch.device) -> Pictures:
         return self
 
-    def ahead(self, rows: torch.Tensor) -> None:
+    def announce(self, rows: torch.Tensor) -> None:
         """Nothing: they lie in memory."""
 
     def take(self, rows: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ import ganzfeld as gz
 from ganzfeld import rendering
 from ganzfeld.core.randomness import generator as rng
 from ganzfeld.judging import judges
-from ganzfeld.networks import standing
+from ganzfeld.networks import freeze_norms
 from ganzfeld.tasks.generation import Run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -48,7 +48,7 @@ def product(name: str, seed: int, seconds: float) -> dict[str, Tensor]:
     out = {}
     for kind, state in (("ours", engine.states()[0]), ("ours, last weights", _last(engine.states()[0]))):
         run = Run(Path(), {"data": {"units": units}}, engine.game, [state])
-        out[kind] = run.sample(judges.COUNT)
+        out[kind] = run.sample(judges.SAMPLES)
     return {**out, "steps": torch.tensor(step)}
 
 
@@ -66,8 +66,8 @@ def loop(name: str, seed: int, seconds: float) -> dict[str, Tensor]:
     while time.perf_counter() < end:
         net = play(8)
         step += 8
-    latents = torch.randn(judges.COUNT, 100, 1, 1, generator=rng("quality", seed))
-    still = standing(net, ((torch.randn(64, 100, 1, 1, generator=rng("quality", seed, i)),) for i in range(16)))
+    latents = torch.randn(judges.SAMPLES, 100, 1, 1, generator=rng("quality", seed))
+    still = freeze_norms(net, ((torch.randn(64, 100, 1, 1, generator=rng("quality", seed, i)),) for i in range(16)))
     with torch.no_grad():
         samples = torch.cat([still(z) for z in latents.split(64)])
     return {"plain": samples, "steps": torch.tensor(step)}

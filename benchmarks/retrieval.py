@@ -25,7 +25,8 @@ import torch
 
 import ganzfeld as gz
 from ganzfeld.judging.baselines import closed_form
-from ganzfeld.tasks.retrieval import Question, Retrieval, closed, question
+from ganzfeld.tasks.questions import Question, closed_form_scores, make_question
+from ganzfeld.tasks.retrieval import Retrieval
 
 OFFICIAL = {
     "rank": 5, "optimizer": "sgd", "lr": 1e-3, "critic_lr": 1e-3, "critic_decay": 0.1, "n_critic": 100,
@@ -71,18 +72,18 @@ def main() -> None:
 def parity(asked: argparse.Namespace) -> None:
     """Closed forms on all training positives, and on nine tenths of them."""
     data = gz.data.load(asked.data, 0, valid="none")
-    x, what = data.matrix("train"), question(data, "test")
+    x, what = data.matrix("train"), make_question(data, "test")
     tables = {
         "popularity": closed_form.popularity(x), "item-knn, all neighbours": x.double() @ closed_form.item_knn(x, None),
         "item-knn, 100": x.double() @ closed_form.item_knn(x), "ease, 400": x.double() @ closed_form.ease(x),
     }  # fmt: skip
-    print(f"\nclosed forms on all {len(data.train)} training positives, {what.counted} users")
+    print(f"\nclosed forms on all {len(data.train)} training positives, {what.query_count} users")
     for name, scores in tables.items():
         show(name, [what.judge(scores)])
     data = gz.data.load(asked.data, 0)
     print(f"closed forms on {len(data.train)} of them, options by validation")
-    what = question(data, "test")
-    for name, scores in closed(data, "test").items():
+    what = make_question(data, "test")
+    for name, scores in closed_form_scores(data, "test").items():
         show(name, [what.judge(scores)])
 
 
@@ -102,7 +103,7 @@ def search(asked: argparse.Namespace) -> None:
 def ladder(asked: argparse.Namespace) -> None:
     """From BPR to IRGAN; then the same without a validation part, for as many steps as were selected."""
     data = gz.data.load(asked.data, 0)
-    what = question(data, "test")
+    what = make_question(data, "test")
     chosen, tables = {}, {}
     print(f"\nselected by validation, trained on {len(data.train)} positives, {asked.seeds} seeds: mean ± spread")
     for title in LADDER:
@@ -111,7 +112,7 @@ def ladder(asked: argparse.Namespace) -> None:
         tables[title] = [run.scores(None, None, i) for i in range(run.members)]
         show(title, [what.judge(s) for s in tables[title]], f"steps {chosen[title]}")
     gains(tables, what)
-    whole = question(gz.data.load(asked.data, 0, valid="none"), "test")
+    whole = make_question(gz.data.load(asked.data, 0, valid="none"), "test")
     print("refit: on all training positives, the last state; a falling rate to its end, else the median of the steps")
     for title in LADDER:
         falls = LADDER[title][2].get("lr_schedule", "linear" if LADDER[title][0] != "irgan" else "constant") == "linear"
@@ -165,7 +166,7 @@ def gains(tables: dict[str, list[torch.Tensor]], what: Question) -> None:
 def official(asked: argparse.Namespace) -> None:
     """IRGAN with its code's numbers from starts of several strengths: the first state and the last."""
     print(f"\nofficial numbers, live negatives, {ROUNDS} rounds, all training positives: P@5 at the start and the end")
-    what = question(gz.data.load(asked.data, 0, valid="none"), "test")
+    what = make_question(gz.data.load(asked.data, 0, valid="none"), "test")
     for steps, decay in STARTS:
         out = asked.out / "official" / f"start-{steps}-{decay}"
         gz.train(

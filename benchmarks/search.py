@@ -24,7 +24,7 @@ import ganzfeld as gz
 from ganzfeld import metrics
 from ganzfeld.data import Data
 from ganzfeld.engine import Engine
-from ganzfeld.papers import TABLE, fitting
+from ganzfeld.papers import TABLE, papers_for
 from ganzfeld.tasks.generation import Run
 
 STEPS = {"ring8": 2_000, "grid25": 4_000}
@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--papers", nargs="+", default=fitting("vectors"))
+    parser.add_argument("--papers", nargs="+", default=papers_for("vectors"))
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     done = asked.out / "tried.jsonl"

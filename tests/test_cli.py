@@ -96,7 +96,7 @@ def test_samples_in_a_file_are_judged_against_data(world, tmp_path):
 
 
 def test_real_rows_are_judged_as_perfect_samples_are(tmp_path):
-    np.save(tmp_path / "real.npy", gz.data.ring8().restored("train")[:2500].numpy())
+    np.save(tmp_path / "real.npy", gz.data.ring8().restore("train")[:2500].numpy())
     metrics = json.loads(ganzfeld("judge", tmp_path / "real.npy", "--data", "ring8", "--json")[1])["metrics"]
     assert metrics["modes"]["mean"] == 8
     assert abs(metrics["high_quality"]["mean"] - 0.98889) < 0.0084
@@ -248,7 +248,7 @@ def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("training: 24 steps") == done.stderr.count("saved in") == 1
     assert ganzfeld(*trained(tmp_path / "x.npy", tmp_path / "one"))[0] == 0
-    two, one = (files.lines(tmp_path / run / "log.jsonl") for run in ("two", "one"))
+    two, one = (files.read_lines(tmp_path / run / "log.jsonl") for run in ("two", "one"))
     for mine, theirs in zip(two, one, strict=True):
         for name in ("critic_value", "generator_loss", "critic_gradient", "generator_gradient"):
             assert mine[name] == pytest.approx(theirs[name], abs=1e-5)

@@ -30,7 +30,7 @@ def test_grid_has_twenty_five_modes_two_apart():
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
 def test_rows_of_a_mixture_follow_its_truth(name, std, part):
     world = datas.load(name)
-    x = world.restored(part)[:5_000]
+    x = world.restore(part)[:5_000]
     found = mode_coverage(x, world.truth.centres, world.truth.std, world.truth.dimensions)
     assert world.truth.std == std
     assert found.modes == len(world.truth.centres)
@@ -41,7 +41,7 @@ def test_rows_of_a_mixture_follow_its_truth(name, std, part):
 def test_mixture1200_has_ten_modes_whose_noise_fills_seven_hundred_dimensions():
     world = gz.data.mixture1200()
     assert world.shape == (1200,)
-    x = world.restored("train")[:4_000]
+    x = world.restore("train")[:4_000]
     nearest = torch.cdist(x, world.truth.centres).argmin(1)
     noise = torch.linalg.svdvals(x - world.truth.centres[nearest])
     assert (world.truth.centres.shape[0], world.truth.dimensions) == (10, 700)
@@ -49,7 +49,7 @@ def test_mixture1200_has_ten_modes_whose_noise_fills_seven_hundred_dimensions():
 
 
 def test_swissroll_is_a_spiral():
-    x = gz.data.swissroll().restored("train") * 7.5
+    x = gz.data.swissroll().restore("train") * 7.5
     radius = x.norm(dim=1)
     turn = torch.remainder(torch.atan2(x[:, 1], x[:, 0]) - radius, 2 * np.pi)
     # the angle is the radius, up to noise of .25; of rows that know no spiral the median is pi / 2
@@ -59,7 +59,7 @@ def test_swissroll_is_a_spiral():
 
 def test_digits_are_pictures_of_sixty_four_values():
     digits = gz.data.digits()
-    x = torch.cat([digits.restored(part) for part in ("train", "valid", "test")])
+    x = torch.cat([digits.restore(part) for part in ("train", "valid", "test")])
     assert x.shape == (1797, 64)
     assert (float(x.min()), float(x.max())) == (-1.0, 1.0)
 
@@ -68,7 +68,7 @@ def test_digits_are_pictures_of_sixty_four_values():
 def test_units_are_undone_exactly_enough(name):
     world = datas.load(name)
     assert world.train.std() == pytest.approx(1, abs=0.5)
-    restored = world.restored("valid")
+    restored = world.restore("valid")
     torch.testing.assert_close(world.units.strip(restored), world.valid, rtol=1e-5, atol=1e-5)
 
 
@@ -102,7 +102,7 @@ def test_own_vectors_are_read_in_their_units(tmp_path):
     x = rows()
     x[:, 2] = 1.0  # a constant column
     world = datas.load(str(saved(tmp_path, x)))
-    held = torch.cat([world.restored(part) for part in ("train", "valid", "test")]).numpy()
+    held = torch.cat([world.restore(part) for part in ("train", "valid", "test")]).numpy()
     assert world.shape == (3,)
     np.testing.assert_allclose(np.sort(held, 0), np.sort(x, 0), rtol=1e-5)
     torch.testing.assert_close(world.train.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
@@ -119,8 +119,8 @@ def test_npz_gives_its_one_array_or_the_one_named_data_or_x(tmp_path, names):
 def test_own_test_rows_replace_the_part_that_was_cut(tmp_path):
     train, test = saved(tmp_path, rows(), "a.npy"), saved(tmp_path, rows(30) + 100, "b.npy")
     world = datas.load(str(train), test=str(test))
-    assert world.restored("test").min() > 50
-    assert world.restored("train").max() < 50
+    assert world.restore("test").min() > 50
+    assert world.restore("train").max() < 50
     with pytest.raises(ValueError, match=r"rows of shape \(2,\)"):
         datas.load(str(train), test=str(saved(tmp_path, rows(30, 2), "c.npy")))
 

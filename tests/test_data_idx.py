@@ -10,7 +10,7 @@ import torch
 
 from ganzfeld import data as datas
 from ganzfeld.data import arrays, idx
-from ganzfeld.data.samples.idx import found
+from ganzfeld.data.samples.idx import holds_idx
 
 FASHION = Path(__file__).parents[2] / "shared/data/fashion-mnist"
 NAMES = {("train", "x"): "train-images-idx3-ubyte", ("train", "y"): "train-labels-idx1-ubyte",
@@ -45,7 +45,7 @@ def spoilt(folder, key, change):
 def test_fashion_mnist_keeps_its_bytes_within_a_dark_border():
     data = datas.load(str(FASHION))
     assert [len(part) for part in (data.train, data.valid, data.test)] == [54_000, 6_000, 10_000]
-    assert data.shape == (1, 32, 32) and data.count == 10
+    assert data.shape == (1, 32, 32) and data.class_count == 10
     raw = gzip.decompress((FASHION / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
     assert data.test[:, 0, 2:30, 2:30].numpy().tobytes() == raw
     assert data.test.sum(dtype=torch.int64) == np.frombuffer(raw, np.uint8).sum(dtype=np.int64)  # nothing in the border
@@ -71,7 +71,7 @@ def test_names_with_a_dot_are_found(tmp_path):
     folder = world(tmp_path, zipped=False)
     for name in NAMES.values():
         (folder / name).rename(folder / name.replace("-idx", ".idx"))
-    assert found(folder) and idx(folder).rows == 27
+    assert holds_idx(folder) and idx(folder).rows == 27
 
 
 @pytest.mark.parametrize(("side", "size", "shape"), [(28, None, 32), (32, None, 32), (28, 64, 64), (60, None, 64)])
@@ -254,18 +254,18 @@ def test_the_fingerprint_of_a_numpy_file_knows_every_choice(tmp_path):
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_all_rows_lie_in_the_order_of_their_source(tmp_path, seed):
-    whole = datas.load(str(world(tmp_path / "idx", side=32)), seed).whole()
+    whole = datas.load(str(world(tmp_path / "idx", side=32)), seed).as_test_part()
     first = ((whole.part("test")[:, 0, 0, 0] + 1) * 127.5).round()
     assert first.tolist() == [*range(30), *range(6)]
     assert whole.labels.test.tolist() == [i % 10 for i in (*range(30), *range(6))]
     numbers = np.random.default_rng(seed).normal(size=(40, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", numbers)
     vectors = datas.load(str(tmp_path / "x.npy"), seed)
-    assert np.allclose(vectors.whole().restored("test").numpy(), numbers, atol=1e-5)
-    joined = torch.cat([vectors.restored(part) for part in ("train", "valid", "test")])
+    assert np.allclose(vectors.as_test_part().restore("test").numpy(), numbers, atol=1e-5)
+    joined = torch.cat([vectors.restore(part) for part in ("train", "valid", "test")])
     assert not np.allclose(joined.numpy(), numbers, atol=1e-5)  # the cut has mixed them
     levels = np.arange(20 * 64, dtype=np.uint8).reshape(20, 8, 8)
     np.savez(tmp_path / "x.npz", x=levels, y=np.arange(20))
-    pictures = datas.load(str(tmp_path / "x.npz"), seed).whole()
+    pictures = datas.load(str(tmp_path / "x.npz"), seed).as_test_part()
     assert np.array_equal(((pictures.part("test")[:, 0] + 1) * 127.5).round().numpy().astype(np.uint8), levels)
     assert pictures.labels.test.tolist() == list(range(20))

@@ -19,7 +19,7 @@ from PIL import Image
 from ganzfeld import data as datas
 from ganzfeld.data import images
 from ganzfeld.data.samples import archive
-from ganzfeld.data.samples.decode import Choices, Unreadable, decode, look, usual_size
+from ganzfeld.data.samples.decode import Choices, Unreadable, decode, read_header, usual_size
 
 FREEDOOM = Path(__file__).parents[2] / "shared/data/freedoom/freedoom_images.zip"
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -104,7 +104,7 @@ def test_the_colour_under_what_is_transparent_does_not_bleed_into_its_neighbours
 def test_one_bit_pictures_are_black_and_white():
     data = written(halves(1, 0, "1"))
     assert (pixel(data, 1), pixel(data, 6)) == ((255,) * 3, (0,) * 3)
-    assert look(data).grey
+    assert read_header(data).grey
 
 
 def test_deep_greys_are_scaled_and_not_cut():
@@ -112,7 +112,7 @@ def test_deep_greys_are_scaled_and_not_cut():
     for format in ("png", "tiff"):
         assert pixel(written(deep, format)) == (156, 156, 156) != (255, 255, 255)
         assert pixel(written(deep, format), channels=1) == (156,)
-        assert look(written(deep, format)).grey
+        assert read_header(written(deep, format)).grey
     assert pixel(b"P5 8 8 65535\n" + struct.pack(">H", 40_000) * 64, channels=1) == (156,)
 
 
@@ -237,7 +237,7 @@ def test_a_damaged_file_is_decoded_or_unreadable_and_nothing_else(format):
                 if spoilt:
                     spoilt[rng.randrange(min(len(spoilt), rng.choice((64, 9_999))))] = rng.randrange(256)
             try:
-                look(bytes(spoilt))
+                read_header(bytes(spoilt))
                 assert decode(bytes(spoilt), EIGHT).shape == (3, 8, 8)
             except Unreadable as error:
                 assert str(error)
@@ -285,7 +285,7 @@ def test_a_class_is_the_first_folder_in_which_paths_differ(tmp_path, within):
     folder = tree(tmp_path / "x", 20)
     found = images(zipped(folder, tmp_path / "x.zip", within), channels=1)
     assert found.fingerprint == images(folder).fingerprint
-    assert found.labels.names == ("a", "b") and found.count == 2
+    assert found.labels.names == ("a", "b") and found.class_count == 2
     for part in ("train", "valid", "test"):
         # even shades lie in a, odd ones in b
         assert getattr(found.labels, part).tolist() == [s % 2 for s in shades(getattr(found, part))]
@@ -492,8 +492,8 @@ def test_no_more_is_read_than_an_entry_promises(tmp_path):
 
 
 def test_members_that_share_their_bytes_are_a_bomb(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "EXPANSION", 10)
-    monkeypatch.setattr(archive, "_unsafe", lambda _: None)  # each member by itself is harmless
+    monkeypatch.setattr(archive, "MAX_EXPANSION", 10)
+    monkeypatch.setattr(archive, "_why_unsafe", lambda _: None)  # each member by itself is harmless
     path = tmp_path / "a.zip"
     path.write_bytes(member(data=bytes(50_000)))
     with pytest.raises(ValueError, match="expands more than 10 times"):
@@ -501,7 +501,7 @@ def test_members_that_share_their_bytes_are_a_bomb(tmp_path, monkeypatch):
 
 
 def test_a_file_too_large_is_skipped_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "LARGEST", 1_000)
+    monkeypatch.setattr(archive, "MAX_BYTES", 1_000)
     folder = tree(tmp_path / "x", 4)
     (folder / "large.png").write_bytes(written(NOISE))
     for found in (images(folder), images(zipped(folder, tmp_path / "x.zip"))):

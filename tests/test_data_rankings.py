@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_svmlight_file
 
-from ganzfeld.data.rankings.collection import Note, Table, partners, tally, tenths
+from ganzfeld.data.rankings.collection import Note, Table, partner_files, tally, tenths
 from ganzfeld.data.rankings.interactions import interactions
 from ganzfeld.data.rankings.letor import letor
 
@@ -37,7 +37,7 @@ def named(data, *parts):
 
 def noted(data):
     """Times and line of each note, by reason."""
-    return {note.reason: (note.times, int(note.first.rpartition(":")[2])) for note in data.noted}
+    return {note.reason: (note.times, int(note.first.rpartition(":")[2])) for note in data.notes}
 
 
 def only(data, words):
@@ -65,7 +65,7 @@ def test_the_published_split_of_movielens_is_used_as_it_is():
     assert only(data, "below 4.0") == (100_000 - 44_140 - 11_235, 2)
     assert interactions(IRGAN).fingerprint == data.fingerprint  # the folder means the same
     every = interactions(IRGAN, min_rating=1)
-    assert len(every.test) == 20_000 and len(every.train) + len(every.valid) == 80_000 and not every.noted
+    assert len(every.test) == 20_000 and len(every.train) + len(every.valid) == 80_000 and not every.notes
 
 
 def test_records_hold_long_sorted_unique_pairs_and_their_matrix(tmp_path):
@@ -140,7 +140,7 @@ def test_items_in_a_line_are_lists_and_pairs_in_a_line_are_pairs(tmp_path):
     assert only(data, "user without an item") == (1, 4)
     # short lists of differing length are lists where no user has two lines, and a fault where one has
     short = interactions(written(tmp_path / "short", "1 10 20 30\n0 10\n2 20 60\n"))
-    assert len(named(short)) == 6 and short.choices["form"] == "lists" and not short.noted
+    assert len(named(short)) == 6 and short.choices["form"] == "lists" and not short.notes
     with pytest.raises(ValueError, match="fault:2 has 2 fields where the first line has 4"):
         interactions(written(tmp_path / "fault", "1 10 20 30\n0 10\n1 20 60\n"))
     with pytest.raises(ValueError, match="twice:2 has 2 fields .* 6; lists of items have one line for each user"):
@@ -169,7 +169,7 @@ def test_partners_are_found_by_name(tmp_path):
     for name in ("u1.base", "u1.test", "x-train.txt", "x-test.txt", "x-vali.txt", "rank.train", "rank.test", "train",
                  "valid", "u2.base", "u.data"):  # fmt: skip
         (tmp_path / name).touch()
-    found = {name: {part: file.name for part, file in partners(tmp_path / name).items()}
+    found = {name: {part: file.name for part, file in partner_files(tmp_path / name).items()}
              for name in ("u1.base", "x-train.txt", "rank.train", "train", "u2.base", "u.data", "u1.test")}  # fmt: skip
     assert found == {"u1.base": {"test": "u1.test"}, "x-train.txt": {"valid": "x-vali.txt", "test": "x-test.txt"},
                      "rank.train": {"test": "rank.test"}, "train": {"valid": "valid"},
@@ -308,7 +308,7 @@ FAULTS = {
     "no rating": ("1,2,5\n1,3,\n", "x:2 has '' where"),
     "underscore": ("1 2 5\n1 3 1_0\n", "x:2 has '1_0' where"),
     "decimal comma": ("1;2;5\n1;3;3,5\n", "x:2 has '3,5' where"),
-    "negative": ("1 2 5\n1 3 -1\n", "x:2 has the rating -1: say by least which are positive"),
+    "negative": ("1 2 5\n1 3 -1\n", "x:2 has the rating -1: say by min_rating which are positive"),
     "empty item": ("1\t2\t5\n1\t\t5\n", "x:2 has an empty item"),
     "empty user": ("1,2,5\n ,3,5\n", "x:2 has an empty user"),
     "quote": ('"1","2","5"\n"1","3,"5"\n', "x:2 is quoted wrongly"),
@@ -353,7 +353,7 @@ def test_the_fingerprint_knows_ids_positives_and_choices_and_no_place(tmp_path):
     changed = [replace(data, users=data.users[::-1]), replace(data, items=data.items[::-1]), replace(data, choices={}),
                replace(data, valid=data.test, test=data.valid), replace(data, train=data.train[1:])]  # fmt: skip
     assert len({data.fingerprint, *(other.fingerprint for other in changed)}) == 6
-    assert replace(data, noted=(), name="z").fingerprint == data.fingerprint
+    assert replace(data, notes=(), name="z").fingerprint == data.fingerprint
 
 
 WORDS = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), min_size=1).filter(
@@ -527,7 +527,7 @@ def test_judgements_are_the_labels_of_their_documents(tmp_path):
     path = written(tmp_path / "x", QUERIES)
     qrels = "".join(f"{q} 0 D{q}-{d} {q % 2 + 3 * (d == 2)}\n" for q in range(20) for d in (2, 1))
     judged = letor(path, qrels=written(tmp_path / "judged", qrels))
-    assert judged.choices["labels"] == "judged" and not judged.noted
+    assert judged.choices["labels"] == "judged" and not judged.notes
     for part in PARTS:
         table = judged.part(part)
         assert table.labels.tolist() == [int(q) % 2 + 3 * d for q in table.queries for d in (0, 1)]
@@ -601,7 +601,7 @@ def test_a_fault_in_svmlight_is_named_with_its_line(tmp_path, name):
 
 def test_doubtful_queries_are_kept_and_counted(tmp_path):
     clean = letor(written(tmp_path / "x", QUERIES))
-    assert not clean.noted  # two documents each, one of them relevant
+    assert not clean.notes  # two documents each, one of them relevant
     extra = "# a comment\n1 qid:one 1:1 # docid = A\n\n0 qid:none 1:1 # docid = B\n-1 qid:none 1:2\n"
     data = letor(written(tmp_path / "y", QUERIES + extra))
     assert noted(data) == {"an empty line": (1, 43), "a label below 0 (counts as not relevant)": (1, 45),
@@ -629,7 +629,7 @@ def test_a_query_of_two_parts_is_a_leak_where_it_shares_a_document(tmp_path):
 def test_crlf_and_a_byte_order_mark_say_nothing(tmp_path):
     clean = letor(written(tmp_path / "x", QUERIES))
     other = letor(written(tmp_path / "y", "\ufeff" + QUERIES.replace("\n", "\r\n")))
-    assert clean.fingerprint == other.fingerprint and not other.noted
+    assert clean.fingerprint == other.fingerprint and not other.notes
 
 
 def test_the_fingerprint_of_letor_knows_every_column(tmp_path):
@@ -641,7 +641,7 @@ def test_the_fingerprint_of_letor_knows_every_column(tmp_path):
     changed = [*(replace(data, train=t) for t in tables), replace(data, valid=data.test, test=data.valid),
                replace(data, choices={})]  # fmt: skip
     assert len({data.fingerprint, *(other.fingerprint for other in changed)}) == 8
-    assert replace(data, noted=(), name="z").fingerprint == data.fingerprint
+    assert replace(data, notes=(), name="z").fingerprint == data.fingerprint
 
 
 QIDS = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="#"), min_size=1, max_size=9)

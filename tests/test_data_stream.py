@@ -16,8 +16,8 @@ import ganzfeld as gz
 from ganzfeld import data as datas
 from ganzfeld.data import digits, hub, images, split, stacked, stacked_digits
 from ganzfeld.data.samples.archive import Folder
-from ganzfeld.data.samples.decode import settled
-from ganzfeld.data.samples.images import AHEAD, MEMORY, TASK, Streamed, folders, gathered
+from ganzfeld.data.samples.decode import settle_choices
+from ganzfeld.data.samples.images import MAX_ANNOUNCED, MEMORY_BYTES, PIECE, Streamed, folder_classes, gather
 from test_data_images import BROKEN, shades, tree, written, zipped
 
 WORKERS = [0, 1, 2]
@@ -54,9 +54,9 @@ def test_streamed_rows_are_the_rows_that_are_kept(paths, kind, workers):
         assert torch.equal(rows[:], whole) and torch.equal(rows[1:7:2], whole[1:7:2])
         assert torch.equal(getattr(found.labels, part), getattr(kept.labels, part))
         assert torch.equal(found.part(part, 3), kept.part(part, 3))
-    index = torch.randint(kept.rows, (3, 2 * TASK), generator=torch.Generator().manual_seed(0))
+    index = torch.randint(kept.rows, (3, 2 * PIECE), generator=torch.Generator().manual_seed(0))
     assert torch.equal(found.take(index), kept.take(index))
-    found.train.ahead(index)
+    found.train.announce(index)
     assert torch.equal(found.take(index), kept.take(index))
     assert (found.fingerprint, found.skipped, found.choices) == (kept.fingerprint, kept.skipped, kept.choices)
     assert [name for name, _ in found.skipped] == ["a/00011-text.jpg", "a/00011-truncated.png"]
@@ -66,7 +66,7 @@ def test_streamed_rows_are_the_rows_that_are_kept(paths, kind, workers):
 @pytest.mark.parametrize("workers", WORKERS)
 def test_no_row_is_a_batch_of_none(paths, workers):
     found, none = streamed(paths[0], workers), torch.empty(0, dtype=torch.long)
-    found.train.ahead(none)
+    found.train.announce(none)
     for rows in (found.train.index_select(0, none), found.train[5:5], found.valid[:0]):
         assert rows.shape == (0, 1, 16, 16) and rows.dtype == torch.uint8
     close(found)
@@ -78,9 +78,9 @@ def test_what_was_announced_is_decoded_once_and_early(paths):
     batch = source.batch
     source.batch = lambda names: done.extend(names) or batch(names)
     index = torch.arange(40)
-    found.train.ahead(index)
-    found.train.ahead(index)  # again is no more
-    for task in found.train._coming[tuple(range(40))]:
+    found.train.announce(index)
+    found.train.announce(index)  # again is no more
+    for task in found.train._pending[tuple(range(40))]:
         task.result()
     assert sorted(done) == sorted(found.train.names[:40])
     rows = found.train.index_select(0, index)
@@ -92,11 +92,11 @@ def test_what_was_announced_is_decoded_once_and_early(paths):
 
 def test_announcements_that_nobody_asks_for_do_not_pile_up(paths):
     found, kept = streamed(paths[0], 1), images(paths[0])
-    for i in range(3 * AHEAD):
-        found.train.ahead(torch.tensor([i % 64, i // 64]))
-    assert len(found.train._coming) == AHEAD
+    for i in range(3 * MAX_ANNOUNCED):
+        found.train.announce(torch.tensor([i % 64, i // 64]))
+    assert len(found.train._pending) == MAX_ANNOUNCED
     index = torch.tensor([63, 2])
-    assert tuple(index.tolist()) in found.train._coming  # the newest are those that are kept
+    assert tuple(index.tolist()) in found.train._pending  # the newest are those that are kept
     assert torch.equal(found.train.index_select(0, index), kept.train[index])
     assert torch.equal(found.train.index_select(0, torch.tensor([0, 0])), kept.train[:1].repeat(2, 1, 1, 1))
     close(found)
@@ -111,7 +111,7 @@ def test_threads_end_with_close_and_with_the_data_and_start_again(paths):
         assert threading.active_count() > before
         close(found)
         assert threading.active_count() == before
-    found.train.ahead(torch.arange(20))
+    found.train.announce(torch.arange(20))
     found.train[:]
     threads = [t for t in threading.enumerate() if "ThreadPool" in t.name]
     del found
@@ -131,7 +131,7 @@ def test_a_picture_damaged_or_removed_since_is_named(tmp_path, workers):
         with pytest.raises(ValueError, match=f"{folder}: {name} cannot be decoded any more") as caught:
             found.train[:]
         assert "\n" not in str(caught.value)
-        found.train.ahead(torch.tensor([5, 6]))
+        found.train.announce(torch.tensor([5, 6]))
         with pytest.raises(ValueError, match=name):
             found.train.index_select(0, torch.tensor([5, 6]))
         assert len(found.train[:5]) == 5  # the others are still there
@@ -158,18 +158,18 @@ def test_memory_is_the_bytes_of_the_decoded_pictures(tmp_path):
 
 
 OWN = {"valid": range(30, 33), "test": range(33, 40)}  # the shades of a tree that its source may hold out
-CHOOSE = partial(settled, None, "centre", "white", None)
+CHOOSE = partial(settle_choices, None, "centre", "white", None)
 
 
 def shade(name):
     return int(name[-9:-4])
 
 
-def held_out(folder, parts, seed=0, memory=MEMORY, classes=folders):
+def held_out(folder, parts, seed=0, memory=MEMORY_BYTES, classes=folder_classes):
     """The forty pictures of a tree, of which a source holds out these parts."""
     files = Folder(folder)
     held = {name: part for name in files.names for part in parts if shade(name) in OWN[part]}
-    return gathered("x", "x", files, classes, CHOOSE, seed, held=held, memory=memory, workers=0)
+    return gather("x", "x", files, classes, CHOOSE, seed, held_out=held, memory=memory, workers=0)
 
 
 def holds_out(folder, parts, memory):
@@ -185,19 +185,21 @@ def holds_out(folder, parts, memory):
     assert shades(found.train)[: len(cut["train"])] == cut["train"].tolist()
     assert sorted(shades(found.train) + shades(found.valid) + shades(found.test)) == list(range(40))
     for part in ("train", "valid", "test"):
-        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
-    assert shades(found.whole().test) == [shade(name) for name in found.files]
+        assert found.codes(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+    assert shades(found.as_test_part().test) == [shade(name) for name in found.files]
 
 
 PARTED = [(), ("test",), ("valid",), ("valid", "test")]
 
 
-@pytest.mark.parametrize("memory", [0, MEMORY])
+@pytest.mark.parametrize("memory", [0, MEMORY_BYTES])
 @pytest.mark.parametrize("parts", PARTED, ids="-".join)
 def test_what_a_source_holds_out_is_that_part_and_only_what_it_lacks_is_cut(tmp_path, parts, memory, monkeypatch):
     folder = tree(tmp_path, 40)
     holds_out(folder, parts, memory)
-    monkeypatch.setitem(gathered.__globals__, "_cut", lambda _, parts, __, seed: split(torch.arange(len(parts)), seed))
+    monkeypatch.setitem(
+        gather.__globals__, "_cut_parts", lambda _, parts, __, seed: split(torch.arange(len(parts)), seed)
+    )
     with pytest.raises(AssertionError) if parts else nullcontext():  # a cut that is blind to them
         holds_out(folder, parts, memory)
 
@@ -218,17 +220,17 @@ def test_the_fingerprint_knows_what_is_held_out_and_is_as_ever_where_nothing_is(
     assert len({held_out(folder, parts).fingerprint for parts in PARTED}) == len(PARTED)
 
 
-@pytest.mark.parametrize("memory", [0, MEMORY])
+@pytest.mark.parametrize("memory", [0, MEMORY_BYTES])
 def test_a_part_whose_classes_are_not_told_has_none_and_the_others_keep_theirs(tmp_path, memory):
     def classes(names):
         return [-1 if shade(name) == 35 else shade(name) % 2 for name in names], ("a", "b")
 
     found = held_out(tree(tmp_path, 40), ["test"], memory=memory, classes=classes)
-    assert found.coded("test") is None and found.count == 2
+    assert found.codes("test") is None and found.class_count == 2
     for part in ("train", "valid"):
-        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
-    assert found.whole().coded("test") is None
-    assert len(held_out(tmp_path, ["valid"], classes=classes).coded("valid")) == len(OWN["valid"])
+        assert found.codes(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+    assert found.as_test_part().codes("test") is None
+    assert len(held_out(tmp_path, ["valid"], classes=classes).codes("valid")) == len(OWN["valid"])
 
 
 def test_a_part_of_which_no_picture_can_be_read_is_refused_and_not_cut_elsewhere(tmp_path):
@@ -247,7 +249,7 @@ def test_a_part_of_which_no_picture_can_be_read_is_refused_and_not_cut_elsewhere
 
 def test_stacked_digits_are_three_digits_and_their_code():
     world, single = stacked_digits(), digits().as_pictures()
-    assert world.shape == (3, 8, 8) and world.kind == "pictures" and world.count == 1_000
+    assert world.shape == (3, 8, 8) and world.kind == "pictures" and world.class_count == 1_000
     assert world.labels.names == tuple(f"{i:03d}" for i in range(1_000))
     for part, n in (("train", 20_000), ("valid", 2_500), ("test", 2_500)):
         rows, codes, known = getattr(world, part), getattr(world.labels, part), getattr(single.labels, part)
@@ -368,10 +370,10 @@ def test_the_folders_of_an_image_folder_are_its_parts(library, tmp_path):
     assert sorted(shades(found.train)) == list(range(40))
     assert sorted(shades(found.valid)) == list(range(4)) and sorted(shades(found.test)) == list(range(10))
     for part in ("train", "valid", "test"):
-        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+        assert found.codes(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
     assert [name for name, _ in found.skipped] == ["test row 10"]
     assert [name.rpartition("row")[0] for name in found.files] == [""] * 40 + ["validation "] * 4 + ["test "] * 10
-    assert shades(found.whole().test) == [s for n in (40, 4, 10) for s in (*range(0, n, 2), *range(1, n, 2))]
+    assert shades(found.as_test_part().test) == [s for n in (40, 4, 10) for s in (*range(0, n, 2), *range(1, n, 2))]
 
 
 def table(library, shades, labels=None, names=("a", "b"), column="image"):
@@ -409,10 +411,10 @@ def test_a_validation_split_is_known_by_its_names_and_any_other_is_left_alone(li
 def test_hidden_labels_of_a_test_split_are_not_known_and_those_of_train_are(library, hosted, labels):
     hidden, told = table(library, range(20, 24), labels), table(library, range(20, 24), [0, 1, 0, 1])
     found = hosted(test=hidden)
-    assert sorted(shades(found.test)) == list(range(20, 24)) and found.coded("test") is None
+    assert sorted(shades(found.test)) == list(range(20, 24)) and found.codes("test") is None
     for part in ("train", "valid"):
-        assert found.coded(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
-    assert hosted(test=told).coded("test").tolist() == [s % 2 for s in shades(hosted(test=told).test)]
+        assert found.codes(part).tolist() == [s % 2 for s in shades(getattr(found, part))]
+    assert hosted(test=told).codes("test").tolist() == [s % 2 for s in shades(hosted(test=told).test)]
     assert hosted(test=told, train=hidden).labels is None
 
 
@@ -457,7 +459,7 @@ def test_a_game_on_a_stream_is_the_game_on_memory(tmp_path):
             step, _ = engine.advance(step, 6)
         assert data.lazy == (memory == 0)
         if data.lazy:
-            assert bool(data.train._coming) == (workers > 0)  # what comes next was announced
+            assert bool(data.train._pending) == (workers > 0)  # what comes next was announced
             data.train.close()
         ends.append(engine.states()[0]["params"]["critic"]["head.weight"])
     assert torch.equal(ends[0], ends[1]) and torch.equal(ends[0], ends[2])
@@ -466,9 +468,9 @@ def test_a_game_on_a_stream_is_the_game_on_memory(tmp_path):
 def test_all_rows_of_a_stream_lie_in_the_order_of_their_files(tmp_path):
     folder = tree(tmp_path, 60)
     held, streamed = images(folder), images(folder, memory=0, workers=2)
-    assert isinstance(streamed.whole().test, Streamed)
-    assert torch.equal(streamed.whole().test[:], held.whole().test)
-    assert tuple(streamed.whole().test.names) == streamed.files
-    rest = streamed.excluding(["a"])
+    assert isinstance(streamed.as_test_part().test, Streamed)
+    assert torch.equal(streamed.as_test_part().test[:], held.as_test_part().test)
+    assert tuple(streamed.as_test_part().test.names) == streamed.files
+    rest = streamed.exclude(["a"])
     assert isinstance(rest.train, Streamed)
-    assert torch.equal(rest.train[:], held.excluding(["a"]).train)
+    assert torch.equal(rest.train[:], held.exclude(["a"]).train)

@@ -30,7 +30,7 @@ class Plane:
     def on(self, device):
         return Plane(self.x.to(device))
 
-    def ahead(self, rows):
+    def announce(self, rows):
         pass
 
 
@@ -104,7 +104,7 @@ def test_a_device_is_no_part_of_what_a_run_is_but_its_precision_is(tmp_path):
     with pytest.raises(ValueError, match="precision was 'fp32', not 'bf16'"):
         gz.train("ns-gan", **asked, out=tmp_path / "run", precision="bf16", resume=True)
     half = gz.train("ns-gan", **asked, out=tmp_path / "half", precision="bf16")
-    assert half.game.half and gz.load(tmp_path / "half").game.half
+    assert half.game.precision == gz.load(tmp_path / "half").game.precision == "bf16"
     assert "--precision bf16" in half.facts["command"] and half.facts["device"] == "cpu"
     with pytest.raises(ValueError, match="fp32 or bf16, not 'fp8'"):
         gz.train("ns-gan", **asked, out=tmp_path / "other", precision="fp8")
@@ -195,7 +195,7 @@ def test_captured_turns_share_their_fake_batch(tapes, monkeypatch):
 def test_a_graph_hands_out_copies(tapes):
     g = game("ns-gan")
     engine = placed(g, Plane(), torch.device("cpu"))
-    first, step_sizes = engine._step_sizes(0, 1)
+    first, step_sizes = engine._numbers(0, 1)
     given = engine._deal(engine._dealers[0], g.schedule(0), first)
     graph = tapes(turns.player(g, g.schedule(0), "eager", mapped=False))
     one, _ = graph(engine.groups[0], *given, step_sizes)
@@ -208,7 +208,7 @@ def test_a_graph_hands_out_copies(tapes):
 def test_a_piece_that_cannot_be_captured_is_played_one_by_one(tapes, monkeypatch, capsys):
     g = game("ns-gan")
     engine = placed(g, Plane(), torch.device("cpu"))
-    first, step_sizes = engine._step_sizes(0, 1)
+    first, step_sizes = engine._numbers(0, 1)
     given = (engine.groups[0], *engine._deal(engine._dealers[0], g.schedule(0), first), step_sizes)
     play = turns.player(g, g.schedule(0), "eager", mapped=False)
     plain, _ = play(*given)
@@ -231,7 +231,7 @@ def test_a_piece_that_cannot_be_captured_is_played_one_by_one(tapes, monkeypatch
 
 def gradients(g, state, role="critic"):
     engine = placed(g, gz.data.digits().as_pictures(), torch.device("cpu"))
-    first, _ = engine._step_sizes(0, 1)
+    first, _ = engine._numbers(0, 1)
     batches, noises = engine._deal(engine._dealers[0], ("critic", "generator"), first)
     batch = tuple(x[0] for x in batches[role].values())
     noise = {name: draw[0] for name, draw in noises[role].items()}
@@ -255,9 +255,9 @@ def test_a_penalty_is_taken_in_full_precision(monkeypatch):
     """The critic that a penalty differentiates is the same in both games; the one that scores is not."""
     g, seen, penalty = pictured("wgan-gp"), [], gz.GradientPenalty.penalty
 
-    def spy(self, f, params, real, fake, rng):
-        seen.append(f(*real))
-        return penalty(self, f, params, real, fake, rng)
+    def spy(self, turn):
+        seen.append(turn.f(*turn.real))
+        return penalty(self, turn)
 
     monkeypatch.setattr(gz.GradientPenalty, "penalty", spy)
     full, half = (gradients(x, g.init(0))[1] for x in (g, dataclasses.replace(g, precision="bf16")))

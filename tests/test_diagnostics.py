@@ -123,8 +123,8 @@ def test_the_critics_estimate_of_a_linear_critic_is_the_distance_along_it(data):
 
 
 def test_judged_warnings_name_lost_modes_and_narrow_ones():
-    few = diagnostics.judged_warnings({"modes": [8, 3], "high_quality": [0.95, 0.9]}, 8)
+    few = diagnostics.metric_warnings({"modes": [8, 3], "high_quality": [0.95, 0.9]}, 8)
     assert few.keys() == {"collapse"} and "3 of 8" in few["collapse"]
-    narrow = diagnostics.judged_warnings({"modes": [8, 8], "high_quality": [0.95, 0.999]}, 8)
+    narrow = diagnostics.metric_warnings({"modes": [8, 8], "high_quality": [0.95, 0.999]}, 8)
     assert narrow.keys() == {"over-concentration"} and "98.89%" in narrow["over-concentration"]
-    assert diagnostics.judged_warnings({"modes": [8, 7], "high_quality": [0.95, 0.99]}, 8) == {}
+    assert diagnostics.metric_warnings({"modes": [8, 7], "high_quality": [0.95, 0.99]}, 8) == {}

@@ -18,7 +18,7 @@ from ganzfeld import networks
 from ganzfeld.core import randomness
 from ganzfeld.faces import export
 from ganzfeld.runs import files
-from ganzfeld.tasks.modules import Restored
+from ganzfeld.tasks.modules import OutputInUnits
 from small import ganzfeld, train, vectors
 
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
@@ -87,20 +87,25 @@ MAKERS = [
 
 def standing(name, classes):
     """A small generator of a table entry with statistics of its own, its inputs, its shape and its sizes."""
-    with randomness.seeded(name):
+    with randomness.global_seed(name):
         shape, sizes = (2, 8, 8), {"width": 8, "latent": 5}
         generator, _ = networks.TABLE[name](**sizes).pair(shape, classes=classes)
         z = 1 + torch.randn(6, 5)
     inputs = (z, torch.arange(6) % classes) if classes else (z,)
     units = gz.data.Units(torch.tensor([0.25]), torch.tensor([2.0]))
-    return Restored(networks.standing(generator, [inputs]), units).eval().requires_grad_(False), inputs, shape, sizes
+    return (
+        OutputInUnits(networks.freeze_norms(generator, [inputs]), units).eval().requires_grad_(False),
+        inputs,
+        shape,
+        sizes,
+    )
 
 
 @pytest.mark.parametrize(("name", "classes"), [("resnet", 3), ("r3", 0)])
 def test_other_networks_are_written_as_onnx_with_an_open_batch(name, classes):
     pytest.importorskip("onnxscript")
     generator, inputs, _, _ = standing(name, classes)
-    data, apart = export.onnx(generator, inputs, generator.scale, {})
+    data, apart = export.to_onnx(generator, inputs, generator.scale, {})
     assert apart < export.TOLERANCE
     more = tuple(torch.cat([x, x, x]) for x in inputs)
     theirs = onnx_session(data).run(None, dict(zip(("z", "label"), (x.numpy() for x in more), strict=False)))[0]
@@ -115,7 +120,7 @@ def test_a_batch_that_would_be_fixed_is_refused():
             return inputs[0].view(len(inputs[0]), 1, -1)
 
     with pytest.raises(export.Disparity, match="length of its batch"):
-        export.onnx(Long(), (torch.randn(4, 6),), torch.ones(1), {})
+        export.to_onnx(Long(), (torch.randn(4, 6),), torch.ones(1), {})
 
 
 def test_onnx_that_differs_ends_with_one_and_leaves_no_file(runs, tmp_path, monkeypatch):
@@ -134,10 +139,10 @@ def test_onnx_that_differs_ends_with_one_and_leaves_no_file(runs, tmp_path, monk
 
 
 def test_a_difference_that_is_no_number_is_not_small(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "onnx", lambda *_: (b"model", float("nan")))
+    monkeypatch.setattr(export, "to_onnx", lambda *_: (b"model", float("nan")))
     with pytest.raises(export.Disparity, match="nan apart"):
         export.export(runs["vectors"], tmp_path / "g.onnx")
-    monkeypatch.setattr(export, "onnx", lambda *_: (b"model", export.TOLERANCE))
+    monkeypatch.setattr(export, "to_onnx", lambda *_: (b"model", export.TOLERANCE))
     export.export(runs["vectors"], tmp_path / "g.onnx")
     assert (tmp_path / "g.onnx").read_bytes() == b"model"
 
@@ -160,7 +165,7 @@ def test_a_pair_is_restored_bit_for_bit_and_rolls_no_dice(runs, tmp_path, name):
     rng = torch.get_rng_state()
     for path in (out, tmp_path / "g.json"):
         module = export.restore(path)
-        assert torch.equal(module(*given(run, randomness.ROWS)), run.sample(randomness.ROWS, 5, member))
+        assert torch.equal(module(*given(run, randomness.BLOCK_ROWS)), run.sample(randomness.BLOCK_ROWS, 5, member))
     assert torch.equal(torch.get_rng_state(), rng)
     assert not module.training and not any(p.requires_grad for p in module.parameters())
     facts = json.loads((tmp_path / "g.json").read_text())
@@ -256,8 +261,8 @@ def test_a_folder_for_the_hub_is_made_offline_and_its_three_lines_run(runs, tmp_
     monkeypatch.setattr(socket, "socket", online)
     run, out = runs[name], tmp_path / "hub"
     assert export_by_command(run.directory, "--out", out)[0] == 0
-    assert sorted(path.name for path in out.iterdir()) == sorted(export.HUB)
-    assert torch.equal(export.restore(out)(*given(run, randomness.ROWS)), run.sample(randomness.ROWS, 5))
+    assert sorted(path.name for path in out.iterdir()) == sorted(export.HUB_FILES)
+    assert torch.equal(export.restore(out)(*given(run, randomness.BLOCK_ROWS)), run.sample(randomness.BLOCK_ROWS, 5))
     with Image.open(out / "samples.png") as picture:
         assert min(picture.size) > 100
     text = (out / "README.md").read_text()
@@ -265,7 +270,7 @@ def test_a_folder_for_the_hub_is_made_offline_and_its_three_lines_run(runs, tmp_
     assert head["library_name"] == "ganzfeld" and "license" in head and {"gan", run.facts["paper"]} <= set(head["tags"])
     assert ("pipeline_tag" in head) == (name == "plain")
     assert run.facts["citation"] in text and run.facts["data"]["fingerprint"] in text
-    last = files.lines(run.directory / "metrics.jsonl")[-1]
+    last = files.read_lines(run.directory / "metrics.jsonl")[-1]
     for metric, value in last["metrics"].items():
         assert f"| {metric} | {value['per_member'][0]:.4g} |" in text
     assert f"Judged at step {last['step']}." in text and "perfect_is: " in text
@@ -289,17 +294,17 @@ def test_a_folder_does_not_tell_where_the_data_lay(runs, tmp_path):
 
 def test_a_card_says_what_was_not_judged_or_not_defined(runs, tmp_path, monkeypatch):
     run = runs["vectors"]
-    last = files.lines(run.directory / "metrics.jsonl")[-1]
+    last = files.read_lines(run.directory / "metrics.jsonl")[-1]
     last["metrics"]["w1"]["per_member"][1] = None
-    monkeypatch.setattr(files, "lines", lambda _: [last])
+    monkeypatch.setattr(files, "read_lines", lambda _: [last])
     assert "| w1 | not defined |" in export.model_card(run, 1) and "Over the 2 seeds" in export.model_card(run, 1)
-    monkeypatch.setattr(files, "lines", lambda _: [])
+    monkeypatch.setattr(files, "read_lines", lambda _: [])
     assert "It was not judged." in export.model_card(run)
 
 
 @pytest.mark.parametrize("form", ["g.onnx", "g.safetensors", "hub"])
 def test_what_is_there_is_written_over_by_force_alone(runs, tmp_path, monkeypatch, form):
-    monkeypatch.setattr(export, "onnx", lambda *_: (b"model", 0.0))
+    monkeypatch.setattr(export, "to_onnx", lambda *_: (b"model", 0.0))
     run, out = runs["vectors"].directory, tmp_path / form
     taken = out / "README.md" if form == "hub" else tmp_path / ("g.json" if form == "g.safetensors" else form)
     taken.parent.mkdir(exist_ok=True)

@@ -61,14 +61,14 @@ def test_without_classes_it_learns_which_way_is_up(digits, tmp_path, monkeypatch
     monkeypatch.setattr(learned, "EPOCHS", 8)
     blind = extractors.classifier(dataclasses.replace(digits, labels=None), cache=tmp_path)
     assert (blind.task, blind.classes) == ("rotations", 4)
-    x, turns = learned.turned(digits.part("test"))
+    x, turns = learned.quarter_turns(digits.part("test"))
     assert blind.accuracy > 0.85 < share(blind, x, turns)
     assert share(blind, x, (turns + 1) % 4) < 0.1
 
 
 def test_turns_are_quarter_turns():
     x = torch.arange(8.0).view(2, 1, 2, 2)
-    out, turns = learned.turned(x)
+    out, turns = learned.quarter_turns(x)
     assert turns.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert torch.equal(out[2:4], x.transpose(2, 3).flip(2))
     assert torch.equal(out[4:6], x.flip(2, 3))
@@ -96,10 +96,12 @@ def test_what_is_learned_depends_on_data_and_seed_alone(digits, hasty, tmp_path)
 
 def test_neither_validation_nor_test_rows_are_read(digits, hasty, tmp_path):
     first = extractors.classifier(digits, cache=tmp_path)
-    other = extractors.classifier(digits.replaced(valid=digits.valid.flip(0), test=digits.test[:9]), cache=tmp_path)
+    other = extractors.classifier(
+        digits.replace_parts(valid=digits.valid.flip(0), test=digits.test[:9]), cache=tmp_path
+    )
     assert (first.digest, first.accuracy) == (other.digest, other.accuracy)
     assert len(list(tmp_path.iterdir())) == 2
-    lesson, held = learned._lessons(digits, "labels", 0)
+    lesson, held = learned._split_lessons(digits, "labels", 0)
     assert len(lesson.pictures) + len(held.pictures) == digits.rows
     assert len(torch.cat([lesson.pictures, held.pictures]).flatten(1).unique(dim=0)) == digits.rows
 
@@ -216,10 +218,10 @@ def test_stacked_digits_are_read_channel_by_channel(digits, tmp_path):
 
 def test_a_thousand_classes_of_other_names_are_not_stacked_digits(digits):
     data = stacked(digits, rows=3)
-    assert extractors.stacked(data)
+    assert extractors.has_stacked_digits(data)
     named = dataclasses.replace(data.labels, names=tuple(f"n{i + 1:03}" for i in range(1_000)))
-    assert not extractors.stacked(dataclasses.replace(data, labels=named))
-    assert not extractors.stacked(digits)
+    assert not extractors.has_stacked_digits(dataclasses.replace(data, labels=named))
+    assert not extractors.has_stacked_digits(digits)
 
 
 # values
@@ -315,10 +317,10 @@ def test_the_quirks_of_the_port_are_part_of_the_number(inception, monkeypatch, q
     for name, block in inception.module.named_children():
         if isinstance(block, inceptionv3.Block):
             last = block.branches[-1]
-            pool = counted if quirk == "padding counts" and last.pool is inceptionv3._mean else last.pool
+            pool = counted if quirk == "padding counts" and last.pool is inceptionv3._mean_pool else last.pool
             if quirk != "padding counts" and name == "Mixed_7c":
-                assert last.pool is inceptionv3._largest
-                pool = inceptionv3._mean
+                assert last.pool is inceptionv3._max_pool
+                pool = inceptionv3._mean_pool
             monkeypatch.setattr(block, "branches", (*block.branches[:-1], last._replace(pool=pool)))
     assert (inception.features(x) - found).abs().max() > 0.01
 

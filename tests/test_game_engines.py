@@ -17,7 +17,7 @@ from ganzfeld.runs.plan import StandIn
 from small import environment
 
 SMALL = {"networks": MLP(width=16, depth=2), "batch_size": 32}
-PAPERS = gz.papers.fitting("vectors")
+PAPERS = gz.papers.papers_for("vectors")
 
 
 class Plane:
@@ -90,7 +90,7 @@ def test_population_equals_loop(paper):
     ],
 )
 def test_compiled_equals_eager(paper, settings, seeds, monkeypatch):
-    monkeypatch.setattr(engines.population, "UNROLL", 2)  # a short graph compiles fast
+    monkeypatch.setattr(engines.population, "TURNS_PER_GRAPH", 2)  # a short graph compiles fast
     eager, before = played(game(paper, **settings), seeds, 6)
     compiled, after = played(game(paper, **settings), seeds, 6, "compiled")
     for one, other in zip(eager, compiled, strict=True):
@@ -106,7 +106,7 @@ def test_both_back_ends_give_one_gradient():
         for role in engines.ROLES:
             dealt = "critic" if g.share_fakes else role
             noise = {name: torch.rand(32, *need.shape).double() for name, need in g.needs(dealt).items()}
-            batch = (torch.randn(32, 2).double(),) if g.reads_data(dealt) else ()
+            batch = (torch.randn(32, 2).double(),) if "x" in g.columns(dealt) else ()
             one, _ = engines.slope(g, (role,), "eager", mapped=False)(state, batch, noise)
             other, _ = engines.slope(g, (role,), "compiled", mapped=False)(state, batch, noise)
             close(one, other, 1e-11)

@@ -176,7 +176,7 @@ def test_labels_of_the_batch_are_those_of_its_rows():
     draw = g.draw
 
     class Watching(gz.draws.Draw):
-        labelled, needs = True, staticmethod(draw.needs)
+        columns, needs = staticmethod(draw.columns), staticmethod(draw.needs)
 
         def __call__(self, players, batch, noise, role):
             seen.append(batch)
@@ -231,14 +231,14 @@ def test_fewer_pictures_than_a_batch_are_refused_before_the_first_step(tmp_path)
 
 
 def test_truncation_keeps_latents_inside_and_their_order():
-    from ganzfeld.tasks.modules import truncated
+    from ganzfeld.tasks.modules import truncate
 
     z = torch.randn(1000)
-    near = truncated(z, 0.5)
+    near = truncate(z, 0.5)
     assert near.abs().max() <= 0.5 and torch.equal(near.argsort(), z.argsort())
-    assert torch.allclose(truncated(z, 20.0), z, atol=1e-5)
+    assert torch.allclose(truncate(z, 20.0), z, atol=1e-5)
     with pytest.raises(ValueError, match="positive"):
-        truncated(z, 0.0)
+        truncate(z, 0.0)
 
 
 # --- augmentation ---

@@ -51,9 +51,9 @@ def played(game, steps=STEPS):
         for role in game.schedule(step):
             turns[role] += 1
             real, noise = table.deal(role)
-            sizes = game.step_sizes(role, turns[role], 1.0)
+            sizes = (*game.step_sizes(role, turns[role], 1.0), turns[role])
             play = player(game, (role,), "eager", mapped=False)
-            batch = {"x": real} if game.reads_data(role) else {}
+            batch = {"x": real} if "x" in game.columns(role) else {}
             state, _ = play(state, {role: batch}, {role: noise}, {role: [sizes]})
         yield state["params"]
 

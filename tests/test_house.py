@@ -1,6 +1,7 @@
 """The house: imports run downward only, nothing below the engine rolls dice, no pickle, no circle."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -37,14 +38,17 @@ def room(path):
     return path.relative_to(HOME).parts[0].removesuffix(".py")
 
 
+@functools.cache
 def arrows():
     """(file, its room, the room it imports)."""
+    found = []
     for path in HOME.rglob("*.py"):
         here = room(path)
         if here not in TOP:
             for other in imports(path):
                 if other in FLOORS and other != here:
-                    yield str(path.relative_to(HOME)), here, other
+                    found.append((str(path.relative_to(HOME)), here, other))
+    return found
 
 
 def upward(floors):
@@ -62,7 +66,8 @@ def test_imports_run_downward():
 
 
 def test_rooms_of_one_floor_form_no_circle():
-    below = {here: {other for _, a, other in arrows() if a == here} for here in FLOORS}
+    found = list(arrows())
+    below = {here: {other for _, a, other in found if a == here} for here in FLOORS}
     while free := [here for here, others in below.items() if not others & below.keys()]:
         for here in free:
             del below[here]

@@ -18,8 +18,7 @@ from ganzfeld import engine as engines
 from ganzfeld import metrics, objectives, optimizers
 from ganzfeld.compatibility import Doubtful
 from ganzfeld.core import tree
-from ganzfeld.draws import Infer, Scene
-from ganzfeld.game import estimate
+from ganzfeld.draws import Infer, ScoreFunction
 from ganzfeld.networks import MLP, Encoder
 from ganzfeld.papers.build import build
 from ganzfeld.runs.plan import StandIn
@@ -69,7 +68,10 @@ def played(game, turns, state, seed=0):
     batches = {"critic": {"x": x.expand(count, *x.shape)}, "generator": {}}
     noises = {"critic": {name: e.expand(count, *e.shape) for name, e in noise.items()}, "generator": {}}
     return play(
-        state, batches, noises, {role: [game.step_sizes(role, seed + 1, 1.0)] * count for role in game.optimizers}
+        state,
+        batches,
+        noises,
+        {role: [(*game.step_sizes(role, seed + 1, 1.0), seed + 1)] * count for role in game.optimizers},
     )[0]
 
 
@@ -247,7 +249,7 @@ def test_reparametrised_gradient_is_the_score_function_and_the_slope():
             z = functional_call(encoder, unpacked(vector), (x, e))
         mean, log_std = (vector[:2] * 0.7 + vector[2:]).unbind()
         log_prob = torch.distributions.Normal(mean, log_std.exp()).log_prob(z.squeeze(1))
-        return estimate(cost(z), Scene((), (), log_prob=log_prob, weight=weight, baseline="none"))
+        return ScoreFunction(log_prob, weight, "none")(cost(z))
 
     at = torch.cat([t.flatten() for t in theta])
     reparametrised = torch.func.grad(expected)(at, e)

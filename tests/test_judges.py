@@ -9,14 +9,14 @@ from ganzfeld.judging import judges
 
 
 def samples(world, n=2_500, part="train"):
-    return world.restored(part)[:n]
+    return world.restore(part)[:n]
 
 
 def test_metrics_are_those_of_their_functions_on_the_stated_counts():
     ring = gz.data.ring8()
     x = samples(ring)
     out = judges.judge([x], ring)
-    held = ring.restored("test")
+    held = ring.restore("test")
     found = metrics.mode_coverage(x, ring.truth.centres, 0.01)
     value = {name: fact["per_member"][0] for name, fact in out["metrics"].items()}
     assert value["modes"] == found.modes == 8
@@ -44,14 +44,14 @@ def test_a_perfect_sampler_is_as_good_as_the_floor_and_a_shifted_one_is_not():
 def test_members_have_their_mean_and_spread():
     ring = gz.data.ring8()
     x = samples(ring)
-    out = judges.judge([x, x[ring.restored("train")[:2_500, 0] > 0]], ring, ["modes"])["metrics"]["modes"]
+    out = judges.judge([x, x[ring.restore("train")[:2_500, 0] > 0]], ring, ["modes"])["metrics"]["modes"]
     assert out["per_member"] == [8, pytest.approx(5, abs=1)]
     assert out["std"] == pytest.approx(torch.tensor(out["per_member"]).double().std().item())
 
 
 def test_frechet_distance_to_held_out_digits_tells_digits_from_noise():
     digits = gz.data.digits()
-    real = judges.judge([digits.restored("train")], digits)
+    real = judges.judge([digits.restore("train")], digits)
     noise = judges.judge([torch.rand(1_000, 64) * 2 - 1], digits)
     assert real["provenance"]["fd"]["extractor"] == "values"
     assert real["metrics"]["fd"]["mean"] < 1.5 < 10 < noise["metrics"]["fd"]["mean"]

@@ -13,7 +13,7 @@ from ganzfeld import metrics
 from ganzfeld.core.randomness import generator
 from ganzfeld.data import Labels
 from ganzfeld.judging import extractors, judges
-from ganzfeld.judging.extractors import Extractor
+from ganzfeld.judging.extractors import Extractor, learned
 
 FEATURES = ("fd", "kd", "precision", "recall", "density", "coverage")
 
@@ -44,7 +44,7 @@ def test_numbers_are_those_of_their_functions_on_equal_counts_of_features(digits
     x = digits.part("train")
     judged = judges.judge([x], digits)
     n = len(digits.test)
-    a, b = (eye.features(judges._as_saved(part, digits)) for part in (x[:n], digits.part("test")))
+    a, b = (eye.features(judges._quantise(part, digits)) for part in (x[:n], digits.part("test")))
     found = means(judged)
     assert tuple(found) == FEATURES
     assert found["fd"] == metrics.frechet_distance(a, b)
@@ -121,17 +121,17 @@ def test_samples_that_are_not_finite_are_nan_and_of_no_class(digits):
 def test_transport_may_be_asked_for_and_is_one_of_pixels(digits):
     x, held = digits.part("train", 100), digits.part("test", 100)
     found = means(judges.judge([x], digits, ["w1", "sliced_w1"]))
-    a, b = (judges._as_saved(part, digits).flatten(1) for part in (x, held))
+    a, b = (judges._quantise(part, digits).flatten(1) for part in (x, held))
     assert found == {"w1": metrics.w1(a, b), "sliced_w1": metrics.sliced_w1(a, b)}
 
 
 def test_vectors_keep_their_metrics_and_may_be_asked_for_those_of_features():
     ring = gz.data.ring8()
-    ring = ring.replaced(valid=ring.valid[:300], test=ring.test[:300])
-    assert judges.fitting(gz.data.digits()) == ("fd", "w1", "sliced_w1")
-    x = ring.restored("train", 300)
+    ring = ring.replace_parts(valid=ring.valid[:300], test=ring.test[:300])
+    assert judges.metrics_for(gz.data.digits()) == ("fd", "w1", "sliced_w1")
+    x = ring.restore("train", 300)
     judged = judges.judge([x], ring, ["kd", "coverage"])
-    held = ring.restored("test", 300)
+    held = ring.restore("test", 300)
     assert means(judged)["coverage"] == metrics.density_coverage(x, held).coverage
     assert judged["provenance"]["coverage"] == {
         "extractor": "values", "dimensions": 2, "neighbours": 5, "samples": 300,
@@ -156,7 +156,7 @@ def stacked(digits, rows=600):
 
 def test_modes_of_stacked_digits_are_counted_among_all_samples(digits):
     data = stacked(digits)
-    assert judges.fitting(data) == ("modes", "reverse_kl", *FEATURES)
+    assert judges.metrics_for(data) == ("modes", "reverse_kl", *FEATURES)
     x = digits.part("train")[torch.randint(digits.rows, (5_000, 3), generator=generator("many"))].squeeze(2)
     judged = judges.judge([x], data, ["modes", "reverse_kl"])
     told = judged["provenance"]
@@ -199,8 +199,8 @@ def test_what_this_data_cannot_have_is_refused(digits):
 
 
 def test_too_few_held_out_pictures_are_judged_by_what_is_left(digits):
-    few = digits.replaced(valid=digits.valid[:5])
-    assert judges.fitting(few) == ("sliced_w1",)
+    few = digits.replace_parts(valid=digits.valid[:5])
+    assert judges.metrics_for(few) == ("sliced_w1",)
     assert means(judges.judge([noise(20)], few))["sliced_w1"] > 0
 
 
@@ -213,10 +213,10 @@ def test_weights_of_inception_add_its_numbers_and_no_other_may_have_their_names(
     monkeypatch.setattr(extractors, "inception", lambda path: loaded.append(path) or small)
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"")
-    assert judges.fitting(digits) == FEATURES
+    assert judges.metrics_for(digits) == FEATURES
     judged = judges.judge([noise(60)], digits, inception=str(path))
     assert tuple(judged["metrics"]) == (*FEATURES, "fid", "kid")
-    a, b = (small.features(judges._as_saved(x, digits)) for x in (noise(60), digits.part("test", 60)))
+    a, b = (small.features(judges._quantise(x, digits)) for x in (noise(60), digits.part("test", 60)))
     assert means(judged)["fid"] == metrics.frechet_distance(a, b) != means(judged)["fd"]
     assert means(judged)["kid"] == metrics.kernel_distance(a, b)
     assert judged["provenance"]["fid"]["digest"] == "abc"
@@ -235,7 +235,7 @@ def test_weights_that_are_not_there_are_an_error_of_one_line(digits, tmp_path):
 
 def test_copies_of_training_pictures_are_found_and_new_pictures_are_not_copies(digits):
     x = torch.cat([digits.part("train")[[700, 3]], digits.part("test", 2)])
-    found = judges.memorised(x, digits, n=4, k=2)
+    found = judges.nearest_copies(x, digits, n=4, k=2)
     assert found.keys() == {"pixels", "features"}
     assert found["pixels"].distances[:2, 0].tolist() == [0, 0]
     for near in found.values():
@@ -249,35 +249,36 @@ def test_copies_of_training_pictures_are_found_and_new_pictures_are_not_copies(d
 
 def test_the_nearest_are_those_of_a_loop_however_much_is_read_at_once(digits, eye, monkeypatch):
     x = noise(3)
-    whole = judges.memorised(x, digits, eye, n=2)
+    whole = judges.nearest_copies(x, digits, eye, n=2)
     for space, see in (("pixels", lambda rows: rows.flatten(1)), ("features", eye.features)):
-        a, b = (see(judges._as_saved(rows, digits)).double() for rows in (x[:2], digits.part("train")))
+        a, b = (see(judges._quantise(rows, digits)).double() for rows in (x[:2], digits.part("train")))
         far = torch.stack([(b - row).norm(dim=1) for row in a])
         torch.testing.assert_close(whole[space].distances[:, 0], far.min(1).values)
         assert torch.equal(whole[space].indices[:, 0], far.argmin(1))
-    monkeypatch.setattr(judges, "BLOCK", 64 * 100)
-    for space, near in judges.memorised(x, digits, eye, n=2).items():
+    monkeypatch.setattr(judges, "BLOCK_NUMBERS", 64 * 100)
+    for space, near in judges.nearest_copies(x, digits, eye, n=2).items():
         assert torch.equal(near.indices, whole[space].indices)
 
 
 def test_vectors_are_searched_by_value_in_their_own_units():
     grid = gz.data.grid25()
-    x = grid.restored("train", 3)
-    found = judges.memorised(x, grid)
+    x = grid.restore("train", 3)
+    found = judges.nearest_copies(x, grid)
     assert found.keys() == {"pixels"}
     assert found["pixels"].indices[:, 0].tolist() == [0, 1, 2]
     torch.testing.assert_close(found["pixels"].pictures[:, 0], x)
     with pytest.raises(ValueError, match=r"samples have shape \(3,\)"):
-        judges.memorised(torch.zeros(2, 3), grid)
+        judges.nearest_copies(torch.zeros(2, 3), grid)
 
 
-def test_stacked_digits_are_judged_on_as_many_samples_as_the_literature_does(tmp_path):
+def test_stacked_digits_are_judged_on_as_many_samples_as_the_literature_does(digits, monkeypatch, tmp_path):
+    monkeypatch.setattr(learned, "PASSES", 20_000)  # the digits are told by a third of the lesson
     settings = {"width": 4, "latent": 8, "batch_size": 16}
     run = gz.train("dcgan", "stacked-digits", out=tmp_path / "run", steps=8, settings=settings)
     judged = run.judgement(metrics=["modes", "reverse_kl"])
     assert judged["provenance"]["modes_total"] == 1000
     assert judged["provenance"]["reverse_kl_floor"] == pytest.approx(999 / 52_000)
     assert 1 <= judged["metrics"]["modes"]["mean"] < 1000  # nothing is learned in eight steps
-    real = gz.data.stacked_digits().restored("train", 2_500)
-    whole = judges.judge([real], gz.data.stacked_digits(), ["modes", "reverse_kl"])
+    data = gz.data.stacked_digits()
+    whole = judges.judge([data.restore("train", 2_500)], data, ["modes", "reverse_kl"])
     assert whole["metrics"]["modes"]["mean"] > 850  # 2,500 real ones miss 1000 exp(-2.5), about 82

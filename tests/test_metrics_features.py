@@ -137,7 +137,7 @@ def test_kernel_distance_equals_the_loop_over_pairs_and_not_the_biased_one():
 def test_kernel_distance_does_not_depend_on_how_much_is_held_at_once(monkeypatch):
     x, y = rows(50, 3), rows(40, 3, 1)
     whole = metrics.kernel_distance(x, y)
-    monkeypatch.setattr("ganzfeld.metrics.features.CHUNK", 120)
+    monkeypatch.setattr("ganzfeld.metrics.features.CHUNK_PRODUCTS", 120)
     assert metrics.kernel_distance(x, y) == pytest.approx(whole, rel=1e-12)
 
 

@@ -65,15 +65,6 @@ def test_an_objective_of_the_library_is_its_two_terms(name):
     assert torch.stack(found) == pytest.approx(torch.stack(exact), abs=1e-12)
 
 
-def test_a_flipped_sign_bites():
-    critic, generator, *_ = ROWS["minimax"]
-    right = metrics.scale_factors((critic, generator), O_REAL, O_FAKE)
-    wrong = metrics.scale_factors((lambda r, f: -critic(r, f), generator), O_REAL, O_FAKE)
-    assert (right.real > 0).all() and (wrong.real < 0).all()
-    assert (right.fake > 0).all() and (wrong.fake < 0).all()
-    assert torch.equal(right.generator, wrong.generator)
-
-
 def test_pearson_pushes_a_far_fake_the_wrong_way():
     critic, generator, *_ = ROWS["pearson"]
     t = metrics.scale_factors((critic, generator), O_REAL, O_FAKE).fake

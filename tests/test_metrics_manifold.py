@@ -46,7 +46,7 @@ def test_all_four_equal_their_definitions_and_a_row_is_no_neighbour_of_its_own()
 def test_all_four_do_not_depend_on_how_much_is_held_at_once(monkeypatch):
     x, y = cloud(60, shift=0.4), cloud(45, seed=1)
     whole, near = all_four(x, y), metrics.nearest_neighbours(x, y, 7)
-    monkeypatch.setattr(manifold, "CHUNK", 200)
+    monkeypatch.setattr(manifold, "CHUNK_PRODUCTS", 200)
     assert all_four(x, y) == whole
     again = metrics.nearest_neighbours(x, y, 7)
     assert torch.equal(again.indices, near.indices)
@@ -100,7 +100,7 @@ def test_copies_are_at_distance_zero_even_where_balls_are_points():
     """Inner products of long rows leave a rest between a row and its copy."""
     x = 1e4 * cloud(50, m=2_048)
     rest = x.square().sum(1)[:, None] + x.square().sum(1) - 2 * x @ x.T
-    assert rest.diagonal().abs().max() > 0 == torch.cat(list(manifold._squared(x, x))).diagonal().abs().max()
+    assert rest.diagonal().abs().max() > 0 == torch.cat(list(manifold._squared_distances(x, x))).diagonal().abs().max()
     y = (1e4 * cloud(10, m=64)).repeat_interleave(5, 0)
     assert metrics.precision_recall(y[::5].repeat(5, 1), y) == (1, 1)
     assert metrics.precision_recall(y[::5].repeat(5, 1) + 1, y) == (0, 0)

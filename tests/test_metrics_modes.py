@@ -102,7 +102,7 @@ def test_a_thousand_modes_have_the_floor_of_stacked_mnist():
 def test_chunks_change_nothing(monkeypatch):
     x = perfect(1_000, 5)
     whole = metrics.mode_coverage(x, CENTRES, STD)
-    monkeypatch.setattr("ganzfeld.metrics.modes.CHUNK", 7)
+    monkeypatch.setattr("ganzfeld.metrics.modes.CHUNK_SAMPLES", 7)
     assert metrics.mode_coverage(x, CENTRES, STD) == whole
 
 

@@ -55,16 +55,7 @@ def table_by_definition(scores, gains, candidates, k, gain="exponential", fault=
 
 
 def table(scores, gains, candidates, k, gain="exponential", empty="excluded"):
-    three = (scores, gains, candidates)
-    return torch.stack(
-        [
-            ranking.precision_at(*three, k, empty),
-            ranking.ndcg_at(*three, k, gain, empty),
-            ranking.recall_at(*three, k, empty),
-            ranking.average_precision(*three, empty),
-            ranking.reciprocal_rank(*three, empty),
-        ]
-    )
+    return torch.stack(list(ranking.per_query(scores, gains, candidates, (k,), gain, empty).values()))
 
 
 def same(a, b):
@@ -94,7 +85,7 @@ def test_all_equal_their_definitions_ties_and_outsiders_included(k, gain):
 def test_a_fault_in_the_definition_shows_where_it_lies(fault, wrong):
     lists = crowd()
     k = 12 if fault == "short lists excused" else 3
-    kept = ranking.answerable(*lists[1:])
+    kept = ranking.has_relevant(*lists[1:])
     found, faulty = table(*lists, k)[:, kept], table_by_definition(*lists, k, fault=fault)[:, kept]
     assert tuple(int(not same(a, b)) for a, b in zip(found, faulty, strict=True)) == wrong
 
@@ -153,8 +144,9 @@ def test_over_all_orders_chance_and_the_ideal_are_what_they_must_be(gains, k):
 
 def test_average_precision_is_one_only_where_all_relevant_come_first():
     scores, gains, candidates = orders((1, 0, 1, 0, 0, 1))
-    ap, recall = ranking.average_precision(scores, gains, candidates), ranking.recall_at(scores, gains, candidates, 3)
-    assert torch.equal(ap == 1, recall == 1)
+    found = ranking.per_query(scores, gains, candidates, (3,))
+    ap = found["map"]
+    assert torch.equal(ap == 1, found["recall@3"] == 1)
     assert float(ap.min()) == pytest.approx((1 / 4 + 2 / 5 + 3 / 6) / 3)
 
 
@@ -163,8 +155,9 @@ def test_equal_scores_stand_in_the_order_of_their_indices():
     scores = torch.tensor([[1.0, 2.0, 1.0, 1.0, 2.0], [0.0, -0.0, 0.0, -0.0, -1.0]])
     gains = torch.tensor([[0, 0, 1, 0, 0], [0, 1, 0, 0, 0]])
     candidates = torch.ones_like(gains).bool()
-    assert (1 / ranking.reciprocal_rank(scores, gains, candidates)).tolist() == [4, 2]
-    hits = [ranking.recall_at(scores, gains, candidates, k).tolist() for k in (1, 2, 3, 4)]
+    found = ranking.per_query(scores, gains, candidates, (1, 2, 3, 4))
+    assert (1 / found["mrr"]).tolist() == [4, 2]
+    hits = [found[f"recall@{k}"].tolist() for k in (1, 2, 3, 4)]
     assert hits == [[0, 0], [0, 1], [0, 1], [1, 1]]
 
 
@@ -181,9 +174,8 @@ def test_a_cut_list_is_the_head_of_the_whole_however_many_are_equal(levels, ks):
 def test_a_candidate_at_minus_infinity_still_comes_before_outsiders():
     scores = torch.tensor([[math.inf, -math.inf, 0.0, -math.inf]])
     gains, candidates = torch.tensor([[0, 0, 0, 1]]), torch.tensor([[False, False, True, True]])
-    assert ranking.reciprocal_rank(scores, gains, candidates).tolist() == [1 / 2]
-    assert ranking.recall_at(scores, gains, candidates, 2).tolist() == [1]
-    assert ranking.recall_at(scores, gains, candidates, 1).tolist() == [0]
+    found = ranking.per_query(scores, gains, candidates, (1, 2))
+    assert [found[name].tolist() for name in ("mrr", "recall@2", "recall@1")] == [[1 / 2], [1], [0]]
 
 
 DOCUMENT = st.tuples(st.integers(-3, 3), st.integers(0, 2), st.booleans())
@@ -200,7 +192,7 @@ def query(documents):
 def test_values_lie_between_zero_and_one_where_a_query_can_be_answered(documents, k):
     lists = query(documents)
     found = table(*lists, k)
-    if ranking.answerable(*lists[1:]).item():
+    if ranking.has_relevant(*lists[1:]).item():
         assert ((found >= 0) & (found <= 1 + 1e-12)).all()
         assert found[3:].min() > 0
     else:
@@ -253,7 +245,7 @@ def test_the_order_in_which_documents_are_given_decides_a_tie():
 @pytest.mark.parametrize("empty", ranking.EMPTY)
 def test_a_candidate_without_a_number_for_a_score_spoils_its_query_and_the_mean(empty):
     scores, gains, candidates = crowd()
-    kept = candidates & ranking.answerable(gains, candidates)[:, None]
+    kept = candidates & ranking.has_relevant(gains, candidates)[:, None]
     q, d = kept.nonzero()[50].tolist()
     broken = scores.clone()
     broken[q, d] = math.nan
@@ -267,7 +259,7 @@ def test_a_candidate_without_a_number_for_a_score_spoils_its_query_and_the_mean(
 
 def test_empty_queries_are_left_out_or_counted_as_zero_and_the_choice_is_their_share():
     lists = crowd()
-    share = float(ranking.answerable(*lists[1:]).double().mean())
+    share = float(ranking.has_relevant(*lists[1:]).double().mean())
     assert 0.5 < share < 1
     excluded, zero = ranking.judge(*lists), ranking.judge(*lists, empty="zero")
     assert zero == pytest.approx({name: share * value for name, value in excluded.items()}, rel=1e-12)
@@ -275,7 +267,7 @@ def test_empty_queries_are_left_out_or_counted_as_zero_and_the_choice_is_their_s
 
 def test_a_relevant_outsider_does_not_answer_a_query():
     gains, candidates = torch.tensor([[1, 0], [1, 0]]), torch.tensor([[True, True], [False, True]])
-    assert ranking.answerable(gains, candidates).tolist() == [True, False]
+    assert ranking.has_relevant(gains, candidates).tolist() == [True, False]
     assert ranking.judge(torch.zeros(2, 2), gains, candidates)["map"] == 1
     assert math.isnan(ranking.judge(torch.zeros(1, 2), gains[1:], candidates[1:])["map"])
 
@@ -320,10 +312,10 @@ def test_what_cannot_be_ranked_is_refused():
     with pytest.raises(ValueError, match="torch.float64, .* of torch.float64, .* of torch.int64"):
         ranking.judge(scores, gains, candidates.long())
     with pytest.raises(ValueError, match="at k = 0"):
-        ranking.precision_at(scores, gains, candidates, 0)
+        ranking.per_query(scores, gains, candidates, (3, 0))
     with pytest.raises(ValueError, match="gains must be 0"):
-        ranking.average_precision(scores, gains - 1, candidates)
-    with pytest.raises(ValueError, match="'exp' is not one of linear, exponential"):
-        ranking.ndcg_at(scores, gains, candidates, 3, "exp")
-    with pytest.raises(ValueError, match="'nan' is not one of excluded, zero"):
+        ranking.judge(scores, gains - 1, candidates)
+    with pytest.raises(ValueError, match="no gain named 'exp'; did you mean 'exponential'"):
+        ranking.judge(scores, gains, candidates, gain="exp")
+    with pytest.raises(ValueError, match="named 'nan'; there are excluded, zero"):
         ranking.judge(scores, gains, candidates, empty="nan")

@@ -1,12 +1,11 @@
 """Wasserstein-1: against linear programs, POT, SciPy and closed forms."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, optimize, stats
+from scipy import stats
 
 from ganzfeld import metrics
 
@@ -15,40 +14,6 @@ def clouds(n, d, seed=0, shift=0.5):
     rng = torch.Generator().manual_seed(seed)
     draw = lambda: torch.randn(n, d, generator=rng, dtype=torch.float64)  # noqa: E731
     return draw(), 1.3 * draw() + shift
-
-
-def transport_program(x, y):
-    """The smallest cost over all couplings of the two uniform laws, by linear programming."""
-    n, cost = len(x), torch.cdist(x, y).numpy()
-    rows, columns = np.kron(np.eye(n), np.ones(n)), np.kron(np.ones(n), np.eye(n))
-    found = optimize.linprog(cost.ravel(), A_eq=np.vstack([rows, columns]), b_eq=np.full(2 * n, 1 / n))
-    return found.fun
-
-
-def dual_program(x, y):
-    """The largest gap of means over all 1-Lipschitz values on the points, by linear programming."""
-    z = torch.cat([x, y])
-    m, n = len(z), len(x)
-    pairs = list(itertools.permutations(range(m), 2))
-    slopes = np.zeros((len(pairs), m))
-    for row, (i, j) in enumerate(pairs):
-        slopes[row, i], slopes[row, j] = 1, -1
-    bound = np.array([float((z[i] - z[j]).norm()) for i, j in pairs])
-    gap = np.concatenate([np.full(n, -1 / n), np.full(m - n, 1 / (m - n))])
-    found = optimize.linprog(gap, A_ub=slopes, b_ub=bound, bounds=[(0, 0)] + [(None, None)] * (m - 1))
-    return -found.fun
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_exact_w1_equals_optimal_transport_lp(seed):
-    x, y = clouds(12, 2, seed)
-    assert metrics.w1(x, y) == pytest.approx(transport_program(x, y), abs=1e-9)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_exact_w1_equals_the_best_lipschitz_critic(seed):
-    x, y = clouds(12, 2, seed)
-    assert metrics.w1(x, y) == pytest.approx(dual_program(x, y), abs=1e-9)
 
 
 @pytest.mark.parametrize("d", [1, 2, 5])
@@ -90,52 +55,6 @@ def test_near_points_keep_their_digits():
     assert metrics.w1(x, y) == pytest.approx(1e-6, rel=1e-5)
     product = torch.cdist(x, y, compute_mode="use_mm_for_euclid_dist").diagonal().mean()
     assert product != pytest.approx(1e-6, rel=1e-2)
-
-
-@pytest.mark.parametrize("theta", [0.5, -2.0, 1e3])
-def test_w1_of_two_points_is_their_distance_and_jensen_shannon_is_blind(theta):
-    zero = torch.zeros(1, 1, dtype=torch.float64)
-    assert metrics.w1(zero, zero + theta) == pytest.approx(abs(theta), abs=1e-12)
-    atoms = torch.eye(2, dtype=torch.float64)
-    assert metrics.jensen_shannon(atoms[0], atoms[1]) == pytest.approx(math.log(2), abs=1e-15)
-
-
-def test_a_linear_critic_in_a_box_sees_less_or_more_than_w1_but_not_it():
-    """Its supremum is c times the l1 norm of the difference of means."""
-    x, y = clouds(40, 4)
-    corners = torch.tensor(list(itertools.product([-0.01, 0.01], repeat=4)), dtype=torch.float64)
-    best = float((corners @ (x.mean(0) - y.mean(0))).max())
-    assert best == pytest.approx(0.01 * float((x.mean(0) - y.mean(0)).abs().sum()), abs=1e-12)
-    assert best < 0.02 * metrics.w1(x, y)
-
-
-def quantile_integral(m1, s1, m2, s2):
-    gap = lambda u: abs(m1 - m2 + (s1 - s2) * stats.norm.ppf(u))  # noqa: E731
-    kink = stats.norm.cdf((m2 - m1) / (s1 - s2))
-    return sum(integrate.quad(gap, a, b, epsabs=1e-11, limit=400)[0] for a, b in ((0, kink), (kink, 1)))
-
-
-def cdf_integral(m1, s1, m2, s2):
-    gap = lambda x: abs(stats.norm.cdf(x, m1, s1) - stats.norm.cdf(x, m2, s2))  # noqa: E731
-    kink = (m1 * s2 - m2 * s1) / (s2 - s1)
-    return sum(integrate.quad(gap, a, b, epsabs=1e-11, limit=400)[0] for a, b in ((-60, kink), (kink, 60)))
-
-
-@pytest.mark.parametrize("laws", [(0, 1, 1, 2), (0, 1, 0, 2), (-1, 0.3, 2, 1.7), (5, 1, 0, 1.1)])
-def test_gaussians_on_the_line_equal_the_quantile_and_the_distribution_integral(laws):
-    assert metrics.w1_gaussians_1d(*laws) == pytest.approx(quantile_integral(*laws), abs=1e-8)
-    assert metrics.w1_gaussians_1d(*laws) == pytest.approx(cdf_integral(*laws), abs=1e-8)
-
-
-def test_gaussians_on_the_line_have_their_closed_forms():
-    folded = math.sqrt(2 / (math.pi * math.e)) + math.erf(math.sqrt(0.5))
-    assert metrics.w1_gaussians_1d(0, 1, 1, 2) == pytest.approx(folded, abs=1e-15)
-    assert folded == pytest.approx(1.166630941, abs=1e-9)
-    assert metrics.w1_gaussians_1d(0, 1, 0, 2) == pytest.approx(0.7978845608, abs=1e-10)
-    assert metrics.w1_gaussians_1d(-2, 1.5, 3, 1.5) == 5
-    assert metrics.w1_gaussians_1d(0, 0, 1, 0) == 1
-    with pytest.raises(ValueError, match="not negative"):
-        metrics.w1_gaussians_1d(0, 1, 0, -1)
 
 
 def test_samples_of_gaussians_approach_their_distance():

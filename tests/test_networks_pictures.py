@@ -171,13 +171,15 @@ def test_narrow_convolution_commutes_with_resampling():
     conv = layers.Conv(3, 4, 1, padding=0, init=layers.normal(1.0)).double()
     x = torch.randn(2, 3, 8, 8, dtype=F64)
     assert torch.allclose(conv(F.avg_pool2d(x, 2)), F.avg_pool2d(conv(x), 2), atol=1e-12, rtol=0)
-    assert torch.allclose(conv(layers.Up()(x)), layers.Up()(conv(x)), atol=1e-12, rtol=0)
+    up = nn.Upsample(scale_factor=2)
+    assert torch.allclose(conv(up(x)), up(conv(x)), atol=1e-12, rtol=0)
 
 
 def test_blur_is_the_transpose_of_widen_inside():
     x, y = torch.zeros(1, 2, 8, 8, dtype=F64), torch.randn(1, 2, 4, 4, dtype=F64)
     x[:, :, 3:5, 3:5] = torch.randn(2, 2, 2, dtype=F64)
-    assert float((layers.Blur()(x) * y).sum() * 4) == pytest.approx(float((x * layers.Widen()(y)).sum()), abs=1e-12)
+    wide = nn.Upsample(scale_factor=2, mode="bilinear")(y)
+    assert float((layers.Blur()(x) * y).sum() * 4) == pytest.approx(float((x * wide).sum()), abs=1e-12)
 
 
 def test_leaky_has_the_gradients_of_leaky_relu_once_and_twice():
@@ -292,15 +294,15 @@ def passes():
 def test_a_penalty_takes_one_pass_by_the_samples_and_one_by_the_weights(monkeypatch):
     assert passes() == [(True, False), (False, True)]
     # the planted fault: whatever asks for a gradient is given one
-    monkeypatch.setattr(convolution, "asked", lambda ctx, i: ctx.needs_input_grad[i])
+    monkeypatch.setattr(convolution, "needs_gradient", lambda ctx, i: ctx.needs_input_grad[i])
     assert passes() == [(True, False), (False, True), (False, True)]
 
 
 def test_a_kernel_is_turned_where_it_has_no_more_places_than_the_picture():
     w, small, large = torch.randn(8, 8, 3, 3), torch.randn(9, 8, 2, 2), torch.randn(1, 8, 3, 3)
-    assert convolution.turned(w, small) is w
-    assert convolution.turned(w, large).is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(convolution.turned(w, large), w)
+    assert convolution.turn_kernel(w, small) is w
+    assert convolution.turn_kernel(w, large).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(convolution.turn_kernel(w, large), w)
 
 
 # --- labels and statistics ---
@@ -347,6 +349,6 @@ def test_critics_without_batch_norm_are_known_to_treat_samples_separately():
 def test_a_standing_generator_does_not_look_at_its_neighbours():
     generator, _ = SMALL["dcgan"].pair((1, 8, 8), classes=2)
     z, y = torch.randn(8, 100), torch.arange(8) % 2
-    still = networks.standing(generator, [(z, y)])
+    still = networks.freeze_norms(generator, [(z, y)])
     assert torch.allclose(still(z[:3], y[:3]), still(z, y)[:3], atol=1e-6)
     assert not torch.allclose(generator(z[:3], y[:3]), generator(z, y)[:3], atol=1e-3)

@@ -15,9 +15,11 @@ from ganzfeld.augment import POLICIES
 from ganzfeld.core.names import RENAMED, new_name, rename
 from ganzfeld.data import Collection
 from ganzfeld.networks import MLP, Featured
+from ganzfeld.optimizers import LR_SCHEDULES, LRSchedule
 from ganzfeld.papers.build import KINDS, build, make_networks, resolve, types_of
+from ganzfeld.papers.defaults import PLANE_ADAM
 from ganzfeld.papers.irgan import ABLATIONS, USUAL
-from ganzfeld.papers.paper import Choice, Part
+from ganzfeld.papers.paper import Choice, Number, Paper, Record, part
 from ganzfeld.papers.settings import SETTINGS, SIZES
 from ganzfeld.runs.plan import StandIn
 from small import environment
@@ -31,13 +33,6 @@ DATA = {
 }
 RECORDS = [(name, form) for name, paper in papers.TABLE.items() for form in paper.forms]
 SMALL = {"resnet": {"width": 8, "critic_width": 8}, "mlp": {"width": 8}, "factors": {"rank": 2}}
-
-
-def pieces(paper, record):
-    """Every part that the paper can be made of."""
-    for piece in (paper.objective, *paper.constraints, paper.draw, record.optimizer, *filter(None, [paper.head])):
-        found = piece.pieces.values() if isinstance(piece, Choice) else [piece]
-        yield from (Part(part) if isinstance(part, str) else part for part in found if part is not None)
 
 
 @pytest.mark.parametrize(("name", "form"), RECORDS)
@@ -59,12 +54,10 @@ def test_nothing_is_explained_that_no_paper_has():
 
 
 @pytest.mark.parametrize(("name", "form"), RECORDS)
-def test_every_piece_reads_numbers_that_the_record_has_and_every_number_is_read(name, form):
+def test_every_number_is_read(name, form):
     """A spare number would be a setting that does nothing."""
     paper, record = papers.TABLE[name], papers.TABLE[name].records[form]
-    read = {of for part in pieces(paper, record) for of in part.arguments.values() if isinstance(of, str)}
-    read |= paper.choices(record).keys()
-    assert read <= record.numbers.keys()
+    read = paper.settings(record)
     of_all = {"lr", "critic_lr", "lr_schedule", "lr_warm_up", "lr_steps", "batch_size"}
     of_generators = {"generator_lr", "n_critic"}
     of_samples = {*of_generators, "ema_half_life", "share_fakes", "warm", "warm_steps", "warm_every", "at_once"}
@@ -112,6 +105,18 @@ def test_every_paper_has_two_rates(name, form):
         assert paper(DATA[form], lr=0.25, generator_lr=0.125, **sizes).optimizers["generator"].lr == 0.125
 
 
+@pytest.mark.parametrize("name", ["ns-gan", "bpr"])
+def test_a_schedule_of_rates_can_warm_up_and_have_a_length_of_its_own(name):
+    form = papers.TABLE[name].forms[0]
+    settings = {"lr_schedule": "cosine", "lr_warm_up": "4", "lr_steps": 12}
+    factor = build(name, DATA[form], settings=settings).lr_schedule
+    assert factor == LRSchedule("cosine", 4, 12)
+    assert [factor(step, 100) for step in (4, 8, 12, 50)] == pytest.approx([1, 0.5, 0, 0])
+    assert build(name, DATA[form]).lr_schedule == LRSchedule("linear")
+    with pytest.raises(ValueError, match="cannot warm up"):
+        build(name, DATA[form], settings={**settings, "lr_warm_up": 12})
+
+
 @pytest.mark.parametrize("kind", USUAL)
 def test_rankers_ask_for_rates_of_their_own_unless_some_are_given(kind):
     form = "letor" if kind == "perceptron" else "interactions"
@@ -131,13 +136,54 @@ def test_forms_decide_and_a_paper_that_does_not_fit_says_which_do():
     assert papers.wgan_gp(DATA["pictures"], width=8, critic_width=8).constraints == (gz.GradientPenalty(10.0),)
     for name, form in itertools.product(papers.TABLE, DATA):
         fits = form in papers.TABLE[name].forms
-        assert (name in papers.fitting(form)) == fits
+        assert (name in papers.papers_for(form)) == fits
         if not fits:
-            with pytest.raises(ValueError, match=", ".join(papers.fitting(form))):
+            with pytest.raises(ValueError, match=", ".join(papers.papers_for(form))):
                 build(name, DATA[form])
-    assert {form: len(papers.fitting(form)) for form in DATA} == {
+    assert {form: len(papers.papers_for(form)) for form in DATA} == {
         "vectors": 23, "pictures": 10, "interactions": 4, "letor": 3
     }  # fmt: skip
+
+
+def test_data_say_their_form():
+    digits = gz.data.digits()
+    assert [rows.form for rows in (gz.data.ring8(), digits, digits.as_pictures(), gz.data.tastes())] == [
+        "vectors", "vectors", "pictures", "interactions"
+    ]  # fmt: skip
+
+
+def test_a_paper_of_ones_own_needs_no_table():
+    numbers = {**PLANE_ADAM, "lr": Number(1e-3, "a guess"), "weight": Number(0.5, "a guess")}
+    mine = Paper(
+        "mine",
+        "The hinge game under a gradient penalty.",
+        "Nobody 2026",
+        "hinge",
+        {"vectors": Record("mlp", numbers)},
+        (part("gradient-penalty", "weight"),),
+    )
+    game = mine(DATA["vectors"], weight=2)
+    assert game.objective is gz.objectives.hinge and game.constraints == (gz.GradientPenalty(2.0),)
+    with pytest.raises(ValueError, match="did you mean 'weight'"):
+        mine(DATA["vectors"], wieght=2)
+    with pytest.raises(ValueError, match="mine is a paper of vectors, and these are users with items: use irgan"):
+        mine(DATA["interactions"])
+    with pytest.raises(ValueError, match="these are melodies: use a Game of your own"):
+        mine(StandIn((2,), "melodies"))
+
+
+def test_a_paper_without_a_number_or_a_meaning_is_refused():
+    def made(*constraints, **more):
+        numbers = {**PLANE_ADAM, "lr": Number(1e-3, "a guess"), **more}
+        return Paper("mine", "Mine.", "Nobody 2026", "hinge", {"vectors": Record("mlp", numbers)}, constraints)
+
+    with pytest.raises(ValueError, match="mine reads weight, and has no number of it for vectors"):
+        made(part("gradient-penalty", "weight"))
+    with pytest.raises(ValueError, match="mine reads payoff"):
+        made(Choice("payoff", {"hinge": None}))
+    with pytest.raises(ValueError, match="a number of strength, which settings.py does not explain"):
+        made(strength=Number(1.0, "a guess"))
+    assert made(part("gradient-penalty", weight=2.0))(DATA["vectors"]).constraints == (gz.GradientPenalty(2.0),)
 
 
 def test_networks_of_another_kind_or_by_hand_keep_the_papers_numbers():
@@ -149,10 +195,11 @@ def test_networks_of_another_kind_or_by_hand_keep_the_papers_numbers():
 
 
 def test_types_that_are_said_twice_agree():
-    """Papers do not import torch, so three lists of names stand there once more."""
+    """Papers do not import torch, so some lists of names stand there once more."""
     hints = typing.get_type_hints(draws.Retrieve)
     for name in ("baseline", "negatives"):
         assert SETTINGS[name].type == hints[name]
+    assert set(typing.get_args(SETTINGS["lr_schedule"].type)) == LR_SCHEDULES.keys()
     assert all(policy in SETTINGS["augment"].meaning for policy in POLICIES)
 
 

@@ -171,7 +171,7 @@ def test_movielens_has_the_known_numbers(split, name):
     """All items but a user's train positives are ranked, for the 456 users with a test positive."""
     train, test = split
     ranker, numbers = NUMBERS[name]
-    assert int(ranking.answerable(test, ~train).sum()) == 456
+    assert int(ranking.has_relevant(test, ~train).sum()) == 456
     found = ranking.judge(ranker(train), test, ~train)
     assert {key: round(found[key], 4) for key in numbers} == numbers
     everything = ranking.judge(ranker(train), test, torch.ones_like(train))

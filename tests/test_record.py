@@ -11,7 +11,7 @@ import torch
 
 from ganzfeld.runs import checkpoints
 from ganzfeld.runs.checkpoints import Damaged, newest_checkpoint, save_checkpoint
-from ganzfeld.runs.files import append, lines, owned, read_json, rewind
+from ganzfeld.runs.files import append, lock, read_json, read_lines, rewind
 
 IDENTITY = "a game"
 
@@ -58,7 +58,7 @@ def test_bytes_depend_on_the_state_alone(tmp_path):
 def test_the_newest_few_are_kept_and_nothing_temporary_stays(tmp_path):
     saved(tmp_path, *range(1, 9))
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert kept == [f"step-{step:08d}" for step in range(9 - checkpoints.KEPT, 9)]
+    assert kept == [f"step-{step:08d}" for step in range(9 - checkpoints.CHECKPOINTS_KEPT, 9)]
 
 
 def test_no_checkpoint_is_none(tmp_path):
@@ -163,22 +163,25 @@ def test_a_crash_at_any_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
 
 def test_a_directory_has_one_owner_and_a_dead_one_is_taken_over(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from ganzfeld.runs.files import owned\n"
-        f"with owned(Path({str(tmp_path)!r})): print('mine', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from ganzfeld.runs.files import lock\n"
+        f"with lock(Path({str(tmp_path)!r})): print('mine', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "mine\n"
-        with pytest.raises(ValueError, match=rf"belongs to a running process \(pid {other.pid}\)"), owned(tmp_path):
+        with (
+            pytest.raises(ValueError, match=rf"belongs to a running process \(pid {other.pid}\)"),
+            lock(tmp_path),
+        ):
             pass
         other.send_signal(signal.SIGKILL)
         other.wait()
-    with owned(tmp_path):
+    with lock(tmp_path):
         assert (tmp_path / "lock").read_text() == f"pid {os.getpid()}"
 
 
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ValueError, match="cannot write to"), owned(tmp_path / "file"):
+    with pytest.raises(ValueError, match="cannot write to"), lock(tmp_path / "file"):
         pass
 
 
@@ -195,7 +198,7 @@ def test_a_line_cut_short_is_left_out_and_a_resumed_run_writes_its_lines_again(t
         append(path, {"step": step})
     with open(path, "a") as file:
         file.write('{"step": 4')
-    assert [line["step"] for line in lines(path)] == [10, 20, 30]
+    assert [line["step"] for line in read_lines(path)] == [10, 20, 30]
     rewind(path, 20)
     append(path, {"step": 30})
     assert path.read_text() == '{"step": 10}\n{"step": 20}\n{"step": 30}\n'

@@ -17,6 +17,7 @@ from ganzfeld.faces import report
 from ganzfeld.faces.report import chapters, draw, measures, read, words
 from ganzfeld.faces.report.read import Spread
 
+ENGLISH = words.load("en")
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -195,8 +196,8 @@ def test_a_resumed_step_counts_once(run):
     row = {"step": 200, "critic_value": 9.0}
     with (run / "log.jsonl").open("a") as log:
         log.write(json.dumps(row) + "\n")
-    assert [row["step"] for row in read.run(run).log] == [100, 200, 300]
-    assert read.run(run).log[1]["critic_value"] == 9.0
+    assert [row["step"] for row in read.read_run(run).log] == [100, 200, 300]
+    assert read.read_run(run).log[1]["critic_value"] == 9.0
 
 
 def test_what_is_absent_is_said(tmp_path):
@@ -212,7 +213,7 @@ def test_what_is_absent_is_said(tmp_path):
 def test_undefined_numbers_are_gaps(tmp_path, run):
     rows = [{"step": s, "critic_value": v} for s, v in ((1, 1.0), (2, math.nan), (3, math.inf), (4, 2.0), (5, 3.0))]
     (run / "log.jsonl").write_text(lines(rows))
-    assert [read.number(row["critic_value"]) for row in read.run(run).log] == [1.0, None, None, 2.0, 3.0]
+    assert [read.number(row["critic_value"]) for row in read.read_run(run).log] == [1.0, None, None, 2.0, 3.0]
     page = render(tmp_path, run)
     lifted = [p["d"] for p in page.all("path") if p.get("class", "").startswith("line") and p["d"].count("M") == 2]
     assert len(lifted) == 1
@@ -261,8 +262,9 @@ def test_every_picture_is_described(tmp_path, run, comparison):
 
 def test_every_chapter_has_its_macro():
     blocks = (Path(report.__file__).parent / "chapters.html.j2").read_text()
-    for chapter in (*chapters.COMPARISON, *chapters.RUN):
-        assert f"{{% macro {chapter.__name__}(it) %}}" in blocks
+    for name in (*(chapter.__name__ for chapter in chapters.COMPARISON), *chapters.RUN):
+        assert f"{{% macro {name}(it) %}}" in blocks
+    assert {name for task in read.TASKS.values() for name in task.chapters} == chapters.RUN.keys()
 
 
 def test_scrubber_steps_from_the_first_picture_to_the_last(tmp_path, run):
@@ -270,7 +272,7 @@ def test_scrubber_steps_from_the_first_picture_to_the_last(tmp_path, run):
         (run / "samples" / f"step-{step:08d}.png").write_bytes(PIXEL)
     page = render(tmp_path, run)
     steps = [int(span["data-step"]) for span in page.all("span") if "data-step" in span]
-    assert len(steps) == chapters.FRAMES and steps == sorted(set(steps))
+    assert len(steps) == chapters.MOST_FRAMES and steps == sorted(set(steps))
     assert (steps[0], steps[-1]) == (0, 339)
     [scrubber] = page.all("input")
     assert scrubber["type"] == "range" and int(scrubber["max"]) == len(steps) - 1
@@ -289,7 +291,7 @@ def test_warnings_that_differ_by_numbers_alone_are_one():
         (200, "member 0: collapse: samples spread over 3.1% of the data; try r3gan"),
         (200, "collapse: 1 of 8 modes covered"),
     ]
-    assert words.once(said) == [
+    assert ENGLISH.warnings(said) == [
         ("steps 100 and 200", "members 0 and 1: collapse: samples spread over 3.1% of the data; try r3gan"),
         ("step 200", "collapse: 1 of 8 modes covered"),
     ]
@@ -318,17 +320,17 @@ def test_best_is_marked_by_direction(tmp_path, comparison):
 
 def test_reversed_direction_marks_another():
     cells = [Spread(0.1, 0.01, (0.09, 0.1, 0.11)), Spread(0.9, 0.01, (0.89, 0.9, 0.91)), Spread(None)]
-    assert measures.standing(cells, -1) == ["best", "", ""]
-    assert measures.standing(cells, 1) == ["", "best", ""]
-    assert measures.standing(cells, 0) == ["", "", ""]
+    assert measures.mark_best(cells, -1) == ["best", "", ""]
+    assert measures.mark_best(cells, 1) == ["", "best", ""]
+    assert measures.mark_best(cells, 0) == ["", "", ""]
 
 
 def test_what_seeds_cannot_tell_apart_is_close():
     best, near = Spread(1.0, None, (0.5, 1.0, 1.5)), Spread(1.2, None, (0.7, 1.2, 1.7))
-    assert measures.standing([best, near], -1) == ["best", "close"]
+    assert measures.mark_best([best, near], -1) == ["best", "close"]
     tight = [Spread(s.mean, None, (s.mean - 0.01, s.mean, s.mean + 0.01)) for s in (best, near)]
-    assert measures.standing(tight, -1) == ["best", ""]
-    assert measures.standing([Spread(1.0), Spread(1.001)], -1) == ["best", ""]  # one seed claims no error
+    assert measures.mark_best(tight, -1) == ["best", ""]
+    assert measures.mark_best([Spread(1.0), Spread(1.001)], -1) == ["best", ""]  # one seed claims no error
 
 
 def test_runs_trained_apart_are_compared_on_the_same_data(tmp_path):
@@ -341,13 +343,13 @@ def test_runs_trained_apart_are_compared_on_the_same_data(tmp_path):
 
 
 def test_perfect_sampler_is_drawn_where_it_is_known():
-    [known] = measures.references("high_quality", {}, [2])
+    [known] = ENGLISH.references("high_quality", {}, [2])
     assert known.value == pytest.approx(0.98889, abs=1e-5)
-    assert measures.references("high_quality", {}, [3]) == []
-    assert measures.references("modes", {"modes_total": 8}, [2])[0].value == 8
-    assert measures.references("modes", {}, [2]) == []
-    assert measures.references("w1", {"perfect": {"w1": 0.08}}, [2]) == [draw.Reference(0.08, "held-out data")]
-    assert measures.references("w1", {"perfect": {"fd": 0.08}}, [2]) == []
+    assert ENGLISH.references("high_quality", {}, [3]) == []
+    assert ENGLISH.references("modes", {"modes_total": 8}, [2])[0].value == 8
+    assert ENGLISH.references("modes", {}, [2]) == []
+    assert ENGLISH.references("w1", {"perfect": {"w1": 0.08}}, [2]) == [draw.Reference(0.08, "held-out data")]
+    assert ENGLISH.references("w1", {"perfect": {"fd": 0.08}}, [2]) == []
 
 
 wide = st.floats(-1e12, 1e12, allow_subnormal=False)
@@ -412,16 +414,16 @@ def test_thinned_curve_keeps_its_ends_and_extremes(values):
 
 @given(st.lists(st.floats(14, 200), max_size=15))
 def test_end_labels_do_not_overlap(places):
-    moved = draw._apart(sorted(places), 11.5, 204)
+    moved = draw._move_apart(sorted(places), 11.5, 204)
     assert all(b - a >= 11.5 - 1e-9 for a, b in zip(moved, moved[1:], strict=False))
     assert all(place <= 204 for place in moved)
 
 
 def test_a_spike_leaves_the_axis_and_is_named():
     calm = [0.1 + 0.001 * (i % 7) for i in range(200)]
-    chart = draw.chart([draw.Series(range(200), [500.0, *calm[1:]])], "")
+    chart = draw.chart([draw.Series(range(200), [500.0, *calm[1:]])], "", ENGLISH)
     assert "↑ up to 500" in chart
-    assert "up to" not in draw.chart([draw.Series(range(200), calm)], "")
+    assert "up to" not in draw.chart([draw.Series(range(200), calm)], "", ENGLISH)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +442,7 @@ def test_a_spike_leaves_the_axis_and_is_named():
     ],
 )
 def test_numbers_have_three_significant_digits(value, said):
-    assert words.human(value) == said
+    assert words.format_number(value) == said
 
 
 @pytest.mark.parametrize(
@@ -456,4 +458,4 @@ def test_numbers_have_three_significant_digits(value, said):
     ],
 )
 def test_spread_shares_the_decimals_of_its_mean(fact, said):
-    assert words.said(fact) == said
+    assert words.plus_minus(fact) == said

@@ -11,7 +11,7 @@ import pytest
 from ganzfeld.faces.report import chapters, measures, read, words
 from ganzfeld.faces.report.read import Spread
 from ganzfeld.judging import inference
-from test_report import PIXEL, Page, a_run, lines, population, render
+from test_report import ENGLISH, PIXEL, Page, a_run, lines, population, render
 
 POINTS = [[-2.0, 1.0], [0.0, 0.0], [1.0, -1.0], [3.0, 0.5]]
 CODES = {
@@ -73,9 +73,6 @@ def table(page: Page) -> dict[str, list[str]]:
     [body] = re.findall(r"Read from</th>.*?<tbody>(.*?)</tbody>", page.source, re.DOTALL)
     rows = re.findall(r"<tr[^>]*>(.*?)</tr>", body, re.DOTALL)
     return {re.search(r'scope="row">(.*?)<', row)[1]: re.findall(r'<td class="(\w*)">', row) for row in rows}
-
-
-# --- codes ---
 
 
 @pytest.mark.parametrize("names", [["0", "1", "2"], ["cat", "dog", "owl"], []])
@@ -167,7 +164,7 @@ def test_codes_of_one_dimension_have_one_axis(tmp_path):
 def test_points_that_cannot_be_read_go_with_their_classes(tmp_path):
     broken = [[0, 1], [None, 2], [1, "x"], "ab", [5, 5], []]
     codes = {**CODES, "points": broken, "classes": [0, 1, 1, 1, 2, 1]}
-    found = read.run(inferred(tmp_path / "run", codes=codes)).codes
+    found = read.read_run(inferred(tmp_path / "run", codes=codes)).codes
     assert (found.points, found.classes, found.names) == (((0, 1), (5, 5)), (0, 2), {0: "0", 2: "2"})
     assert len(spots(render(tmp_path, tmp_path / "run"))) == 2
 
@@ -189,9 +186,6 @@ def test_damaged_codes_are_named_absent_and_the_table_stays(tmp_path, said):
 def test_codes_with_a_damaged_detail_are_drawn(tmp_path, damage):
     page = render(tmp_path, inferred(tmp_path / "run", codes={**CODES, **damage}))
     assert len(spots(page)) == 4 and "samples/codes.json" not in page.text
-
-
-# --- reconstructions ---
 
 
 def test_reconstructions_say_what_is_above_and_below(tmp_path):
@@ -258,9 +252,6 @@ def test_only_a_run_with_an_encoder_lacks_what_encoders_leave(tmp_path):
     )
 
 
-# --- what classes are read from ---
-
-
 def test_the_best_of_each_reading_is_marked(tmp_path):
     assert table(render(tmp_path, inferred(tmp_path / "lost"))) == {
         "codes": ["", ""], "raw values": ["best", "best"], "principal components": ["best", ""],
@@ -300,16 +291,16 @@ def test_without_two_sides_nobody_wins(tmp_path, told):
 
 def test_chance_among_rows_counts_once_for_all_seeds():
     one, two = Spread(0.5, 0.0, (0.5,)), Spread(0.56, 0.0, (0.56,))
-    assert measures.standing([one, two], 1) == ["", "best"]  # one seed claims no error
-    assert measures.standing([one, two], 1, 100) == ["close", "best"]  # se = .07
-    assert measures.standing([one, two], 1, 10_000) == ["", "best"]
+    assert measures.mark_best([one, two], 1) == ["", "best"]  # one seed claims no error
+    assert measures.mark_best([one, two], 1, 100) == ["close", "best"]  # se = .07
+    assert measures.mark_best([one, two], 1, 10_000) == ["", "best"]
     many = [Spread(cell.mean, 0.0, (cell.mean,) * 1000) for cell in (one, two)]
-    assert measures.standing(many, 1, 100) == ["close", "best"]
+    assert measures.mark_best(many, 1, 100) == ["close", "best"]
 
 
 def test_seeds_that_are_all_equal_have_no_spread():
-    assert words.said(Spread(0.9444444444444444, 1.36e-16, (0.9444444444444444,) * 3)) == "0.944 ± 0"
-    assert words.said(Spread(0.9444444444444444, 1.36e-6, (0.9444444444444444,) * 3)) == "0.944 ± 1.36×10⁻⁶"
+    assert words.plus_minus(Spread(0.9444444444444444, 1.36e-16, (0.9444444444444444,) * 3)) == "0.944 ± 0"
+    assert words.plus_minus(Spread(0.9444444444444444, 1.36e-6, (0.9444444444444444,) * 3)) == "0.944 ± 1.36×10⁻⁶"
 
 
 def test_cycles_are_tabled_where_a_baseline_has_one(tmp_path):
@@ -346,38 +337,35 @@ def test_a_judgement_of_unknown_rows_is_tabled(tmp_path, facts):
     assert "The codes lose" in page.text and "over rows" not in page.text and table(page)
 
 
-# --- in the other chapters ---
-
-
 def test_every_metric_of_inference_has_a_direction_and_a_meaning():
-    labels = {measures.measure(name).label for name in inference.NAMES}
+    labels = {ENGLISH.measure(name).label for name in inference.NAMES}
     assert len(labels) == len(inference.NAMES)
     for name in inference.NAMES:
-        what = measures.measure(name)
+        what = ENGLISH.measure(name)
         assert what.better == (0 if name == "c2st" else -1 if name.startswith("cycle") else 1), name
         assert what.note and "\n" not in what.note
         assert what.label != name.replace("_", " ")
-    assert {space for names in (inference.SPACES, inference.TRAINED) for space in names} == set(measures.SPACES)
+    assert {space for names in (inference.SPACES, inference.TRAINED_SPACES) for space in names} == set(measures.SPACES)
 
 
 def test_what_is_tabled_has_no_panel(tmp_path):
     everything = {**dict.fromkeys(inference.NAMES, 0.5)}
     place = inferred(tmp_path / "run", everything)
-    run = read.run(place)
+    run = read.read_run(place)
     own = ["c2st", "cycle", "cycle_z", "knn_codes"]
-    labels = [measures.measure(name).label for name in ("modes", "w1", *own)]
-    assert [panel["title"] for panel in chapters.metrics(run)["panels"]] == labels
-    assert [figure["what"].label for figure in chapters.opening(run)["figures"]] == labels
-    [comparison] = read.side_by_side([run, read.run(inferred(tmp_path / "two", everything))])
-    assert [column["what"].label for column in chapters.standings(comparison)["columns"]] == labels
-    assert [panel["title"] for panel in chapters.race(comparison)["panels"]] == labels
-    tabled = {column["what"].label: column["cells"] for column in chapters.codes(run)["table"]["columns"]}
+    labels = [ENGLISH.measure(name).label for name in ("modes", "w1", *own)]
+    assert [panel["title"] for panel in chapters.metrics(run, ENGLISH)["panels"]] == labels
+    assert [figure["what"].label for figure in chapters.opening(run, ENGLISH)["figures"]] == labels
+    [comparison] = read.compare_runs([run, read.read_run(inferred(tmp_path / "two", everything))])
+    assert [column["what"].label for column in chapters.standings(comparison, ENGLISH)["columns"]] == labels
+    assert [panel["title"] for panel in chapters.race(comparison, ENGLISH)["panels"]] == labels
+    tabled = {column["what"].label: column["cells"] for column in chapters.codes(run, ENGLISH)["table"]["columns"]}
     assert sum(bool(cell["strip"]) for cells in tabled.values() for cell in cells) == len(inference.NAMES) - 2
 
 
 def test_half_is_perfect_for_two_samples(tmp_path):
-    assert measures.references("c2st", {}, [2]) == [(0.5, "perfect")]
-    assert measures.references("cycle", {}, [2]) == []
+    assert ENGLISH.references("c2st", {}, [2]) == [(0.5, "perfect")]
+    assert ENGLISH.references("cycle", {}, [2]) == []
     page = render(tmp_path, inferred(tmp_path / "a"), inferred(tmp_path / "b"))
     assert "perfect: 0.500" in page.text
     at = [i for i, (tag, text) in enumerate(page.texts) if text == "Two-sample test"]
@@ -385,18 +373,18 @@ def test_half_is_perfect_for_two_samples(tmp_path):
 
 
 def test_no_comparison_is_won_by_what_is_tabled():
-    assert words.telling({"knn_values", "probe_pca"}) is None
-    assert words.telling({"knn_values", "knn_codes"}) == "knn_codes"
-    assert words.telling({"knn_codes", "w1"}) == "w1"
+    assert words.telling_metric({"knn_values", "probe_pca"}) is None
+    assert words.telling_metric({"knn_values", "knn_codes"}) == "knn_codes"
+    assert words.telling_metric({"knn_codes", "w1"}) == "w1"
 
 
 def test_facts_of_inference_are_told_among_the_judges():
     facts = {"test": 2500, "c2st_rows": 2500, "codes": "at noise 0", "baselines": {"seconds": 3.0, "lr": 0.001}}
-    [judge] = words.judges({"inference": facts})
+    [judge] = ENGLISH.judges({"inference": facts})
     assert judge.name == "inference"
     assert judge.facts == [
         ("held-out rows", "2500"), ("rows of the two-sample test", "2500"), ("codes", "at noise 0"),
-        ("baselines", "seconds 3; rate 0.001"),
+        ("baselines", "seconds 3; lr 0.001"),
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ganzfeld.faces.report.draw import Curve, Reference, plot, power
+from ganzfeld.faces.report.draw import Curve, Reference, plot, power_label
 
 
 def curve(x, y, mark="line", label="it", colour="c0"):
@@ -43,7 +43,7 @@ def test_what_is_not_above_zero_lifts_the_pen_of_a_logarithmic_axis():
 
 
 def test_powers_of_ten_far_from_one_are_written_as_powers():
-    assert [power(v) for v in (1e-12, 2e-5, 0.001, 0.5, 1, 20, 1_000, 1e7)] == [
+    assert [power_label(v) for v in (1e-12, 2e-5, 0.001, 0.5, 1, 20, 1_000, 1e7)] == [
         "10⁻¹²", "2·10⁻⁵", "0.001", "0.5", "1", "20", "1k", "10⁷",
     ]  # fmt: skip
 

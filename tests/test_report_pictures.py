@@ -12,12 +12,12 @@ from PIL import Image
 
 import ganzfeld as gz
 from ganzfeld.core.randomness import great_circle, latents
-from ganzfeld.faces.report import chapters, measures, read, words
-from ganzfeld.faces.report.read import Near
+from ganzfeld.faces.report import chapters, read
+from ganzfeld.faces.report.read import Nearness
 from ganzfeld.judging import judges
 from ganzfeld.rendering import image
 from ganzfeld.tasks import galleries
-from test_report import PIXEL, a_run, render
+from test_report import ENGLISH, PIXEL, a_run, render
 
 STEPS = 16
 FACTS = {"data": {"name": "digits", "kind": "pictures", "shape": [1, 8, 8]}, "seeds": 1, "seed": 0}
@@ -95,8 +95,8 @@ def test_a_run_of_vectors_has_neither(tmp_path):
 
 def test_neighbours_are_those_that_a_search_finds(played):
     data = gz.data.load("digits").as_pictures()
-    x = played.sample(galleries.COPIED)
-    found = judges.memorised(x, data, n=galleries.COPIED, k=galleries.NEAREST)
+    x = played.sample(galleries.NEIGHBOUR_SAMPLES)
+    found = judges.nearest_copies(x, data, n=galleries.NEIGHBOUR_SAMPLES, k=galleries.NEIGHBOUR_ROWS)
     facts = told(played.directory, "neighbours")
     assert set(facts["spaces"]) == {"pixels", "features"}
     for space, said in facts["spaces"].items():
@@ -157,13 +157,13 @@ def test_judges_that_differ_stay_apart_and_no_fact_is_lost():
     eye = {"extractor": "classifier", "digest": "a" * 32, "samples": 10}
     other = {**eye, "digest": "b" * 32}
     facts = {"samples": 10, "fd": eye, "kd": {**eye, "kernel": "cubic"}, "fid": other, "w1": {"by": "assignment"}}
-    every, assigned, own, inception = words.judges(facts)
+    every, assigned, own, inception = ENGLISH.judges(facts)
     assert (every.name, every.facts) == ("every metric", [("samples", "10")])
     assert (assigned.name, assigned.facts) == ("W₁", [("found by", "assignment")])
     assert own.metrics == "Fréchet distance and Kernel distance"
     assert own.facts == [("weights", "a" * 8), ("Kernel distance", "kernel cubic")]
     assert (inception.metrics, inception.facts) == ("FID", [("weights", "b" * 8)])
-    same = words.judges({**facts, "fid": eye})
+    same = ENGLISH.judges({**facts, "fid": eye})
     assert [judge.metrics for judge in same if judge.metrics] == ["Fréchet distance, Kernel distance and FID"]
 
 
@@ -176,10 +176,12 @@ def test_a_copy_is_nearer_than_half_of_the_usual(tmp_path, nearest, guilty):
 
 
 def test_copies_in_either_space_count():
-    far, near = Near("pixels", (1.0, 1.1), 1.0), Near("features", (0.1, 0.2), 1.0)
-    assert words.copies([far, near]).startswith("Memorised: 2 of 2 in features lie")
-    assert words.copies([far, Near("features", (0.9, 1.0), 1.0)]).startswith("No sign of memorisation: in pixels and")
-    assert words.copies([Near("pixels", (0.0,), 0.0)]).startswith("No sign")  # where held-out rows are copies too
+    far, near = Nearness("pixels", (1.0, 1.1), 1.0), Nearness("features", (0.1, 0.2), 1.0)
+    assert ENGLISH.copies([far, near]).startswith("Memorised: 2 of 2 in features lie")
+    assert ENGLISH.copies([far, Nearness("features", (0.9, 1.0), 1.0)]).startswith(
+        "No sign of memorisation: in pixels and"
+    )
+    assert ENGLISH.copies([Nearness("pixels", (0.0,), 0.0)]).startswith("No sign")  # where held-out rows are copies too
 
 
 def test_dots_lie_where_the_distances_are(tmp_path):
@@ -238,12 +240,12 @@ def test_every_figure_of_pictures_states_its_seeds_and_steps(tmp_path):
 
 def test_every_metric_of_pictures_has_a_direction_and_a_meaning():
     for name in (*judges.FEATURES, *judges.INCEPTION):
-        what = measures.measure(name)
+        what = ENGLISH.measure(name)
         assert what.better == (-1 if name in ("fd", "kd", "fid", "kid") else 1) and what.note and "\n" not in what.note
 
 
 def test_a_sheet_is_enlarged_by_whole_numbers(tmp_path, played):
-    run = read.run(played.directory)
+    run = read.read_run(played.directory)
     small = chapters._image(run.interpolation.path, 1120)
     with Image.open(run.interpolation.path) as sheet:
         assert (small["width"], small["height"]) == (2 * sheet.width, 2 * sheet.height) and small["crisp"]

@@ -10,7 +10,7 @@ import pytest
 
 from ganzfeld.faces.report import chapters, measures, read, words
 from ganzfeld.faces.report.read import Spread
-from test_report import Page, a_run, lines, population, render
+from test_report import ENGLISH, Page, a_run, lines, population, render
 
 NAMES = (*(f"{name}@{k}" for name in ("p", "ndcg") for k in (1, 3, 5, 10)), "map", "mrr")
 STEPS = (10, 20, 30, 40)
@@ -114,7 +114,7 @@ def faithful(run: Path, tmp_path: Path) -> None:
     """The numbers of the table are those of ranking.json, ranker by ranker and metric by metric."""
     main, whole = tables(render(tmp_path, run))
     assert list(main["popularity, closed form: the same list for all: what most have"]) == MAIN
-    assert list(next(iter(whole.values()))) == [measures.measure(name).label for name in NAMES]
+    assert list(next(iter(whole.values()))) == [ENGLISH.measure(name).label for name in NAMES]
     facts = json.loads((run / "ranking.json").read_text())["metrics"]
     for table in (main, whole):
         for who in TEST:
@@ -124,9 +124,9 @@ def faithful(run: Path, tmp_path: Path) -> None:
             assert len(rows) == 1
             [row] = rows
             for label, (said, *_) in row.items():
-                [name] = [name for name in NAMES if measures.measure(name).label == label]
+                [name] = [name for name in NAMES if ENGLISH.measure(name).label == label]
                 fact = facts[f"{who}.{name}" if who else name]
-                assert said == words.said(Spread(fact["mean"], fact["std"], tuple(fact["per_member"])))
+                assert said == words.plus_minus(Spread(fact["mean"], fact["std"], tuple(fact["per_member"])))
 
 
 def test_the_table_has_the_numbers_of_the_test_part(tmp_path):
@@ -137,7 +137,7 @@ def test_the_table_has_the_numbers_of_the_test_part(tmp_path):
 def test_another_number_in_the_table_is_caught(tmp_path, monkeypatch, fault):
     run, told = ranks(tmp_path / "run"), read.rankers
     wrong = {
-        "last judged": lambda m: told({**m, **read.run(run).judged[-1].metrics}),
+        "last judged": lambda m: told({**m, **read.read_run(run).judgements[-1].metrics}),
         "swapped": lambda m: {{"": "final", "final": ""}.get(who, who): held for who, held in told(m).items()},
         "prefix lost": lambda m: told({name.removeprefix("final."): fact for name, fact in m.items()}),
     }[fault]
@@ -173,9 +173,9 @@ def test_the_best_is_marked_and_the_best_of_those_trained(tmp_path):
     ],
 )
 def test_baselines_are_compared_with_and_compete_with_nobody(means, baselines, marks):
-    assert measures.standing([Spread(mean) for mean in means], 1, 0, baselines) == marks
+    assert measures.mark_best([Spread(mean) for mean in means], 1, 0, baselines) == marks
     flipped = [Spread(None if mean is None else -mean) for mean in means]
-    assert measures.standing(flipped, -1, 0, baselines) == marks
+    assert measures.mark_best(flipped, -1, 0, baselines) == marks
 
 
 def rings(page: Page) -> set[str]:
@@ -298,7 +298,7 @@ def test_diagnostics_stand_once_with_what_they_say(tmp_path):
     run = ranks(tmp_path / "run")
     page = render(tmp_path, run)
     titles = [text for tag, text in page.texts if tag == "h4"]
-    for signal in measures.DIAGNOSTICS:
+    for signal in map(ENGLISH.signal, measures.DIAGNOSTICS):
         assert titles.count(signal.title) == 1 and page.text.count(signal.note) == 1
     assert "all 120 items" in page.text and titles.count("Reward") == 1
     (run / "log.jsonl").write_text(lines([{"step": s, "critic_value": 1.0} for s in STEPS]))
@@ -335,9 +335,9 @@ def test_dots_have_an_axis_that_does_not_reach_for_the_baselines(tmp_path):
 
 
 def test_a_lower_baseline_is_said_to_be_lower(tmp_path):
-    found = read.directory(compared(tmp_path / "comparison"))
+    found = read.read_directory(compared(tmp_path / "comparison"))
     rows = [row for row in found.baselines if row.label == "popularity"]
-    assert "popularity has 0.240, which is lower" in words.verdict(read.Comparison(found.rows, baselines=tuple(rows)))
+    assert "popularity has 0.240, which is lower" in ENGLISH.verdict(read.Comparison(found.rows, baselines=tuple(rows)))
 
 
 def test_runs_on_the_same_data_share_one_table(tmp_path):
@@ -371,15 +371,21 @@ def test_variants_are_no_papers(tmp_path):
 
 
 def test_metrics_of_rankers_are_known_whoever_ranks():
-    assert measures.measure("ndcg@10").label == "NDCG@10" and measures.measure("ndcg@10").better == 1
-    assert measures.measure("final.critic.p@5").label == "P@5, final critic"
-    assert measures.measure("item-knn.map").better == 1
-    assert "first 5" in measures.measure("p@5").note
-    assert measures.measure("version.1").label == "version.1"  # of no ranker
+    assert ENGLISH.measure("ndcg@10").label == "NDCG@10" and ENGLISH.measure("ndcg@10").better == 1
+    assert ENGLISH.measure("final.critic.p@5").label == "P@5, final critic"
+    assert ENGLISH.measure("item-knn.map").better == 1
+    assert "first 5" in ENGLISH.measure("p@5").note
+    assert ENGLISH.measure("version.1").label == "version.1"  # of no ranker
     names = {f"{who}{name}" for who in ("", "critic.", "final.", "ease.") for name in NAMES}
-    assert measures.shown(names | {"w1"}) == ["w1", "p@5", "ndcg@5", "ndcg@10", "map", "mrr"]
-    assert measures.ordered({"ndcg@10", "p@10", "ndcg@3", "p@3", "map"}) == ["p@3", "p@10", "ndcg@3", "ndcg@10", "map"]
-    assert words.telling(NAMES) == "ndcg@10" and words.telling((*NAMES, "w1")) == "w1"
+    assert measures.main_metrics(names | {"w1"}) == ["w1", "p@5", "ndcg@5", "ndcg@10", "map", "mrr"]
+    assert measures.sort_metrics({"ndcg@10", "p@10", "ndcg@3", "p@3", "map"}) == [
+        "p@3",
+        "p@10",
+        "ndcg@3",
+        "ndcg@10",
+        "map",
+    ]
+    assert words.telling_metric(NAMES) == "ndcg@10" and words.telling_metric((*NAMES, "w1")) == "w1"
 
 
 def test_runs_of_samples_are_told_as_before(tmp_path):

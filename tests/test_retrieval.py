@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,14 +12,14 @@ from scipy import stats
 from torch.nn.functional import logsigmoid, softplus
 
 import ganzfeld as gz
-from ganzfeld import compatibility, constraints, objectives
+from ganzfeld import constraints, objectives
 from ganzfeld import engine as engines
 from ganzfeld import game as games
 from ganzfeld.core import tree
 from ganzfeld.core.randomness import NoiseDealer
-from ganzfeld.data.rankings.collection import Collection, Interactions
-from ganzfeld.draws import Hardest, Retrieve, Scene, retrieve
-from ganzfeld.game import estimate
+from ganzfeld.data import Interactions
+from ganzfeld.data.rankings.collection import Collection
+from ganzfeld.draws import Expectation, Hardest, Retrieve, Scene, ScoreFunction, retrieve
 from ganzfeld.networks import Factorised, Featured, ItemItem
 from ganzfeld.networks.rankers import Factors
 from ganzfeld.papers.build import build
@@ -80,6 +81,11 @@ def played_by(draw, theta, noise, **others):
     return draw(tabled(theta, **others), (torch.arange(draw.collection.queries),), noise, "generator")
 
 
+def estimated(scene, **otherwise):
+    """The scene with another estimator of its kind."""
+    return scene._replace(estimate=dataclasses.replace(scene.estimate, **otherwise))
+
+
 def exact(p, c, temperature=1.0):
     """The gradient of E c by the logits."""
     return p * (c - (p * c).sum(-1, keepdim=True)) / temperature
@@ -95,9 +101,9 @@ def test_exact_gradient_is_what_a_candidate_costs_beyond_the_mean(temperature, r
     draw = Retrieve(collection([[0], [1], [2]], 6), temperature)
     scene = played_by(draw, theta, {})
     p = (theta.detach() / temperature).softmax(1)
-    close(scene.prob.detach(), p)
+    close(scene.estimate.prob.detach(), p)
     cost = OBJECTIVES[reward].generator(None, f)
-    (found,) = torch.autograd.grad(3 * estimate(cost, scene), theta)
+    (found,) = torch.autograd.grad(3 * scene.estimate(cost), theta)
     close(found, exact(p, cost, temperature))
     plain = theta.detach().requires_grad_()
     (direct,) = torch.autograd.grad(((plain / temperature).softmax(1) * cost).sum(), plain)
@@ -122,7 +128,7 @@ def enumerated(cost, k, p=P, positives=(0,), temperature=1.0, change=None, **set
     scene = played_by(draw, theta, {"d": middle})
     assert (scene.fake[1] == outcomes).all()
     scene, cost = change(scene, cost[outcomes]) if change else (scene, cost[outcomes])
-    (gradient,) = torch.autograd.grad(len(outcomes) * estimate(cost, scene), theta)
+    (gradient,) = torch.autograd.grad(len(outcomes) * scene.estimate(cost), theta)
     return law[outcomes].prod(1), gradient
 
 
@@ -147,7 +153,7 @@ def test_reinforce_is_unbiased_on_enumerable_items_whatever_the_baseline(k, base
 
 def test_a_baseline_with_the_draw_itself_in_it_shrinks_the_gradient():
     def own(scene, cost):
-        return scene._replace(baseline="none"), cost - cost.mean(1, keepdim=True)
+        return estimated(scene, baseline="none"), cost - cost.mean(1, keepdim=True)
 
     for k in (2, 3):
         found = mean(*enumerated(C, k, change=own))
@@ -158,8 +164,8 @@ def test_a_baseline_with_the_draw_itself_in_it_shrinks_the_gradient():
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_draws_at_one_temperature_and_log_p_at_another_are_biased(temperature):
     def untempered(scene, cost):
-        theta = scene.log_prob * temperature  # up to a number for each query, which the softmax takes away
-        return scene._replace(log_prob=theta), cost
+        theta = scene.estimate.log_prob * temperature  # up to a number for each query, which the softmax takes away
+        return estimated(scene, log_prob=theta), cost
 
     found = mean(*enumerated(C, 1, temperature=temperature, baseline="none", change=untempered))
     assert (found - exact(P, C, temperature)).abs().max() > 0.1
@@ -214,7 +220,7 @@ def test_square_is_the_squared_norm_of_the_gradient_of_log_p():
     scene = played_by(draw, theta, {"d": uniform(2, 7, seed=4)})
     for q, j in itertools.product(range(2), range(7)):
         by = torch.func.grad(lambda t, d=scene.fake[1][q, j]: (t / temperature).log_softmax(0)[d])(theta[q])
-        assert float(scene.square[q, j]) == pytest.approx(float(by.square().sum()), abs=1e-12)
+        assert float(scene.estimate.square[q, j]) == pytest.approx(float(by.square().sum()), abs=1e-12)
 
 
 @pytest.mark.parametrize("baseline", ["mean", "optimal"])
@@ -222,14 +228,14 @@ def test_a_draw_is_held_against_the_others_of_its_query_alone(baseline):
     """The optimal one weighs them by w^2 s."""
     cost, weight, square = normal(3, 4, seed=25), *(0.1 + uniform(2, 3, 4, seed=26))
     log_prob = normal(3, 4, seed=27)
-    scene = Scene((), (), log_prob=log_prob, weight=weight, baseline=baseline, square=square)
+    scene = Scene((), (), estimate=ScoreFunction(log_prob, weight, baseline, square))
     total = 0.0
     for q, j in itertools.product(range(3), range(4)):
         others = [i for i in range(4) if i != j]
         share = weight[q] ** 2 * square[q] if baseline == "optimal" else torch.ones(4, dtype=F64)
         held = (share * cost[q])[others].sum() / share[others].sum()
         total += float(weight[q, j] * (cost[q, j] - held) * log_prob[q, j]) / 12
-    assert float(estimate(cost, scene)) == pytest.approx(total, abs=1e-12)
+    assert float(scene.estimate(cost)) == pytest.approx(total, abs=1e-12)
 
 
 @pytest.mark.parametrize("positives", [(3,), (1, 3), ()])
@@ -238,7 +244,7 @@ def test_proposal_sums_to_one_and_its_weights_leave_no_bias(positives, k, baseli
     settings = {"positives": positives, "is_lambda": 0.4, "baseline": baseline}
     likely, gradient = enumerated(C, k, **settings)
     close(mean(likely, gradient), exact(P, C), 1e-7)  # the proposal's share is in single precision
-    bare = mean(*enumerated(C, k, **settings, change=lambda scene, cost: (scene._replace(weight=1.0), cost)))
+    bare = mean(*enumerated(C, k, **settings, change=lambda scene, cost: (estimated(scene, weight=1.0), cost)))
     assert not positives or (bare - exact(P, C)).abs().max() > 0.02
 
 
@@ -289,13 +295,13 @@ def without_replacement(baseline, k=2, change=None):
     theta = P.log().expand(N, 4).clone().requires_grad_()
     scene = played_by(draw, theta, {"d": uniform(N, 4, seed=5)})
     scene = change(scene) if change else scene
-    (gradient,) = torch.autograd.grad(N * estimate(C[scene.fake[1]], scene), theta)
+    (gradient,) = torch.autograd.grad(N * scene.estimate(C[scene.fake[1]]), theta)
     return gradient
 
 
 def test_draws_without_replacement_are_unbiased_with_their_weights_alone():
     assert z_scores(without_replacement("none"), exact(P, C)).abs().max() < 4.5
-    bare = without_replacement("none", change=lambda scene: scene._replace(weight=1.0))
+    bare = without_replacement("none", change=lambda scene: estimated(scene, weight=1.0))
     naive = (inclusions(P, 2) / 2 * C) @ (torch.eye(4, dtype=F64) - P)
     assert z_scores(bare, naive).abs().max() < 4.5
     assert z_scores(bare, exact(P, C)).abs().max() > 20
@@ -305,7 +311,7 @@ def test_draws_without_replacement_are_unbiased_with_their_weights_alone():
 def test_a_baseline_of_draws_without_replacement_would_bias_them_and_is_refused(baseline):
     with pytest.raises(ValueError, match="baseline none"):
         without_replacement(baseline)
-    biased = without_replacement("none", change=lambda scene: scene._replace(baseline=baseline))
+    biased = without_replacement("none", change=lambda scene: estimated(scene, baseline=baseline))
     assert z_scores(biased, exact(P, C)).abs().max() > 20
 
 
@@ -321,11 +327,11 @@ def test_a_query_of_fewer_candidates_than_draws_has_finite_weights():
 
 def test_policy_is_one_hot_when_cold_and_uniform_when_hot():
     theta, rows = normal(3, 7, seed=6), collection([[0], [1], [2]], 7)
-    cold = played_by(Retrieve(rows, 1e-4), theta, {}).prob
+    cold = played_by(Retrieve(rows, 1e-4), theta, {}).estimate.prob
     close(cold, torch.eye(7, dtype=F64)[theta.argmax(1)])
-    hot = played_by(Retrieve(rows, 1e9), theta, {}).prob
+    hot = played_by(Retrieve(rows, 1e9), theta, {}).estimate.prob
     close(hot, torch.full_like(hot, 1 / 7), 1e-8)
-    assert (played_by(Retrieve(rows, 1.0), theta, {}).prob - hot).abs().max() > 0.1
+    assert (played_by(Retrieve(rows, 1.0), theta, {}).estimate.prob - hot).abs().max() > 0.1
 
 
 def test_rewards_have_their_forms_and_ranges():
@@ -354,8 +360,8 @@ def test_huge_scores_overflow_nowhere(settings, reward):
     draw = Retrieve(collection([[0], [1], [2]], 6), 0.2, baseline="none", **settings)
     scene = played_by(draw, theta, {"d": torch.rand(3, 6, generator=rng(8))[:, : None if "replace" in settings else 4]})
     cost = OBJECTIVES[reward].generator(None, 1e4 * torch.randn(3, 6, generator=rng(9)))
-    cost = cost if scene.prob is not None else cost.gather(1, scene.fake[1])
-    value = estimate(cost, scene)
+    cost = cost if isinstance(scene.estimate, Expectation) else cost.gather(1, scene.fake[1])
+    value = scene.estimate(cost)
     assert value.isfinite() and torch.autograd.grad(value, theta)[0].isfinite().all()
 
 
@@ -367,9 +373,9 @@ def table_turn(theta, temperature=1.0):
     theta = theta.detach().requires_grad_()
     draw = Retrieve(collection([[0]], 4), temperature)
     scene = played_by(draw, theta.unsqueeze(0), {})
-    f = (P.log() - scene.prob.log()).detach()
+    f = (P.log() - scene.estimate.prob.log()).detach()
     cost = objectives.minimax.generator(None, f)
-    return scene.prob[0].detach(), f[0], torch.autograd.grad(estimate(cost, scene), theta)[0]
+    return scene.estimate.prob[0].detach(), f[0], torch.autograd.grad(scene.estimate(cost), theta)[0]
 
 
 def test_policy_against_the_optimal_critic_flows_to_the_truth():
@@ -428,7 +434,7 @@ def test_negatives_follow_the_policys_softmax_at_the_critics_temperature(tempera
     if critic_temperature:
         assert (found - (theta / temperature).softmax(1)[asked]).abs().max() > 0.05
     assert (found - theta.softmax(1).roll(1, 0)[asked]).abs().max() > 0.05  # another query's
-    assert (played_by(draw, theta, {}).prob - (theta / temperature).softmax(1)).abs().max() < 1e-12
+    assert (played_by(draw, theta, {}).estimate.prob - (theta / temperature).softmax(1)).abs().max() < 1e-12
 
 
 def test_dealt_negatives_pass_a_chi_square_and_another_law_does_not():
@@ -471,13 +477,13 @@ def test_known_positives_are_never_picked_where_they_are_excluded():
     close(frequencies(draw, rows.positives, tabled(theta)).double(), p[rows.positives[:, 0]], 2e-4)
     leaf = theta.clone().requires_grad_()
     scene = played_by(draw, leaf, {})
-    close(scene.prob.detach(), p)
-    (gradient,) = torch.autograd.grad(4 * estimate(theta.sin(), scene), leaf)
+    close(scene.estimate.prob.detach(), p)
+    (gradient,) = torch.autograd.grad(4 * scene.estimate(theta.sin()), leaf)
     close(gradient, exact(p, theta.sin()))
     sampled = played_by(dataclasses.replace(draw, exact=False, draws=500), theta, {"d": uniform(4, 500, seed=12)})
     for q in range(3):
         assert not set(sampled.fake[1][q].tolist()) & set(known[q])
-    assert sampled.log_prob.isfinite().all()
+    assert sampled.estimate.log_prob.isfinite().all()
     open_ = frequencies(Retrieve(rows), rows.positives, tabled(theta))
     assert all(float(open_[i, known[q]].min()) > 0 for i, q in enumerate(rows.positives[:, 0].tolist()))
 
@@ -485,7 +491,7 @@ def test_known_positives_are_never_picked_where_they_are_excluded():
 def test_a_proposal_that_looks_at_excluded_positives_has_a_finite_cost():
     draw = Retrieve(collection(ROWS, WIDTH), exact=False, draws=20, is_lambda=0.5, exclude=True)
     scene = played_by(draw, normal(4, WIDTH, seed=11), {"d": uniform(4, 20, seed=12)})
-    assert estimate(uniform(4, 20, seed=13), scene).isfinite()
+    assert scene.estimate(uniform(4, 20, seed=13)).isfinite()
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -516,10 +522,10 @@ def test_policy_is_confined_to_its_pool(exclude):
     logits = theta.gather(1, items) / 0.7
     if exclude:
         logits = logits.masked_fill(items == rows.positives[:, 1:], -math.inf)
-    close(scene.prob, logits.softmax(1))
+    close(scene.estimate.prob, logits.softmax(1))
     cost = normal(300, 4, seed=16)
-    (gradient,) = torch.autograd.grad(300 * estimate(cost, scene), theta)
-    expected = torch.zeros(300, 12, dtype=F64).scatter(1, items, exact(scene.prob.detach(), cost, 0.7))
+    (gradient,) = torch.autograd.grad(300 * scene.estimate(cost), theta)
+    expected = torch.zeros(300, 12, dtype=F64).scatter(1, items, exact(scene.estimate.prob.detach(), cost, 0.7))
     close(gradient, expected)
     batch = rows.positives
     seen = negatives(draw, batch, {"pool": u, "d": uniform(300, 5, seed=17)}, **tabled(theta))
@@ -595,7 +601,7 @@ def test_a_collection_knows_its_pairs():
     assert (one[0] == ragged.features[1, [4, 0]]).all()
     assert rows.side("critic").rows == 9 and (rows.side("critic").take(torch.tensor([8])) == torch.tensor([3, 5])).all()
     some = collection([[], [3], [], [0, 1]], 4)
-    assert some.side("generator").held.tolist() == [1, 3]
+    assert some.side("generator").entries.tolist() == [1, 3]
 
 
 def test_a_known_positive_is_drawn_evenly_from_those_of_its_query():
@@ -622,7 +628,7 @@ def test_the_hardest_is_what_the_critic_likes_best_of_what_was_drawn(candidates,
     u = uniform(len(batch), candidates, seed=22)
     found = {}
     for way, few in (("pairs", 0), ("table", 10**9)):
-        monkeypatch.setattr(retrieve, "FEW", few)
+        monkeypatch.setattr(retrieve, "PRODUCT_SPEEDUP", few)
         found[way] = Hardest(rows, candidates)({"critic": scores}, (batch,), {"d": u}, "critic").fake
     for a, b in zip(*found.values(), strict=True):
         assert (a == b).all()
@@ -652,7 +658,7 @@ def test_item_item_rankers_find_the_same_hardest_by_pairs_and_by_table(monkeypat
     batch, u = data.collection.positives, torch.rand(9, 3, generator=rng(2))
     found = []
     for few in (0, 10**9):
-        monkeypatch.setattr(retrieve, "FEW", few)
+        monkeypatch.setattr(retrieve, "PRODUCT_SPEEDUP", few)
         found.append(game.scene(params, "critic", (batch,), {"d": u}).fake[1])
     others = data.collection.others(batch[:, :1], u)
     for row, (q, _) in enumerate(batch.tolist()):
@@ -689,14 +695,15 @@ def test_decay_holds_every_pair_back_as_often_as_it_is_seen(per_positive):
         ]
         return sum(squares) / len(pairs)
 
-    found = constraints.Decay(0.3).penalty(None, w, real, fake, {})
+    turn = constraints.CriticTurn(None, w, real, fake)
+    found = constraints.Decay(0.3).penalty(turn)
     close(found, 0.3 / 2 * (by_pairs(real) + by_pairs(fake)))
     assert (found - 0.3 / 2 * by_pairs(real)).abs() > 0.1
     assert (found - 0.3 / 2 * (by_pairs(real, False) + by_pairs(fake, False))).abs() > 0.01
     every = 0.3 / 2 * sum(p.square().sum() for p in w.values())
-    close(constraints.Decay(0.3, even=True).penalty(None, w, real, fake, {}), every)
+    close(constraints.Decay(0.3, even=True).penalty(turn), every)
     del w["item"]
-    close(constraints.Decay(0.3).penalty(None, w, real, fake, {}), 0.3 / 2 * sum(p.square().sum() for p in w.values()))
+    close(constraints.Decay(0.3).penalty(turn), 0.3 / 2 * sum(p.square().sum() for p in w.values()))
 
 
 # --- whole games against a plain loop ---
@@ -812,7 +819,7 @@ def dealt(game, rows, turns, seed=0):
     """Batches and noise of the turns: all rows, or one batch after the other."""
     batches, noises = {}, {}
     for role in ("critic", "generator"):
-        count, every = turns.count(role), rows.side(role).held
+        count, every = turns.count(role), rows.side(role).entries
         size = game.batch_size or len(every)
         order = torch.arange(count * size) % len(every)
         batches[role] = {"x": every[order].unflatten(0, (count, size))} if count else {}
@@ -826,7 +833,9 @@ def dealt(game, rows, turns, seed=0):
 def played(game, rows, turns=TURNS, state=None, seed=0):
     """By the engine's own player."""
     play = engines.player(game, turns, "eager", mapped=False)
-    step_sizes = {role: [game.step_sizes(role, i + 1, 1.0) for i in range(turns.count(role))] for role in game.roles}
+    step_sizes = {
+        role: [(*game.step_sizes(role, i + 1, 1.0), i + 1) for i in range(turns.count(role))] for role in game.roles
+    }
     return play(state or started(game), *dealt(game, rows, turns, seed), step_sizes)
 
 
@@ -1037,16 +1046,16 @@ HELD = {name: GAMES[name] for name in SOME} | {"pool": {"pool": 4}}
 )
 def test_a_turn_with_what_is_held_equals_one_without(name, batch_size, monkeypatch):
     game, rows, _ = made("adam", batch_size=batch_size, **HELD[name])
-    asked, still = [], games.Game.still
+    asked, precompute = [], games.Game.precompute
 
     def counted(*args):
         asked.append(args[1])
-        return still(*args)
+        return precompute(*args)
 
-    monkeypatch.setattr(games.Game, "still", counted)
+    monkeypatch.setattr(games.Game, "precompute", counted)
     with_, record = played(game, rows, MANY)
     assert len(asked) == (len(MANY) if batch_size else 4)
-    monkeypatch.setattr(games.Game, "still", lambda *_: {})
+    monkeypatch.setattr(games.Game, "precompute", lambda *_: {})
     exclude_classes, plain = played(game, rows, MANY)
     assert gap(with_["params"], exclude_classes["params"]) < 1e-12
     assert gap(record, plain) < 1e-12
@@ -1056,14 +1065,14 @@ def test_a_turn_with_what_is_held_equals_one_without(name, batch_size, monkeypat
 def test_what_is_held_too_long_is_found(batch_size, monkeypatch):
     game, rows, _ = made("sgd", batch_size=batch_size)
     fresh, _ = played(game, rows, MANY)
-    first, still = {}, games.Game.still
+    first, precompute = {}, games.Game.precompute
 
     def stale(game, roles, state, batch):
         if roles not in first:
-            first[roles] = still(game, roles, state, batch)
+            first[roles] = precompute(game, roles, state, batch)
         return first[roles]
 
-    monkeypatch.setattr(games.Game, "still", stale)
+    monkeypatch.setattr(games.Game, "precompute", stale)
     assert gap(played(game, rows, MANY)[0]["params"], fresh["params"]) > 1e-3
 
 
@@ -1073,7 +1082,7 @@ def test_the_held_cost_is_that_of_the_dressed_critic():
     game = dataclasses.replace(game, constraints=(constraints.Spectral(0.5),))
     state, _ = played(game, rows, MANY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(games.Game, "still", lambda *_: {})
+        patch.setattr(games.Game, "precompute", lambda *_: {})
         exclude_classes, _ = played(game, rows, MANY)
     assert gap(state["params"], exclude_classes["params"]) < 1e-12
     assert gap(state["params"], played(made("sgd")[0], rows, MANY)[0]["params"]) > 1e-3
@@ -1110,15 +1119,15 @@ def test_documents_that_are_not_there_are_never_picked(depth, settings):
     noises = tree.map(torch.Tensor.float, noises)
     scene = game.scene(state["params"], "generator", (batches["generator"]["x"][0],),
                        {n: u[0] for n, u in noises["generator"].items()})  # fmt: skip
-    if scene.prob is not None:
-        assert (scene.prob[~rows.candidates] == 0).all()
-        assert torch.allclose(scene.prob.sum(1), torch.ones(4))
+    if game.draw.exact:
+        assert (scene.estimate.prob[~rows.candidates] == 0).all()
+        assert torch.allclose(scene.estimate.prob.sum(1), torch.ones(4))
         allowed = rows.candidates & ~(rows.known(torch.arange(4)) if settings.get("exclude") else False)
-        assert ((scene.prob > 0) == allowed).all()
+        assert ((scene.estimate.prob > 0) == allowed).all()
     law = game.draw._negative_law(game._players(state["params"]), torch.arange(4), {})
     assert (law[~rows.candidates] == 0).all()
     play = engines.player(game, TURNS, "eager", mapped=False)
-    step_sizes = {role: [game.step_sizes(role, i + 1, 1.0) for i in range(3)] for role in game.roles}
+    step_sizes = {role: [(*game.step_sizes(role, i + 1, 1.0), i + 1) for i in range(3)] for role in game.roles}
     after, record = play(state, batches, noises, step_sizes)
     assert tree.finite(after) and tree.finite(record)
     assert all(gap(after["params"][p], state["params"][p]) > 1e-4 for p in ("critic", "policy"))
@@ -1220,7 +1229,7 @@ def test_settings_on_the_edge_are_played():
 def test_games_without_a_gradient_are_refused_with_the_way_out():
     game = gz.papers.irgan(DATA, start="")
     with pytest.raises(ValueError, match=r"no cost per sample.*use minimax or non-saturating"):
-        compatibility.check_discrete(objectives.mean_matching(), (), game.draw)
+        game.draw.check(SimpleNamespace(objective=objectives.mean_matching(), constraints=()))
     with pytest.raises(ValueError, match=r"features|no cost per sample"):
         dataclasses.replace(game, objective=objectives.mean_matching())
     for constraint in (constraints.GradientPenalty(), constraints.R1(), constraints.Dragan()):

@@ -42,7 +42,7 @@ class Crash(BaseException):
 def test_resume_continues_the_same_trajectory(tmp_path, monkeypatch, paper, seeds):
     data = vectors(tmp_path)
     train(tmp_path / "whole", data, paper, seeds=seeds)
-    pieces, played = Loop._piece, [0]
+    pieces, played = Loop._play_piece, [0]
 
     def crashing(self, step, asked):
         played[0] += 1
@@ -50,7 +50,7 @@ def test_resume_continues_the_same_trajectory(tmp_path, monkeypatch, paper, seed
             raise Crash
         return pieces(self, step, asked)
 
-    monkeypatch.setattr(Loop, "_piece", crashing)
+    monkeypatch.setattr(Loop, "_play_piece", crashing)
     while True:
         try:
             train(tmp_path / "torn", data, paper, seeds=seeds, resume=True)
@@ -60,7 +60,7 @@ def test_resume_continues_the_same_trajectory(tmp_path, monkeypatch, paper, seed
     assert played[0] > 9
     assert weights(tmp_path / "torn") == weights(tmp_path / "whole")
     for name in ("log.jsonl", "metrics.jsonl"):
-        torn, whole = (files.lines(tmp_path / run / name) for run in ("torn", "whole"))
+        torn, whole = (files.read_lines(tmp_path / run / name) for run in ("torn", "whole"))
         assert [line["step"] for line in torn] == [line["step"] for line in whole]
         timed = ("seconds", "samples_per_second", "warnings")  # a warning already told may be told once more
         for one, other in zip(torn, whole, strict=True):
@@ -71,10 +71,10 @@ def test_resume_continues_the_same_trajectory(tmp_path, monkeypatch, paper, seed
 
 @pytest.mark.slow
 def test_a_compiled_run_resumes_the_same_trajectory(tmp_path, monkeypatch):
-    monkeypatch.setattr("ganzfeld.engine.population.UNROLL", 4)  # a short graph compiles fast
+    monkeypatch.setattr("ganzfeld.engine.population.TURNS_PER_GRAPH", 4)  # a short graph compiles fast
     data = vectors(tmp_path)
     train(tmp_path / "whole", data, "wgan-gp", engine="compiled")
-    pieces, played = Loop._piece, [0]
+    pieces, played = Loop._play_piece, [0]
 
     def crashing(self, step, asked):
         played[0] += 1
@@ -82,7 +82,7 @@ def test_a_compiled_run_resumes_the_same_trajectory(tmp_path, monkeypatch):
             raise Crash
         return pieces(self, step, asked)
 
-    monkeypatch.setattr(Loop, "_piece", crashing)
+    monkeypatch.setattr(Loop, "_play_piece", crashing)
     with pytest.raises(Crash):
         train(tmp_path / "torn", data, "wgan-gp", engine="compiled")
     train(tmp_path / "torn", data, "wgan-gp", engine="compiled", resume=True)
@@ -125,7 +125,7 @@ def test_a_run_killed_at_any_moment_ends_bit_for_bit_as_one_never_stopped(tmp_pa
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_is_told_by_the_exit_code(tmp_path, signum, code):
     data, out = vectors(tmp_path), tmp_path / "run"
-    process = started(command(out, data, steps=100_000), out / "log.jsonl")
+    process = started(command(out, data, "--engine", "eager", steps=100_000), out / "log.jsonl")
     process.send_signal(signum)
     _, said = process.communicate(timeout=60)
     assert process.returncode == code
@@ -137,7 +137,7 @@ def test_a_signal_saves_and_is_told_by_the_exit_code(tmp_path, signum, code):
 
 def test_a_running_runs_directory_is_refused(tmp_path):
     data, out = vectors(tmp_path), tmp_path / "run"
-    process = started(command(out, data, steps=100_000), out / "log.jsonl")
+    process = started(command(out, data, "--engine", "eager", steps=100_000), out / "log.jsonl")
     with pytest.raises(ValueError, match=f"belongs to a running process .pid {process.pid}"):
         train(out, data, resume=True)
     process.send_signal(signal.SIGKILL)
@@ -187,7 +187,7 @@ def test_a_member_that_diverges_is_frozen_and_counted_and_the_others_play_on(tmp
             **EVERY,
         )
         alone = gz.train(game, data, out=tmp_path / "one", steps=STEPS, seed=2, **EVERY)
-    assert files.lines(tmp_path / "two/log.jsonl")[-1]["diverged"] == 1
+    assert files.read_lines(tmp_path / "two/log.jsonl")[-1]["diverged"] == 1
     assert [facts["member"] for event, _, facts in told if event == "warn" and facts["cause"] == "divergence"] == [1]
     for one, other in zip(tree.leaves(run.states[2]), tree.leaves(alone.states[0]), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -229,7 +229,7 @@ def test_a_longer_run_goes_on_from_a_shorter_one_and_a_shorter_one_is_refused(tm
     data, out = vectors(tmp_path), tmp_path / "run"
     train(out, data)
     assert train(out, data, steps=2 * STEPS, resume=True).directory == out
-    assert files.lines(out / "log.jsonl")[-1]["step"] == 2 * STEPS
+    assert files.read_lines(out / "log.jsonl")[-1]["step"] == 2 * STEPS
     with pytest.raises(ValueError, match="already played 96 steps"):
         train(out, data, resume=True)
 
@@ -310,7 +310,7 @@ def test_a_run_directory_holds_what_the_contract_says(played):
     assert (facts["paper"], facts["seeds"], facts["steps"]) == ("ns-gan", 2, STEPS)
     assert facts["data"]["fingerprint"] == gz.data.load(data).fingerprint
     assert "Goodfellow" in facts["citation"] and facts["versions"]["torch"] == torch.__version__
-    logged = files.lines(run.directory / "log.jsonl")
+    logged = files.read_lines(run.directory / "log.jsonl")
     assert [line["step"] for line in logged] == list(range(8, STEPS + 1, 8))
     expected = {
         "critic_value", "generator_loss", "penalty", "d_real", "d_fake", "critic_gradient", "generator_gradient",
@@ -318,7 +318,7 @@ def test_a_run_directory_holds_what_the_contract_says(played):
         "slope_q05", "slope_median", "slope_q95", "spread",
     }  # fmt: skip
     assert expected <= logged[-1].keys()
-    assert [line["step"] for line in files.lines(run.directory / "metrics.jsonl")] == [24, 48]
+    assert [line["step"] for line in files.read_lines(run.directory / "metrics.jsonl")] == [24, 48]
     assert {path.name for path in (run.directory / "samples").iterdir()} == {
         f"step-{step:08d}.png" for step in (0, 24, 48)
     }

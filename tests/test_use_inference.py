@@ -92,7 +92,7 @@ def test_a_class_that_was_left_out_is_in_no_part_and_is_scored(runs):
     assert code == 0
     assert found["n"] == len(whole.test)
     run, odd = gz.load(runs / "without"), whole.labels.test == 3
-    scores = run.anomaly(whole.restored("test"))
+    scores = run.anomaly(whole.restore("test"))
     pairs = scores[odd].unsqueeze(1) - scores[~odd]
     assert found["auc"]["3"] == pytest.approx(
         float(((pairs > 0).double() + (pairs == 0).double() / 2).mean()), abs=1e-9
@@ -213,7 +213,7 @@ def test_judge_tells_codes_beside_the_baselines(runs):
     code, out, _ = ganzfeld("judge", runs / "ali", "--json")
     told = json.loads(out)
     assert code == 0
-    assert {*inference.LAWS, *(f"{k}_{s}" for s in inference.SPACES for k in ("knn", "probe"))} <= told[
+    assert {*inference.JOINT_METRICS, *(f"{k}_{s}" for s in inference.SPACES for k in ("knn", "probe"))} <= told[
         "metrics"
     ].keys()
     assert not {"knn_autoencoder", "knn_regressor"} & told["metrics"].keys()
@@ -230,13 +230,13 @@ def test_judge_tells_codes_beside_the_baselines(runs):
 
 def test_baselines_learn_from_the_same_networks(runs):
     run, rows = gz.load(runs / "ali"), data.load("digits", seed=0)
-    mean, told = inference.trained(run.game, Codes(run, 0).coder, rows, 0, 600, clock=itertools.count().__next__)
+    mean, told = inference.judge_trained(run.game, Codes(run, 0).coder, rows, 0, 600, clock=itertools.count().__next__)
     assert told["autoencoder_steps"] == told["regressor_steps"] == 601  # this clock counts steps
     blind = float((rows.test - rows.train.mean(0)).square().mean().sqrt())
     assert mean["cycle_autoencoder"] < 0.8 * blind
     assert mean["knn_autoencoder"] > 0.7
     assert 0.3 < mean["knn_regressor"] <= 1
-    early, _ = inference.trained(run.game, Codes(run, 0).coder, rows, 0, 5, clock=itertools.count().__next__)
+    early, _ = inference.judge_trained(run.game, Codes(run, 0).coder, rows, 0, 5, clock=itertools.count().__next__)
     assert early["cycle_autoencoder"] > mean["cycle_autoencoder"]
 
 
@@ -277,8 +277,8 @@ def test_accuracies_are_scikit_learns():
 def test_samples_of_a_file_are_bytes_or_numbers(tmp_path):
     levels = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8)
     np.save(tmp_path / "bytes.npy", levels)
-    x = data.samples(tmp_path / "bytes.npy")
+    x = data.read_samples(tmp_path / "bytes.npy")
     assert x.shape == (3, 1, 8, 8)
     assert torch.allclose(x[0, 0, 0, :2], torch.tensor([-1.0, 1 / 127.5 - 1]))
     np.save(tmp_path / "numbers.npy", x.numpy())
-    assert torch.equal(data.samples(tmp_path / "numbers.npy"), x)
+    assert torch.equal(data.read_samples(tmp_path / "numbers.npy"), x)

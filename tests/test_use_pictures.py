@@ -11,7 +11,7 @@ import ganzfeld as gz
 from ganzfeld.core.randomness import great_circle, latents
 from ganzfeld.faces import judging, sampling
 from ganzfeld.judging import judges
-from ganzfeld.tasks.modules import truncated
+from ganzfeld.tasks.modules import truncate
 from small import ganzfeld
 
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
@@ -91,7 +91,7 @@ def test_truncation_holds_every_coordinate_and_takes_variety(runs, tmp_path):
     run, out = runs["plain"], tmp_path / "x.npy"
     assert ganzfeld("sample", run.directory, "--n", 50, "--truncation", 0.3, "--out", out)[0] == 0
     tight, free = torch.from_numpy(np.load(out)), run.sample(50)
-    z = truncated(latents(run.latent, 0, 64), 0.3)
+    z = truncate(latents(run.latent, 0, 64), 0.3)
     assert z.abs().max() <= 0.3 and torch.equal(tight, run.decode(z)[:50])
     assert tight.std(0).mean() < 0.5 * free.std(0).mean()
     for most in (0, "nan"):
@@ -190,7 +190,7 @@ def test_help_explains_the_endings():
 
 def test_pictures_in_a_file_are_judged_as_those_of_the_run(runs, tmp_path):
     run, asked = runs["plain"], ["fd", "coverage"]
-    np.save(tmp_path / "x.npy", run.sample(judges.COUNT).numpy())
+    np.save(tmp_path / "x.npy", run.sample(judges.SAMPLES).numpy())
     of_file = judging.judge(tmp_path / "x.npy", "digits", asked, None, 0)["metrics"]
     assert of_file == run.judge(metrics=asked)
     np.save(tmp_path / "x.npy", np.full((10, 1, 8, 8), np.nan, np.float32))

@@ -103,7 +103,7 @@ def written(run):
     out = {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.name in kept}
     timed = ("seconds", "samples_per_second", "warnings")
     for name in ("log.jsonl", "metrics.jsonl"):
-        out[name] = [{k: v for k, v in line.items() if k not in timed} for line in files.lines(run / name)]
+        out[name] = [{k: v for k, v in line.items() if k not in timed} for line in files.read_lines(run / name)]
     return out
 
 
@@ -161,7 +161,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("retrieval")
     shop(folder / "shop"), web(folder / "web")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "KEPT", 99)
+        patch.setattr(checkpoints, "CHECKPOINTS_KEPT", 99)
         done("train", "irgan", "--data", "tastes", "--out", folder / "tastes", "--steps", 32, "--seeds", 2, *every(4),
              *sets(**WILD))  # fmt: skip
     for paper in ("irgan", "dns"):
@@ -393,11 +393,9 @@ def test_judging_equals_trec_eval_on_the_lists(runs, tmp_path, name):
     run = runs / name
     told = json.loads(done("judge", run, "--json"))
     assert told.keys() == {"metrics", "provenance"}
-    assert json.loads(done("judge", run, "--json", "--member", 1))["metrics"]["map"] == {
-        "mean": told["metrics"]["map"]["per_member"][1],
-        "std": 0,
-        "per_member": told["metrics"]["map"]["per_member"][1:],
-    }
+    one = json.loads(done("judge", run, "--json", "--member", 1))["metrics"]["map"]
+    second = told["metrics"]["map"]["per_member"][1]
+    assert one == {"mean": second, "std": 0, "per_member": [second]}
     players = ["critic"] if name == "shop-dns" else ["policy", "critic"]
     prefixes = ["", "critic."][: len(players)]
     assert list(told["metrics"]) == [f"{f}{p}{n}" for p in prefixes for f in ("", "final.") for n in NAMES]
@@ -462,7 +460,7 @@ def test_the_first_best_judged_step_is_selected(runs):
     by_step = {0: state(run / "start/selected")}
     by_step |= {int(path.name[5:]): state(path) for path in (run / "checkpoints").glob("step-*")}
     assert sorted(by_step) == list(range(0, 33, 4))
-    lines = {line["step"]: line["metrics"] for line in files.lines(run / "metrics.jsonl")}
+    lines = {line["step"]: line["metrics"] for line in files.read_lines(run / "metrics.jsonl")}
     chosen = state(run / "selected")
     for player, prefix in (("policy", ""), ("critic", "critic.")):
         for member in (0, 1):
@@ -546,7 +544,7 @@ def torn(monkeypatch, owner, name, fails):
     [
         ("irgan", checkpoints, "save_checkpoint", (2, 5, 7)),
         ("irgan", checkpoints, "save_selected", (2, 7, 8)),
-        ("dns", Loop, "_piece", (3, 6)),
+        ("dns", Loop, "_play_piece", (3, 6)),
     ],
     ids=["judged and not saved", "better and not kept", "between pieces"],
 )
@@ -861,7 +859,7 @@ def test_documents_with_features_are_ranked_and_empty_queries_count_as_zero(runs
             with torch.no_grad():
                 alone = ranker(torch.tensor(x, dtype=torch.float32))
             np.testing.assert_allclose(alone.numpy(), line[: len(labels)], atol=1e-5)
-    steps = [line["step"] for line in files.lines(run / "metrics.jsonl")]
+    steps = [line["step"] for line in files.read_lines(run / "metrics.jsonl")]
     assert steps == [4, 8, 12] and set(sum(told["provenance"]["selected"].values(), [])) <= {0, *steps}
 
 
@@ -954,7 +952,7 @@ def test_ablations_start_from_the_same_weights(tmp_path):
 def test_what_is_logged_follows_from_the_weights_of_that_step(runs):
     run, held = runs / "tastes", data.load("tastes")
     known, hidden = (held.matrix(part).numpy() for part in ("train", "valid"))
-    lines = files.lines(run / "log.jsonl")
+    lines = files.read_lines(run / "log.jsonl")
     assert [line["step"] for line in lines] == list(range(4, 33, 4))
     wide = []
     for line in lines:
@@ -984,7 +982,7 @@ def test_a_game_of_pairs_and_one_without_a_policy_log_what_they_have(runs):
         ("web-irgan-pairwise", {"perplexity", "false_negatives"}),
         ("shop-dns", set()),
     ):
-        logged = files.lines(runs / name / "log.jsonl")[-1].keys()
+        logged = files.read_lines(runs / name / "log.jsonl")[-1].keys()
         assert logged & {"perplexity", "false_negatives", "hidden_positives", "reward", "item_share"} == facts
 
 
@@ -1112,3 +1110,20 @@ def test_ends_of_lines_and_a_byte_order_mark_change_no_weight(tmp_path):
         ("a query without a relevant document (kept)", empty)
     ]
     assert math.isfinite(json.loads(done("judge", folders[0] / "run", "--json"))["metrics"]["map"]["mean"])
+
+
+def test_errors_over_users_stand_beside_the_spread_over_seeds(runs):
+    """The error of a mean over users, the seeds' values of each user averaged, from the lists themselves."""
+    run, told = gz.load(runs / "tastes"), files.read_json(runs / "tastes/ranking.json")
+    table, errors = told["metrics"], told["provenance"]["errors"]
+    rows = data.load("tastes")
+    seen, test = rows.matrix("train") | rows.matrix("valid"), rows.matrix("test")
+    each = []
+    for member in range(run.members):
+        best = run.scores(member=member).double().masked_fill(seen, -math.inf).topk(5).indices
+        each.append(test.gather(1, best).double().mean(1)[test.any(1)])
+    values = torch.stack(each).mean(0)
+    assert len(each) == 2 and not torch.equal(*each)
+    assert errors["p@5"] == pytest.approx(float(values.std()) / len(values) ** 0.5, rel=1e-9)
+    assert table["p@5"]["mean"] == pytest.approx(float(values.mean()), rel=1e-9)
+    assert all(0 < error < 0.1 for error in errors.values()) and errors.keys() == table.keys()

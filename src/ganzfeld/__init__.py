@@ -15,8 +15,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
-    from . import constraints, data, divergences, draws, laws, metrics, networks, objectives, optimizers, papers
+    from . import (
+        constraints,
+        data,
+        divergences,
+        draws,
+        judging,
+        laws,
+        metrics,
+        networks,
+        objectives,
+        optimizers,
+        papers,
+        tasks,
+    )
     from .constraints import R1, R2, Ball, Clip, Constraint, Dragan, GradientPenalty, Margin, Orthonormal, Spectral
+    from .core.randomness import Need
     from .draws import Draw, Generate, Hardest, Infer, Retrieve, Scene
     from .engine import Engine
     from .faces.export import restore
@@ -32,12 +46,14 @@ __version__ = "0.2.0"
 
 __all__ = [
     "MLP", "R1", "R2", "Ball", "Clip", "Constraint", "Diverged", "Dragan", "Draw", "Engine", "Game", "Generate",
-    "GeneratorRun", "GradientPenalty", "Hardest", "Infer", "Interrupted", "Margin", "Objective", "Orthonormal",
-    "RankerRun", "Retrieve", "Run", "Scene", "Schedule", "Spectral", "Task", "constraints", "data", "divergences",
-    "draws", "laws", "load", "metrics", "networks", "objectives", "optimizers", "papers", "restore", "train",
+    "GeneratorRun", "GradientPenalty", "Hardest", "Infer", "Interrupted", "Margin", "Need", "Objective",
+    "Orthonormal", "RankerRun", "Retrieve", "Run", "Scene", "Schedule", "Spectral", "Task", "constraints", "data",
+    "divergences", "draws", "judging", "laws", "load", "metrics", "networks", "objectives", "optimizers", "papers",
+    "restore", "tasks", "train",
 ]  # fmt: skip
 
 HOMES = {
+    "core.randomness": "Need",
     "constraints": "R1 R2 Ball Clip Constraint Dragan GradientPenalty Margin Orthonormal Spectral",
     "draws": "Draw Generate Hardest Infer Retrieve Scene",
     "engine": "Engine",

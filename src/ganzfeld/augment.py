@@ -10,7 +10,9 @@ Source: Zhao et al. 2020, Differentiable augmentation for data-efficient GAN tra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import torch
@@ -20,10 +22,31 @@ from .core.randomness import Need
 
 Policy = Literal["colour", "translation", "cutout"]
 POLICIES: tuple[str, ...] = get_args(Policy)
+State = Mapping[str, Tensor]
+NOTHING: State = MappingProxyType({})
+
+
+class Augmentation:
+    """What both sides of a comparison go through: a frozen record of numbers. What it remembers, such as a probability
+    that follows the critic's scores of real samples (ADA), is state in the game's tree. need: noise of one side."""
+
+    need: Need
+
+    def init(self) -> State:
+        """What it remembers before the first turn."""
+        return {}
+
+    def remember(self, state: State, real_scores: Tensor, number: int | Tensor) -> State:
+        """After a turn of the critic, 1, 2, ...: its scores of all augmented real samples, of all ranks."""
+        return state
+
+    def __call__(self, side: tuple[Tensor, ...], rng: Tensor, state: State) -> tuple[Tensor, ...]:
+        """A side () of a turn that reads no data stays ()."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(Augmentation):
     """policies: some of colour, translation and cutout, applied in that order. Sees pictures [B, C, H, W]."""
 
     policies: tuple[str, ...] = POLICIES
@@ -34,8 +57,8 @@ class Augment:
             if policy not in POLICIES:
                 raise ValueError(f"no augmentation named {policy!r}; there are {', '.join(POLICIES)}")
 
-    def __call__(self, side: tuple[Tensor, ...], rng: Tensor) -> tuple[Tensor, ...]:
-        """dice: uniform [B, 7]."""
+    def __call__(self, side: tuple[Tensor, ...], rng: Tensor, state: State = NOTHING) -> tuple[Tensor, ...]:
+        """rng: uniform [B, 7]."""
         if not side:
             return side
         x, *others = side

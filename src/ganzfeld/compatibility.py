@@ -8,12 +8,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import nn
 
 from . import constraints as c
 from . import networks
-from .draws import Draw, Retrieve, Role
+from .draws import Role
 from .objectives import Objective
 from .optimizers import Optimizer
 
@@ -33,7 +32,7 @@ def check(
     mixing = networks.mixes_samples(critic)
     for role in ("critic", "generator"):
         if role not in optimizers and not (role == "generator" and alone):
-            raise ValueError(f"a game needs a rule for the {role}")
+            raise ValueError(f"a game needs an optimizer for the {role}")
     if isinstance(critic, networks.Critic) and critic.scores == objective.features:
         raise ValueError(
             "this objective compares features [B, m]: build the critic with head='features'"
@@ -73,42 +72,6 @@ def check(
         _doubt("batch norm fixes the features' means: mean matching sees nothing through it")
     if not objective.bounded and not constraints:
         _doubt("nothing binds this critic and its objective has no optimum: add a constraint (gradient-penalty)")
-
-
-def check_inference(objective: Objective, critic: nn.Module, generators: Mapping[str, nn.Module]) -> None:
-    """Of a game whose draw encodes. Raises ValueError where the encoder would learn nothing, or from its neighbours."""
-    width = critic.width if isinstance(critic, networks.Critic) else 256
-    real = torch.zeros((2, width) if objective.features else 2, requires_grad=True)
-    cost = objective.generator(real, torch.ones_like(real).detach())
-    reads = cost.requires_grad and torch.autograd.grad(cost.sum(), real, allow_unused=True)[0] is not None
-    if not reads:
-        raise ValueError(
-            "the generator's cost of this objective says nothing of real scores, so an encoder would learn nothing: "
-            "write it with objectives.apart(fake=..., real=...)"
-        )
-    if "encoder" not in generators:
-        raise ValueError(f"this draw encodes, and needs an encoder beside {', '.join(generators)}")
-    if networks.mixes_samples(generators["encoder"]):
-        raise ValueError(
-            "batch norm in the encoder would encode a sample by its neighbours; use layer norm or none "
-            "(critic_norm='layer')"
-        )
-
-
-def check_discrete(objective: Objective, constraints: Sequence[c.Constraint], draw: Draw) -> None:
-    """Of a game whose fakes are picked, not made. Raises ValueError where it has no gradient."""
-    if objective.features:
-        raise ValueError(
-            "this objective compares features [B, m] and has no cost per sample, so it cannot train a policy of "
-            "discrete draws: use minimax or non-saturating (irgan)"
-        )
-    for constraint in constraints:
-        if constraint.per_sample:
-            raise ValueError(
-                f"{type(constraint).__name__} reads the slope at a sample, and documents have none: use Decay"
-            )
-    if objective.relative and isinstance(draw, Retrieve) and not draw.paired:
-        raise ValueError("an objective of pairs needs a positive beside what the policy picks: Retrieve(paired=True)")
 
 
 def _doubt(message: str) -> None:

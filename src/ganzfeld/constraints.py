@@ -6,27 +6,57 @@ r"""Constraints: what binds the critic, at one of three places.
 
 A constraint is a frozen record of numbers; what it must remember (power-iteration vectors) is state in the game's
 tree, and the chance it needs is declared and dealt in. Penalties act on the *dressed* critic, so spectral norm and a
-gradient penalty compose. A penalty is returned per sample, so that it can be gathered across ranks before the mean;
-one that looks at weights alone returns [].
+gradient penalty compose. A penalty is returned per sample, or as [] where it reads weights or means alone (of a batch
+that is dealt to ranks, `CriticTurn.mean` takes the mean of the whole).
+
+A penalty sees the whole turn of the critic (`CriticTurn`), and may learn from it: one that does writes `penalise`, and
+finds in the next turn, or after a resume, what it remembered. One that ``acts`` every k-th turn is left out of the
+others' graph and cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .core import randomness
-from .core.autodiff import transformed
-from .core.randomness import Need
+from .core.autodiff import inside_transform
+from .core.randomness import Need, Noise
 
 Params = dict[str, Tensor]
+State = Mapping[str, Tensor]
 Critic = Callable[..., Tensor]  # (*samples) -> scores [B]
 Samples = tuple[Tensor, ...]
+NOTHING: State = MappingProxyType({})
+
+
+class CriticTurn(NamedTuple):
+    """What a penalty sees of a turn of the critic.
+
+    f: the critic as it plays, dressed, in full precision, of samples; params: its weights, undressed. real, fake: the
+    parts of both sides, constants to the critic. noise: what the constraint asked for. real_scores, fake_scores: [B] or
+    [B, m], differentiable. labels: what the critic is told beside either side, (y,) or (). number: of the critic's
+    turn, 1, 2, ...; a tensor [] inside a graph. state: what the constraint remembers. mean: over the samples [B, ...]
+    of the whole batch, also where it is dealt to ranks.
+    """
+
+    f: Critic
+    params: Params
+    real: Samples = ()
+    fake: Samples = ()
+    noise: Noise = MappingProxyType({})
+    real_scores: Tensor = torch.empty(0)
+    fake_scores: Tensor = torch.empty(0)
+    labels: Samples = ()
+    number: int | Tensor = 1
+    state: State = NOTHING
+    mean: Callable[[Tensor], Tensor] = lambda terms: terms.mean(0)
 
 
 class Constraint:
@@ -41,23 +71,62 @@ class Constraint:
         """Noise of one critic turn; shapes: of the samples the critic compares, without the batch."""
         return {}
 
-    def init(self, params: Params) -> Params:
+    def init(self, params: Params) -> State:
         """What the constraint remembers between turns."""
         return {}
 
-    def dress(self, params: Params, state: Params, advance: bool) -> tuple[Params, Params]:
+    def dress(self, params: Params, state: State, advance: bool) -> tuple[Params, State]:
         """The weights the critic plays with, and what is remembered; ``advance`` only in the critic's turn."""
         return params, state
 
-    def penalty(
-        self, f: Critic, params: Params, real: Samples, fake: Samples, noise: randomness.Noise
-    ) -> Tensor | None:
+    def acts(self, number: int) -> bool:
+        """Whether the penalty is there in the critic's turn 1, 2, ..."""
+        return True
+
+    def penalty(self, turn: CriticTurn) -> Tensor | None:
         """Added to the critic's loss: [B], or [] for weights alone."""
         return None
+
+    def penalise(self, turn: CriticTurn) -> tuple[Tensor | None, State]:
+        """The penalty, and what is remembered for the next: for a constraint that learns from the turn."""
+        return self.penalty(turn), turn.state
 
     def project(self, params: Params) -> Params:
         """The nearest weights that satisfy the constraint."""
         return params
+
+
+def dress(
+    constraints: Sequence[Constraint], params: Params, states: Mapping[str, State], advance: bool
+) -> tuple[Params, dict[str, State]]:
+    """The critic's weights as it plays with them under all constraints, and what these remember."""
+    memory = {}
+    for i, constraint in enumerate(constraints):
+        params, memory[str(i)] = constraint.dress(params, states[str(i)], advance)
+    return params, memory
+
+
+def penalise(
+    constraints: Mapping[int, Constraint], turn: CriticTurn, states: Mapping[str, State], gather: Callable
+) -> tuple[Tensor, dict[str, State]]:
+    """The sum [] of the penalties of constraints by their number, and what is remembered then. turn: with the noise of
+    all. gather: joins the terms of all ranks, and the gradient flows through one's own."""
+    total, memory = turn.fake_scores.new_zeros(()), dict(states)
+    for i, constraint in constraints.items():
+        noise = {name.removeprefix(f"{i}."): u for name, u in turn.noise.items() if name.startswith(f"{i}.")}
+        seen = turn._replace(noise=noise, state=memory[str(i)], mean=partial(_mean, gather))
+        term, memory[str(i)] = constraint.penalise(seen)
+        if term is not None:  # one term per sample, so that ranks can be gathered before the mean
+            total = total + gather(term.expand(len(turn.fake[0]))).mean()
+    return total, memory
+
+
+def _mean(gather: Callable, own: Tensor) -> Tensor:
+    """The mean of all ranks' terms. A penalty that reads it is averaged over ranks itself: for their gradients to sum
+    to that of the whole, the part through one's own terms counts as often as there are ranks."""
+    every = gather(own)
+    mean, ranks = every.mean(0), len(every) // len(own)
+    return mean if ranks == 1 else mean + (ranks - 1) * (mean - mean.detach())
 
 
 def slopes(f: Critic, samples: Samples) -> Tensor:
@@ -80,7 +149,7 @@ def square_slopes(f: Critic, samples: Samples) -> Tensor:
 def _gradients(f: Critic, samples: Samples) -> Samples:
     """The gradient of the sum of scores by the samples, to be differentiated again: by autograd where nothing maps or
     differentiates from the outside, which is cheaper in time and memory, else by ``torch.func``."""
-    if transformed():
+    if inside_transform():
         return torch.func.grad(lambda x: f(*x).sum())(samples)
     samples = tuple(x if x.requires_grad else x.detach().requires_grad_() for x in samples)
     with torch.enable_grad():
@@ -110,9 +179,9 @@ class GradientPenalty(Constraint):
     def needs(self, shapes):
         return {"mix": Need("uniform", ())}
 
-    def penalty(self, f, params, real, fake, noise):
-        between = tuple(_mix(noise["mix"], x, g) for x, g in zip(real, fake, strict=True))
-        excess = slopes(f, between) - 1
+    def penalty(self, turn):
+        between = tuple(_mix(turn.noise["mix"], x, g) for x, g in zip(turn.real, turn.fake, strict=True))
+        excess = slopes(turn.f, between) - 1
         return self.weight * (excess.relu() if self.one_sided else excess).square()
 
 
@@ -135,9 +204,10 @@ class Dragan(Constraint):
     def needs(self, shapes):
         return {"mix": Need("uniform", ()), **{f"shift{i}": Need("uniform", s) for i, s in enumerate(shapes)}}
 
-    def penalty(self, f, params, real, fake, noise):
-        near = tuple(_mix(noise["mix"], x + self.spread * x.std() * noise[f"shift{i}"], x) for i, x in enumerate(real))
-        return self.weight * (slopes(f, near) - 1).square()
+    def penalty(self, turn):
+        mix, shifts = turn.noise["mix"], (turn.noise[f"shift{i}"] for i in range(len(turn.real)))
+        near = tuple(_mix(mix, x + self.spread * x.std() * u, x) for x, u in zip(turn.real, shifts, strict=True))
+        return self.weight * (slopes(turn.f, near) - 1).square()
 
 
 @dataclass(frozen=True)
@@ -153,8 +223,8 @@ class R1(Constraint):
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
 
-    def penalty(self, f, params, real, fake, noise):
-        return self.gamma / 2 * square_slopes(f, real)
+    def penalty(self, turn):
+        return self.gamma / 2 * square_slopes(turn.f, turn.real)
 
 
 @dataclass(frozen=True)
@@ -167,8 +237,8 @@ class R2(Constraint):
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
 
-    def penalty(self, f, params, real, fake, noise):
-        return self.gamma / 2 * square_slopes(f, fake)
+    def penalty(self, turn):
+        return self.gamma / 2 * square_slopes(turn.f, turn.fake)
 
 
 @dataclass(frozen=True)
@@ -186,8 +256,8 @@ class Margin(Constraint):
     layer: str = "head.weight"
     scalar: ClassVar[bool] = True
 
-    def penalty(self, f, params, real, fake, noise):
-        return params[self.layer].square().sum() / (2 * self.points * self.cost)
+    def penalty(self, turn):
+        return turn.params[self.layer].square().sum() / (2 * self.points * self.cost)
 
 
 @dataclass(frozen=True)
@@ -323,12 +393,13 @@ class Decay(Constraint):
     weight: float = 0.1
     even: bool = False
 
-    def penalty(self, f, params, real, fake, noise):
+    def penalty(self, turn):
+        params = turn.params
         if self.even or "item" not in params:
             return self.weight / 2 * sum(p.square().sum() for p in params.values())
         squares = params["user"].square().sum(1), params["item"].square().sum(1) + params["bias"] ** 2
         total = 0.0
-        for side in (real, fake):
+        for side in (turn.real, turn.fake):
             for rows, part in zip(squares, side, strict=True):
                 times = torch.bincount(part.expand(side[1].shape).flatten(), minlength=len(rows))
                 total = total + (times * rows).sum() / side[1].numel()

@@ -4,45 +4,50 @@ r"""The game: a critic and a generator side, playing turn by turn.
 raises and the generator side lowers, and constraints bind the critic.* Every member of the family is that sentence
 with other nouns.
 
-A turn is a pure function ``(role, state, batch, noise, tempo) -> (state, record)``. The state is a tree:
+A turn is a pure function ``(role, state, batch, noise, step sizes) -> (state, record)``. The state is a tree:
 
-``params``       the weights of each player, ``critic`` and the generator side's (``generator``, an encoder, ...)
-``constraints``  what each constraint remembers
-``rules``        what each player's optimiser remembers
-``average``      the moving average of the generator side's weights
+``params``              the weights of each player, ``critic`` and the generator side's (``generator``, an encoder, ...)
+``constraints``         what each constraint remembers
+``optimizers``          what each role's optimizer remembers
+``average``             the moving average of the generator side's weights, if there is one
+``objective, augment``  what these remember, where they do
 
 The one place where a sign is decided: the critic *descends* penalty minus the mean of ``objective.critic``, the
-generator side descends the mean of ``objective.generator``.
+generator side descends what the scene's estimator makes of ``objective.generator``.
 """
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from . import compatibility, networks
-from .augment import Augment
-from .constraints import Constraint
+from .augment import Augmentation
+from .constraints import Constraint, CriticTurn, dress, penalise
 from .core import tree
-from .core.randomness import Need, Noise, seeded
+from .core.randomness import Need, Noise
 from .core.tree import Tree
 from .draws import Batch, Draw, Role, Scene
-from .objectives import Objective
-from .optimizers import Average, Optimizer, StepSizes
+from .objectives import Context, Objective
+from .optimizers import Average, LRSchedule, Optimizer, StepSizes
+from .schedule import Schedule, Turn
 
-Turn = Literal["critic", "generator", "both"]
 Record = dict[str, Tensor]
-Precision = Literal["fp32", "bf16"]
 Gather = Callable[[Tensor], Tensor]
+
+
+class When(NamedTuple):
+    """number: of a turn among those of the role that moves in it (of the critic's, where both do), 1, 2, ...; a tensor
+    [] inside a graph. acting: the constraints whose penalties are there in it."""
+
+    number: int | Tensor
+    acting: tuple[int, ...]
 
 
 def alone(tensor: Tensor) -> Tensor:
@@ -50,71 +55,19 @@ def alone(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def moving(turn: Turn) -> tuple[Role, ...]:
-    """Who moves in a turn. In "both" each gradient is taken before either moves."""
-    return ("critic", "generator") if turn == "both" else (turn,)
-
-
-def moves(turns: Sequence[Turn]) -> int:
-    """How many moves the turns are made of."""
-    return sum(len(moving(turn)) for turn in turns)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Each step is some critic turns and then some of the generator, one unless more, or none, are asked for. ``warm``:
-    critic turns of the first ``warm_steps`` steps and of every ``warm_every``-th. ``at_once``: the generator moves
-    together with the last of them."""
-
-    critic: int = 1
-    warm: int = 0
-    warm_steps: int = 0
-    warm_every: int = 0
-    at_once: bool = False
-    generator: int = 1
-
-    def __post_init__(self) -> None:
-        if self.critic < 1:
-            raise ValueError(f"a step needs at least one critic turn, not {self.critic}")
-        if self.generator < 0 or (self.at_once and self.generator != 1):
-            raise ValueError(f"a step has 0 or more turns of the generator, at once one, not {self.generator}")
-
-    def __call__(self, step: int) -> tuple[Turn, ...]:
-        """The turns of step 0, 1, ..."""
-        warm = self.warm and (step < self.warm_steps or (self.warm_every and step % self.warm_every == 0))
-        turns: list[Turn] = ["critic"] * (self.warm if warm else self.critic)
-        if self.at_once:
-            return (*turns[1:], "both")
-        turns += ["generator"] * self.generator
-        return tuple(turns)
-
-
-def constant(progress: float) -> float:
-    """The rate stays."""
-    return 1.0
-
-
-def linear(progress: float) -> float:
-    """The rate falls linearly to 0 over the run."""
-    return 1.0 - progress
-
-
-LR_SCHEDULES: dict[str, Callable[[float], float]] = {"constant": constant, "linear": linear}
-
-
 @dataclass(frozen=True)
 class Game:
     """Everything that is fixed while a game is played.
 
     generators: the generator side by name, ``{"generator": ...}``; {} where the draw needs none. optimizers: one per
-    role. schedule: step -> turns. batch_size: 0 for all rows in every turn. lr_schedule: progress in [0, 1) -> factor
-    on the rates. ema_half_life: of the weights' moving average, in samples; 0 for none. share_fakes: the generator's
-    turn meets the batch and the noise of the critic's turn before it (or of the turn that is both's), so that one fake
-    batch serves both. augment: what both sides of a comparison go through. precision: of the networks, fp32 or bf16;
-    weights, samples, scores and penalties stay in full precision. citation: where the game
-    comes from.
+    role. schedule: step -> turns. lr_schedule: (step, steps of the run) -> factor on the rates. batch_size: 0 for all
+    rows in every turn. ema_half_life: of the weights' moving average, in samples; 0 for none. share_fakes: the
+    generator's turn meets the batch and the noise of the critic's turn before it (or of the turn that is both's), so
+    that one fake batch serves both. augment: what both sides of a comparison go through. precision: of the networks,
+    fp32 or bf16; weights, samples, scores and penalties stay in full precision. shape: of a sample. citation: where the
+    game comes from. start: where its first weights come from, in a word that its task knows; "" for fresh ones.
 
-    Raises ValueError where objective, networks and constraints cannot be one game, and warns where they can but
+    Raises ValueError where objective, networks, draw and constraints cannot be one game, and warns where they can but
     should not.
     """
 
@@ -125,32 +78,30 @@ class Game:
     optimizers: Mapping[Role, Optimizer]
     constraints: tuple[Constraint, ...] = ()
     schedule: Callable[[int], tuple[Turn, ...]] = Schedule()
-    lr_schedule: Callable[[float], float] = constant
+    lr_schedule: Callable[[int, int], float] = LRSchedule()
     batch_size: int = 256
     ema_half_life: float = 0.0
     share_fakes: bool = False
-    augment: Augment | None = None
-    precision: Precision = "fp32"
+    augment: Augmentation | None = None
+    precision: networks.Precision = "fp32"
     shape: tuple[int, ...] = field(default=())
     citation: str = ""
-    start: str = ""  # where the weights of a retrieval game come from: see `starts`
+    start: str = ""
     separate: bool = field(init=False)  # one forward pass may score both sides together
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 - self.draw.discrete:
-            raise ValueError(f"batch_size must be at least {1 - self.draw.discrete}, not {self.batch_size}")
+        least = 1 if self.draw.regular else 0
+        if self.batch_size < least:
+            raise ValueError(f"batch_size must be at least {least}, not {self.batch_size}")
         if not 0 <= self.ema_half_life < float("inf"):
-            raise ValueError(f"half_life must be a number of samples, not {self.ema_half_life}")
+            raise ValueError(f"ema_half_life must be a number of samples, not {self.ema_half_life}")
         if "both" in self.schedule(0) and not self.share_fakes:
             raise ValueError("players that move at once meet one batch: a schedule with both needs share_fakes=True")
-        if self.precision != "fp32" and self.draw.discrete:
-            raise ValueError("rankers are small, and play in full precision: leave out bf16")
         compatibility.check(self.objective, self.constraints, self.critic, self.optimizers, alone=not self.generators)
-        if self.draw.discrete:
-            compatibility.check_discrete(self.objective, self.constraints, self.draw)
-        if self.draw.encodes:
-            compatibility.check_inference(self.objective, self.critic, self.generators)
-        object.__setattr__(self, "separate", networks.treats_samples_separately(self.critic))
+        self.draw.check(self)
+        # scored together, the two sides would share batch statistics: another game
+        separate = self.draw.regular and networks.treats_samples_separately(self.critic)
+        object.__setattr__(self, "separate", separate)
 
     # --- what is played with ---
 
@@ -159,37 +110,40 @@ class Game:
         """Who plays."""
         return ("critic", "generator") if self.generators else ("critic",)
 
-    def init(self, seed: int, given: Mapping[str, Tree] = MappingProxyType({})) -> Tree:
-        """The state before the first turn, a function of the seed alone. given: weights of players, by name, that do
-        not start afresh."""
+    def init(self, seed: int, weights: Mapping[str, Tree] = MappingProxyType({})) -> Tree:
+        """The state before the first turn, a function of the seed alone. weights: of players, by name, that do not
+        start afresh."""
         modules = {**self.generators, "critic": self.critic}
-        params = {name: _weights(module, seed, name) for name, module in modules.items()}
-        return self.begin({**params, **given})
+        params = {name: networks.fresh_weights(module, seed, name) for name, module in modules.items()}
+        return self.begin({**params, **weights})
 
     def begin(self, params: Tree) -> Tree:
         """The state before the first turn, from the weights of every player."""
-        if self.draw.anchored:
-            params = {**params, "start": params["policy"]}
+        params = {**params, **{name: params[player] for name, player in self.draw.frozen_players.items()}}
         weights = {role: tree.vector(self.moved(params, role)) for role in self.roles}
-        state = {
+        remembered = {
+            "average": weights["generator"].clone() if self.ema_half_life else None,
+            "objective": self.objective.memory.init(params["critic"]) if self.objective.memory else None,
+            "augment": self.augment.init() if self.augment else None,
+        }
+        return {
             "params": params,
             "constraints": {str(i): c.init(params["critic"]) for i, c in enumerate(self.constraints)},
             "optimizers": {role: self.optimizers[role].init(weights[role]) for role in self.roles},
+            **{piece: state for piece, state in remembered.items() if state is not None and len(state)},
         }
-        return {**state, "average": weights["generator"].clone()} if self.ema_half_life else state
 
-    def reads_data(self, role: Role) -> bool:
-        """Whether a turn of the role is dealt real samples to look at."""
-        return role == "critic" or self.draw.discrete or (self._two_sided and not self.share_fakes)
+    def columns(self, role: Role) -> tuple[str, ...]:
+        """What of the data a turn of the role is dealt."""
+        if role == "generator" and self.share_fakes:
+            return ()
+        asked = self.draw.columns(role)
+        return asked if "x" in asked or not self._two_sided else ("x", *asked)
 
     @property
     def _two_sided(self) -> bool:
         """Whether the generator side's cost reads the real scores."""
-        return self.objective.relative or self.draw.encodes
-
-    def reads_labels(self, role: Role) -> bool:
-        """Whether it is dealt labels."""
-        return self.draw.labelled and (role == "critic" or not self.share_fakes)
+        return self.objective.relative or self.draw.moves_real
 
     def needs(self, role: Role) -> dict[str, Need]:
         """The noise dealt to one turn: the draw's under its names, the augmentation's under ``augment.side``,
@@ -205,6 +159,22 @@ class Game:
                 needs |= {f"{i}.{name}": need for name, need in constraint.needs(shapes).items()}
         return needs
 
+    def acting(self, number: int) -> tuple[int, ...]:
+        """The constraints whose penalties are there in the critic's turn 1, 2, ..."""
+        return tuple(i for i, constraint in enumerate(self.constraints) if constraint.acts(number))
+
+    def step_sizes(self, role: Role, number: int, factor: float) -> tuple[float, ...]:
+        """The numbers of the role's turn 1, 2, ...: its optimizer's and, last, the average's."""
+        sizes = self.optimizers[role].step_sizes(number, factor)
+        return (*sizes, Average(self.ema_half_life, self.batch_size).share(number)) if self._averages(role) else sizes
+
+    def _averages(self, role: Role) -> bool:
+        return role == "generator" and self.ema_half_life > 0
+
+    def moved(self, params: Tree, role: Role) -> Tree:
+        """The weights that move in the role's turn, by player."""
+        return {name: params[name] for name in (("critic",) if role == "critic" else self.generators)}
+
     # --- a turn ---
 
     def scene(self, params: Tree, role: Role, batch: Batch, noise: Noise) -> Scene:
@@ -212,34 +182,28 @@ class Game:
         return self.draw(self._players(params), batch, noise, role)
 
     def _players(self, params: Tree) -> dict[str, Callable[..., Tensor]]:
-        players: dict[str, Callable[..., Tensor]] = {
-            name: partial(self._played, m, params[name]) for name, m in self.generators.items()
-        }
-        if self.draw.discrete:
-            players["critic"] = partial(_call, self.critic, params["critic"])
-        if self.draw.anchored:
-            players["start"] = partial(_call, self.generators["policy"], params["start"])
-        return players
+        modules = {**self.generators, "critic": self.critic}
+        modules |= {name: self.generators[player] for name, player in self.draw.frozen_players.items()}
+        play = partial(partial, networks.call, precision=self.precision)
+        return {name: play(module, params[name]) for name, module in modules.items()}
 
-    def _played(self, module: nn.Module, params: Tree, *samples: Tensor) -> Tensor:
-        """A player's call, in the precision it plays in."""
-        if self.precision == "fp32":
-            return _call(module, params, *samples)
-        return _call(module, tree.map(_halved, params), *map(_halved, samples)).float()
+    def dress(self, params: Tree, states: Tree, advance: bool) -> tuple[Tree, Tree]:
+        """The critic's weights as it plays with them, and what the constraints remember."""
+        return dress(self.constraints, params, states, advance)
 
-    def still(self, roles: tuple[Role, ...], state: Tree, batch: Batch) -> Noise:
-        """What a turn reads of the side that stands still in it, to be handed over with the turn's noise where more
-        turns on the same batch follow. Without it a turn works it out for itself."""
+    def precompute(self, roles: tuple[Role, ...], state: Tree, batch: Batch) -> dict[str, Tensor]:
+        """What a turn reads of players that stand still in it (`Draw.precompute`), to be handed over with its noise."""
         role, *others = roles
-        if others or not self.draw.discrete:
+        if others:
             return {}
-        held = self.draw.still(self._players(state["params"]), batch, role)
-        if role == "generator" and not self.objective.relative and not self.needs(role):
-            # every candidate of every query is priced by a critic that stands still
-            scene = self.scene(state["params"], role, batch, {})
-            critic, _ = self.dress(state["params"]["critic"], state["constraints"], advance=False)
-            held["still.cost"] = self.objective.generator(None, _call(self.critic, critic, *scene.fake)).detach()
-        return held
+        priced = role == "generator" and not (self._two_sided or self.objective.memory or self.augment)
+        price = partial(self._price, state) if priced else None
+        return self.draw.precompute(self._players(state["params"]), batch, role, price)
+
+    @torch.no_grad()
+    def _price(self, state: Tree, fake: Batch) -> Tensor:
+        critic, _ = self.dress(state["params"]["critic"], state["constraints"], advance=False)
+        return self.objective.generator(None, networks.call(self.critic, critic, *fake, precision=self.precision))
 
     def costs(
         self,
@@ -250,105 +214,103 @@ class Game:
         noise: Noise,
         gather: Gather = alone,
         scene: Scene | None = None,
+        when: When | None = None,
     ) -> tuple[dict[Role, Tensor], tuple[Tree, Record]]:
-        """What each role descends as a function of the weights in ``mine``, and what the constraints remember then.
+        """What each role descends as a function of the weights in ``mine``, and what is remembered after the critic's.
 
         Both at once read one scene and one set of scores. gather: joins the scores of all ranks; the gradient flows
-        through one's own. scene: where it was made already.
+        through one's own. scene: where it was made already. when: a first turn, unless said.
         """
-        params = {**state["params"], **mine}
-        critic, memory = self.dress(params["critic"], state["constraints"], advance="critic" in roles)
-        scene = self._augmented(scene or self.scene(params, roles[0], batch, noise), noise)
+        params, when = {**state["params"], **mine}, when or When(1, self.acting(1))
+        critic, constraints = self.dress(params["critic"], state["constraints"], advance="critic" in roles)
+        scene = self._augmented(scene or self.scene(params, roles[0], batch, noise), state, noise)
+        if scene.price is not None:
+            cost, record = self._lowered(scene.price, scene, gather)
+            return {"generator": cost}, ({"constraints": constraints}, record)
 
-        def f(*samples: Tensor, call: Callable[..., Tensor] = self._played) -> Tensor:
+        def f(*samples: Tensor, precision: networks.Precision = self.precision) -> Tensor:
             times = len(samples[0]) // max(1, len(scene.fake[0]))  # twice where both sides are scored together
-            return call(self.critic, critic, *samples, *(g.repeat(times) for g in scene.given))
+            told = (g.repeat(times) for g in scene.given)
+            return networks.call(self.critic, critic, *samples, *told, precision=precision)
 
-        if "still.cost" in noise:
-            value, lowered = self._lowered(noise["still.cost"], scene)
-            return {"generator": value}, (memory, lowered)
-        scores = self._scores(f, scene, "critic" in roles or self._two_sided)
-        gathered: list[Any] = [side if side is None else gather(side) for side in scores]
-        real, fake = gathered
+        own = self._scores(f, scene, "critic" in roles or self._two_sided)
+        both: list[Any] = [side if side is None else gather(side) for side in own]
+        labels = tuple(map(gather, scene.given)) if self.objective.memory else ()
+        context = Context(state.get("objective", {}), when.number, labels)
+        objective = self.objective.at(context)
         costs: dict[Role, Tensor] = {}
-        record: Record = {}
+        record, memory = {}, {"constraints": constraints}
         if "critic" in roles:
-            value = self.objective.critic(real, fake).mean()
-            penalties = self._penalties(partial(f, call=_call), params["critic"], scene, noise)
-            # one term per sample, so that ranks can be gathered before the mean
-            penalty = sum((gather(term).mean() for term in penalties), torch.zeros_like(value))
+            value = objective.critic(*both).mean()
+            real, fake = (tuple(x.detach() for x in side) for side in (scene.real, scene.fake))  # constants to it
+            full = partial(f, precision="fp32")
+            turn = CriticTurn(full, params["critic"], real, fake, noise, own[0], own[1], scene.given, when.number)
+            acting = {i: self.constraints[i] for i in when.acting}
+            penalty, memory["constraints"] = penalise(acting, turn, constraints, gather)
             costs["critic"] = penalty - value
             record |= {"critic_value": value.detach(), "penalty": penalty.detach()}
+            memory |= self._remembered(state, context, both[0].detach(), both[1].detach())
         if "generator" in roles:
-            cost = self.objective.generator(real if self._two_sided else None, fake)
-            costs["generator"], more = self._lowered(cost, scene, gather)
-            record |= more
+            cost = objective.generator(both[0] if self._two_sided else None, both[1])
+            costs["generator"], lowered = self._lowered(cost, scene, gather)
+            record |= lowered
         return costs, (memory, record)
 
-    def _lowered(self, cost: Tensor, scene: Scene, gather: Gather = alone) -> tuple[Tensor, Record]:
+    def _augmented(self, scene: Scene, state: Tree, noise: Noise) -> Scene:
+        if not self.augment:
+            return scene
+        known = state.get("augment", {})
+        real, fake = (
+            self.augment(side, noise[f"augment.{name}"], known)
+            for name, side in (("real", scene.real), ("fake", scene.fake))
+        )
+        return scene._replace(real=real, fake=fake)
+
+    def _scores(self, f: Callable[..., Tensor], scene: Scene, both: bool) -> Any:
+        """Scores of the two sides; None for the real one where it is not read."""
+        if not both:
+            return None, f(*scene.fake)
+        if not self.separate:
+            return f(*scene.real), f(*scene.fake)
+        joined = f(*(torch.cat(parts) for parts in zip(scene.real, scene.fake, strict=True)))
+        return joined.split([len(scene.real[0]), len(scene.fake[0])])
+
+    def _remembered(self, state: Tree, context: Context, real: Tensor, fake: Tensor) -> Tree:
+        """What objective and augmentation remember after a turn of the critic, where they do."""
+        memory: Tree = {}
+        if "objective" in state:
+            memory["objective"] = self.objective.memory.remember(context, real, fake)  # type: ignore[union-attr]
+        if "augment" in state:
+            memory["augment"] = self.augment.remember(state["augment"], real, context.number)  # type: ignore[union-attr]
+        return memory
+
+    def _lowered(self, cost: Tensor, scene: Scene, gather: Gather) -> tuple[Tensor, Record]:
         """What the generator side descends, and its terms."""
-        total = estimate(cost.mean(0) if self.draw.averaged else cost, scene)
+        total = scene.estimate(cost)
         record = {"generator_loss": total.detach()}
         if scene.cost is not None:
             besides = gather(scene.cost).mean()
             total, record["generator_besides"] = total + besides, besides.detach()
         return total, record
 
-    def _augmented(self, scene: Scene, noise: Noise) -> Scene:
-        if not self.augment:
-            return scene
-        real, fake = (self.augment(getattr(scene, side), noise[f"augment.{side}"]) for side in ("real", "fake"))
-        return scene._replace(real=real, fake=fake)
-
-    def _penalties(self, f: Callable[..., Tensor], weights: Tree, scene: Scene, noise: Noise) -> Iterator[Tensor]:
-        """Of each constraint that has one, [B]. To the critic, whom they bind, the two sides are constants."""
-        real, fake = (tuple(x.detach() for x in side) for side in (scene.real, scene.fake))
-        for i, constraint in enumerate(self.constraints):
-            noise = {name[len(f"{i}.") :]: draw for name, draw in noise.items() if name.startswith(f"{i}.")}
-            term = constraint.penalty(f, weights, real, fake, noise)
-            if term is not None:
-                yield term.expand(len(fake[0]))
-
-    def _scores(self, f: Callable[..., Tensor], scene: Scene, both: bool) -> Sequence[Any]:
-        """Scores of the two sides; None for the real one where it is not read."""
-        if not both:
-            return None, f(*scene.fake)
-        if not self.separate or self.draw.discrete:  # together the two sides would share batch statistics: another game
-            return f(*scene.real), f(*scene.fake)
-        joined = f(*(torch.cat(parts) for parts in zip(scene.real, scene.fake, strict=True)))
-        return joined.split([len(scene.real[0]), len(scene.fake[0])])
-
-    def dress(self, params: Tree, states: Tree, advance: bool) -> tuple[Tree, Tree]:
-        """The critic's weights as it plays with them, and what the constraints remember."""
-        memory = {}
-        for i, constraint in enumerate(self.constraints):
-            params, memory[str(i)] = constraint.dress(params, states[str(i)], advance)
-        return params, memory
-
-    def gradient(self, role: Role, state: Tree, batch: Batch, noise: Noise, gather: Gather = alone):
+    def gradient(
+        self, role: Role, state: Tree, batch: Batch, noise: Noise, gather: Gather = alone, when: When | None = None
+    ):
         """(gradients, (memory, record)) of the role's loss, by ``torch.func``: compiles, and maps over games."""
 
         def cost(mine: Tree) -> tuple[Tensor, tuple[Tree, Record]]:
-            costs, rest = self.costs((role,), mine, state, batch, noise, gather)
+            costs, rest = self.costs((role,), mine, state, batch, noise, gather, when=when)
             return costs[role], rest
 
         return torch.func.grad(cost, has_aux=True)(self.moved(state["params"], role))
 
-    def step_sizes(self, role: Role, turn: int, factor: float) -> tuple[float, ...]:
-        """The numbers of the role's turn 1, 2, ...: its rule's and, last, the average's."""
-        numbers = self.optimizers[role].step_sizes(turn, factor)
-        return (*numbers, Average(self.ema_half_life, self.batch_size).share(turn)) if self._averages(role) else numbers
-
-    def _averages(self, role: Role) -> bool:
-        return role == "generator" and self.ema_half_life > 0
-
     def update(self, role: Role, state: Tree, gradient: Tensor, memory: Tree, sizes: StepSizes, lead: int = 0) -> Tree:
-        """The optimiser's step, then the projections, then the average; what the constraints remember is the critic's.
+        """The optimizer's step, then the projections, then the average; what is remembered is the critic's turn's.
 
         gradient: all gradients as one vector, behind ``lead`` = 1 leading dimension for a stack of games.
         """
-        *beat, share = sizes if self._averages(role) else (*sizes, None)
-        move, remembered = self.optimizers[role].step(gradient, state["optimizers"][role], beat)
+        *numbers, share = sizes if self._averages(role) else (*sizes, None)
+        move, remembered = self.optimizers[role].step(gradient, state["optimizers"][role], numbers)
         old = self.moved(state["params"], role)
         new = tree.map(torch.sub, old, tree.unvector(old, move, lead))
         if role == "critic":
@@ -356,83 +318,18 @@ class Game:
                 new = {"critic": constraint.project(new["critic"])}
         state = {
             **state,
+            **(memory if role == "critic" else {}),
             "params": {**state["params"], **new},
-            "constraints": memory if role == "critic" else state["constraints"],
             "optimizers": {**state["optimizers"], role: remembered},
         }
         if share is not None:
             state["average"] = Average.step(tree.vector(new, lead), state["average"], share)
         return state
 
-    def turn(self, role: Role, state: Tree, batch: Batch, noise: Noise, sizes: StepSizes) -> tuple[Tree, Record]:
-        """One turn of one game."""
-        gradients, (memory, record) = self.gradient(role, state, batch, noise)
+    def turn(self, role: Role, state: Tree, batch: Batch, noise: Noise, sizes: StepSizes, number: int = 1):
+        """One turn of one game: (state, record)."""
+        when = When(number, self.acting(number))
+        gradients, (memory, record) = self.gradient(role, state, batch, noise, when=when)
         gradient = tree.vector(gradients)
         record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient)}
         return self.update(role, state, gradient, memory, sizes), record
-
-    def moved(self, params: Tree, role: Role) -> Tree:
-        """The weights that move in the role's turn, by player."""
-        return {name: params[name] for name in (("critic",) if role == "critic" else self.generators)}
-
-
-def estimate(cost: Tensor, scene: Scene) -> Tensor:
-    r"""The mean cost where fakes are reparametrised. Of discrete ones a number whose gradient is that of the expected
-    cost: of all that could be drawn :math:`\sum_d p_d c_d`, of a sample the score function's surrogate
-    :math:`E\,w\,(c - b) \log p`."""
-    if scene.prob is not None:
-        return torch.dot(scene.prob.flatten(), cost.detach().expand_as(scene.prob).flatten()) / len(scene.prob)
-    if scene.log_prob is None:
-        return cost.mean()
-    advantage = cost.detach() - _baseline(cost.detach(), scene)
-    return (scene.weight * advantage * scene.log_prob).mean()
-
-
-def _baseline(cost: Tensor, scene: Scene) -> Tensor | float:
-    r"""What the costs of draws are held against, from the other draws [B] or, of each query, [B, k]: with itself in it
-    a cost would be shrunk. The mean is not always better than none; the optimal constant :math:`E[w^2 s c] / E[w^2 s]`
-    is, with s the squared norm of the gradient of log p, where the others are enough to estimate it."""
-    if scene.baseline == "none" or cost.shape[-1] < 2:
-        return 0.0
-    share = torch.ones_like(cost)
-    if scene.baseline == "optimal":
-        assert scene.square is not None
-        share = torch.as_tensor(scene.weight).square() * scene.square
-    others = share.sum(-1, keepdim=True) - share
-    return ((share * cost).sum(-1, keepdim=True) - share * cost) / others.clamp(min=torch.finfo(cost.dtype).tiny)
-
-
-def _call(module: nn.Module, params: Tree, *samples: Tensor) -> Tensor:
-    # `init` refuses tied weights; looking for them at every call costs as much as a small network
-    return functional_call(module, params, samples, tie_weights=False)
-
-
-def _halved(x: Tensor) -> Tensor:
-    return x.bfloat16() if x.is_floating_point() else x
-
-
-def _weights(module: nn.Module, seed: int, name: str) -> Tree:
-    """Fresh weights of a module, from ``reset_parameters`` of its layers under dice seeded by (seed, name)."""
-    names = {name for name, _ in module.named_parameters()}
-    if tied := {name for name, _ in module.named_parameters(remove_duplicate=False)} - names:
-        raise ValueError(f"the {name} ties {tied.pop()!r} to another weight; give each weight one name")
-    module = copy.deepcopy(module)
-    with seeded(seed, "weights", name):
-        for layer in _resettable(module):
-            layer.reset_parameters()  # type: ignore[operator]
-    return {name: p.detach().clone() for name, p in module.named_parameters()}
-
-
-def _resettable(module: nn.Module) -> Iterator[nn.Module]:
-    """The outermost layers that know how to draw their own weights."""
-    if callable(getattr(module, "reset_parameters", None)):
-        yield module
-        return
-    if own := [name for name, _ in module.named_parameters(recurse=False)]:
-        warnings.warn(
-            f"{type(module).__name__} holds {own[0]!r} and has no reset_parameters(): "
-            "every seed starts it from the same values",
-            stacklevel=4,
-        )
-    for child in module.children():
-        yield from _resettable(child)

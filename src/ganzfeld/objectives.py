@@ -13,12 +13,15 @@ non-saturating cost of the real side is that of the fake one with the labels swa
 Two kinds of critic output exist. *Scores* [B] have a cost per sample. *Features* [B, m] are compared by their means
 or second moments (McGAN); such a value is not linear in the batch mean, is biased upwards on small batches (even for
 equal laws), and has no cost per sample.
+
+An objective may remember (`Memory`): a moment averaged over turns, a weight that is annealed, costs that read classes
+are functions of what was seen, of the turn's number and of the labels, and in each turn an ordinary pair.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +30,29 @@ from torch.nn.functional import logsigmoid
 
 from . import divergences
 from .divergences import Divergence
+
+State = Mapping[str, Tensor]
+
+
+class Context(NamedTuple):
+    """What an objective may read beside the scores. state: what it remembers; number: of the turn, 1, 2, ... of the
+    role that moves (a tensor [] inside a graph); labels: of the scores' rows, (y,) or ()."""
+
+    state: State
+    number: int | Tensor
+    labels: tuple[Tensor, ...]
+
+
+class Memory(NamedTuple):
+    """Of an objective that is another one in every turn.
+
+    at(context) -> the objective of a turn. init(critic's weights) -> the state before the first. remember(context,
+    real, fake) -> the state after a turn of the critic, from its scores, constants here, of all ranks.
+    """
+
+    at: Callable[[Context], Objective]
+    init: Callable[[dict[str, Tensor]], State] = lambda params: {}
+    remember: Callable[[Context, Tensor, Tensor], State] = lambda context, real, fake: context.state
 
 
 class Objective(NamedTuple):
@@ -39,6 +65,7 @@ class Objective(NamedTuple):
     features: the scores are features [B, m] of the critic's last hidden layer, not numbers [B].
     bounded: the value has an optimum for unconstrained critics; where False (Wasserstein), a critic without a
     constraint has nothing that stops it.
+    memory: of one that depends on more than the scores; ``critic`` and ``generator`` are then those of a first turn.
     """
 
     critic: Callable[[Tensor, Tensor], Tensor]
@@ -46,6 +73,11 @@ class Objective(NamedTuple):
     relative: bool = True
     features: bool = False
     bounded: bool = True
+    memory: Memory | None = None
+
+    def at(self, context: Context) -> Objective:
+        """The objective of one turn."""
+        return self.memory.at(context) if self.memory else self
 
 
 def apart(fake: Callable[[Tensor], Tensor], real: Callable[[Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:

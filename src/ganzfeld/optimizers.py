@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-State = dict[str, Tensor]
+from .core.names import find
 
+State = dict[str, Tensor]
 
 StepSizes = Sequence[float] | Sequence[Tensor]  # the numbers of one turn; [] each inside a compiled graph
 
@@ -142,5 +144,36 @@ class Average(NamedTuple):
         """The average after one more turn."""
         return torch.lerp(average, weights, share)
 
+
+@dataclass(frozen=True)
+class LRSchedule:
+    """The factor on the learning rates of a step: a rise over the first ``warm_up`` steps, then, from 1, a curve.
+
+    kind: one of `LR_SCHEDULES`. steps: when the curve ends, by default with the run; a run that is longer stays there.
+    Raises ValueError for an unknown kind.
+    """
+
+    kind: str = "constant"
+    warm_up: int = 0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        find("learning-rate schedule", self.kind, LR_SCHEDULES)
+        if self.warm_up < 0 or self.steps < 0 or 0 < self.steps <= self.warm_up:
+            raise ValueError(f"a schedule of {self.steps or 'all'} steps cannot warm up for {self.warm_up} of them")
+
+    def __call__(self, step: int, steps: int) -> float:
+        """The factor of step 0, 1, ... of a run of so many steps."""
+        if step < self.warm_up:
+            return (step + 1) / (self.warm_up + 1)
+        length = max(1, (self.steps or steps) - self.warm_up)
+        return LR_SCHEDULES[self.kind](min(1.0, (step - self.warm_up) / length))
+
+
+LR_SCHEDULES: dict[str, Callable[[float], float]] = {  # of the share of the way that is behind
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1.0 - progress,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+}
 
 TABLE = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "optimistic-adam": optimistic_adam}

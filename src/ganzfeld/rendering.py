@@ -17,10 +17,10 @@ from torch import Tensor
 
 from .data import Data
 
-SIDE = 400  # pixels of a plane
-GUTTER = 16  # pixels between two densities
-MOST = 100  # pictures on a sheet
-POINTS = 2_500  # samples on a plane
+PLANE_PIXELS = 400  # pixels of a plane
+GUTTER_PIXELS = 16  # pixels between two densities
+SHEET_PICTURES = 100  # pictures on a sheet
+PLANE_SAMPLES = 2_500  # samples on a plane
 PAPER, INK = np.array([250, 249, 246]), np.array([[196, 214, 232], [62, 110, 168], [18, 32, 74]])
 
 
@@ -39,7 +39,7 @@ class View:
         """The view that shows the training rows with a margin; vectors by their two principal axes."""
         if data.kind in ("digits", "pictures"):
             return cls(data.kind)
-        x = data.restored("train", 20_000).double()
+        x = data.restore("train", 20_000).double()
         axes = None
         if x.shape[1] > 2:
             axes = torch.linalg.svd(x[:2_000] - x[:2_000].mean(0), full_matrices=False).Vh[:2]
@@ -58,13 +58,13 @@ class View:
     @property
     def count(self) -> int:
         """How many samples make a picture of a run: enough for a density, or a sheet full."""
-        return POINTS if self.kind in ("plane", "vectors") else MOST
+        return PLANE_SAMPLES if self.kind in ("plane", "vectors") else SHEET_PICTURES
 
     def one(self, sample: Tensor) -> Image.Image:
         """An image of one sample; a picture at its own resolution, without a frame."""
         return image(sample) if self.kind == "pictures" else self.picture(sample[None])
 
-    def picture(self, samples: Tensor, most: int = MOST, columns: int | None = None) -> Image.Image:
+    def picture(self, samples: Tensor, most: int = SHEET_PICTURES, columns: int | None = None) -> Image.Image:
         """An image of samples [n, *shape] in the data's units: of pictures a grid of the first ``most``, square unless
         its columns are given."""
         if self.kind == "digits":
@@ -82,9 +82,9 @@ class View:
         """An image of samples and, under each, what belongs to it; of points two densities side by side."""
         if self.kind in ("plane", "vectors"):
             left, right = self.picture(above), self.picture(below)
-            page = Image.new("RGB", (left.width + right.width + GUTTER, left.height), tuple(PAPER.tolist()))
+            page = Image.new("RGB", (left.width + right.width + GUTTER_PIXELS, left.height), tuple(PAPER.tolist()))
             page.paste(left, (0, 0))
-            page.paste(right, (left.width + GUTTER, 0))
+            page.paste(right, (left.width + GUTTER_PIXELS, 0))
             return page
         columns = min(columns, len(above))
         blank = torch.full((-len(above) % columns, *above.shape[1:]), -1.0)
@@ -93,12 +93,14 @@ class View:
         return self.picture(woven, len(woven), columns)
 
 
-def plane(x: Tensor, centre: tuple[float, float], reach: float, side: int = SIDE) -> Image.Image:
+def plane(x: Tensor, centre: tuple[float, float], reach: float, side: int = PLANE_PIXELS) -> Image.Image:
     """Points [n, 2] as a density, each a small soft disc; darker where they lie closer."""
+    from scipy.ndimage import gaussian_filter
+
     u = (x.numpy() - np.asarray(centre)) / (2 * reach) + 0.5
     u = u[np.isfinite(u).all(1)]
     counts, _, _ = np.histogram2d(1 - u[:, 1], u[:, 0], bins=side, range=[[0, 1], [0, 1]])
-    density = _blur(counts, 1.2)
+    density = gaussian_filter(counts, 1.2)
     tone = 1 - np.exp(-density * 6 * 2_500 / max(1, len(x)))
     stops = np.vstack([PAPER, INK])
     levels = np.linspace(0, 1, len(stops))
@@ -106,13 +108,7 @@ def plane(x: Tensor, centre: tuple[float, float], reach: float, side: int = SIDE
     return Image.fromarray(image.astype(np.uint8))
 
 
-def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    from scipy.ndimage import gaussian_filter
-
-    return gaussian_filter(image, sigma)
-
-
-def digits(x: Tensor, scale: int = 5, most: int = MOST, columns: int | None = None) -> Image.Image:
+def digits(x: Tensor, scale: int = 5, most: int = SHEET_PICTURES, columns: int | None = None) -> Image.Image:
     """Rows [n, 64] in [-1, 1] as a grid of digits, square unless its columns are given, ink on paper."""
     x = x[:most]
     columns = columns or math.ceil(math.sqrt(len(x)))
@@ -148,7 +144,7 @@ def sheet(x: Tensor, columns: int | None = None, least: int = 32, gap: int = 2) 
     return page
 
 
-def there_and_back(frames: Sequence[Image.Image], path: Path, least: int = 128) -> None:
+def save_gif(frames: Sequence[Image.Image], path: Path, least: int = 128) -> None:
     """Frames as an endless GIF that turns at its last and its first: small ones enlarged without smoothing to at least
     ``least`` pixels, and the nearer to a turn the longer shown, so that it comes to rest there."""
     scale = max(1, math.ceil(least / frames[0].height))

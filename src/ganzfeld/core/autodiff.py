@@ -6,12 +6,12 @@ from __future__ import annotations
 import torch
 
 
-def transformed() -> bool:
+def inside_transform() -> bool:
     """Whether ``torch.func`` maps or differentiates from the outside, where a `Function` has no place."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-def asked(ctx, i: int) -> bool:
+def needs_gradient(ctx, i: int) -> bool:
     """Whether the backward pass under way is after the gradient by input i of a `Function`: it may not be, though the
     input asks for one. Of a leaf the engine of autograd does not tell, and the answer is yes."""
     if not ctx.needs_input_grad[i]:

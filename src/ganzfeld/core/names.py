@@ -4,6 +4,7 @@ called now."""
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -37,7 +38,22 @@ def rename(settings: Mapping[str, Any], paper: str | None = None) -> dict[str, A
     return {new_name(name, paper): value for name, value in settings.items()}
 
 
-def nearest(kind: str, name: str, known: Iterable[str], paper: str | None = None) -> ValueError:
+def rename_command(text: str, paper: str | None = None) -> str:
+    """A command of version 0.1 as it is typed now; a text that is no command as it is."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return text
+    for i, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if i and words[i - 1] == "--set" and equals:
+            words[i] = f"{new_name(name, paper)}={value}"
+        elif word.startswith("--"):
+            words[i] = f"--{new_name(name[2:].replace('-', '_')).replace('_', '-')}{equals}{value}"
+    return shlex.join(words)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], paper: str | None = None) -> ValueError:
     """The error for an unknown name, with what it is called now, or the nearest valid one."""
     known, new = list(known), new_name(name, paper)
     near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
@@ -51,5 +67,5 @@ def find(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
     """The entry of a table, under its name with dashes or underscores. Raises ValueError for any other."""
     key = name if name in table else name.replace("_", "-")
     if key not in table:
-        raise nearest(kind, name, table)
+        raise unknown_name(kind, name, table)
     return table[key]

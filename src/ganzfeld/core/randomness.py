@@ -1,7 +1,7 @@
 """Chance, dealt from the outside.
 
 Nothing below the engine rolls dice. A draw or a constraint declares the noise it *needs*, by name, law and
-shape; a `Dealer` deals it. What is dealt is a function of ``(seed, role, name, turn)`` alone, so that
+shape; a `NoiseDealer` deals it. What is dealt is a function of ``(seed, role, name, turn)`` alone, so that
 
 * a member of a population meets the same noise as the same seed played alone,
 * a resumed run meets the noise it would have met,
@@ -24,8 +24,8 @@ from torch import Tensor
 Law = Literal["normal", "uniform"]
 Noise = Mapping[str, Tensor]
 
-BLOCK = 2**17  # numbers dealt at once for one member and one name: half a megabyte
-ROWS = 64  # latents dealt at once to a user who samples
+BLOCK_NUMBERS = 2**17  # numbers dealt at once for one member and one name: half a megabyte
+BLOCK_ROWS = 64  # latents dealt at once to a user who samples
 
 
 class Need(NamedTuple):
@@ -44,7 +44,7 @@ def generator(*key: object) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def seeded(*key: object) -> Iterator[None]:
+def global_seed(*key: object) -> Iterator[None]:
     """Inside, torch's global generator is seeded by the key; outside it is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.random.set_rng_state(generator(*key).get_state())
@@ -53,8 +53,8 @@ def seeded(*key: object) -> Iterator[None]:
 
 def latents(need: Need, seed: int, rows: int) -> Tensor:
     """Rows of noise [rows, *shape] for a user: row i depends on (seed, i) alone, not on how many are asked for."""
-    blocks = [fill(torch.empty(ROWS, *need.shape), need.law, generator(seed, "sample", i))
-              for i in range(-(-rows // ROWS))]  # fmt: skip
+    blocks = [fill(torch.empty(BLOCK_ROWS, *need.shape), need.law, generator(seed, "sample", i))
+              for i in range(-(-rows // BLOCK_ROWS))]  # fmt: skip
     return torch.cat(blocks)[:rows]
 
 
@@ -90,8 +90,8 @@ class NoiseDealer:
         whole: bool = False,
     ):
         self.needs, self.seeds, self.whole = needs, tuple(seeds), whole
-        self.batch_size = _each(needs, batch_size)
-        self.rows = _each(needs, rows)
+        self.batch_size = _by_role(needs, batch_size)
+        self.rows = _by_role(needs, rows)
         self.slice = {role: _slice(n, *share) for role, n in self.batch_size.items()}
         self._blocks: dict[tuple[str, str], tuple[int, Tensor]] = {}
         self._decks: dict[tuple[str, int], tuple[int, Tensor]] = {}
@@ -101,7 +101,7 @@ class NoiseDealer:
         return {name: self._rows(role, name, need, turn, turns) for name, need in self.needs[role].items()}
 
     def _rows(self, role: str, name: str, need: Need, turn: int, turns: int) -> Tensor:
-        length = max(1, BLOCK // (self.batch_size[role] * max(1, torch.Size(need.shape).numel())))
+        length = max(1, BLOCK_NUMBERS // (self.batch_size[role] * max(1, torch.Size(need.shape).numel())))
         if need.fixed:
             first = self._block(role, name, need, 0, length)[:, :1, self.slice[role]]
             return first.expand(-1, turns, *first.shape[2:])
@@ -116,13 +116,13 @@ class NoiseDealer:
         return out
 
     def _block(self, role: str, name: str, need: Need, block: int, length: int) -> Tensor:
-        held = self._blocks.get((role, name))
-        if held is None or held[0] != block:
+        cached = self._blocks.get((role, name))
+        if cached is None or cached[0] != block:
             out = torch.empty(len(self.seeds), length, self.batch_size[role], *need.shape)
             for part, seed in zip(out, self.seeds, strict=True):
                 fill(part, need.law, generator(seed, role, name, block))
-            held = self._blocks[role, name] = (block, out)
-        return held[1]
+            cached = self._blocks[role, name] = (block, out)
+        return cached[1]
 
     def order(self, role: str, turn: int, turns: int) -> Tensor:
         """Which rows of the data the turns read: [members, turns, batch share], every row once an epoch."""
@@ -130,10 +130,10 @@ class NoiseDealer:
         start, count = turn * size, turns * size
         if self.whole:
             return torch.arange(size)[self.slice[role]].expand(len(self.seeds), turns, -1)
-        rows = torch.stack([self._dealt(role, seed, start, count) for seed in self.seeds])
+        rows = torch.stack([self._deal(role, seed, start, count) for seed in self.seeds])
         return rows.view(len(self.seeds), turns, size)[:, :, self.slice[role]]
 
-    def _dealt(self, role: str, seed: int, start: int, count: int) -> Tensor:
+    def _deal(self, role: str, seed: int, start: int, count: int) -> Tensor:
         parts = []
         while count:
             epoch, first = divmod(start, self.rows[role])
@@ -143,14 +143,14 @@ class NoiseDealer:
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _deck(self, role: str, seed: int, epoch: int) -> Tensor:
-        held = self._decks.get((role, seed))
-        if held is None or held[0] != epoch:
+        cached = self._decks.get((role, seed))
+        if cached is None or cached[0] != epoch:
             deck = torch.randperm(self.rows[role], generator=generator(seed, role, "order", epoch))
-            held = self._decks[role, seed] = (epoch, deck.int())
-        return held[1]
+            cached = self._decks[role, seed] = (epoch, deck.int())
+        return cached[1]
 
 
-def _each(roles: Iterable[str], number: int | Mapping[str, int]) -> Mapping[str, int]:
+def _by_role(roles: Iterable[str], number: int | Mapping[str, int]) -> Mapping[str, int]:
     return dict.fromkeys(roles, number) if isinstance(number, int) else number
 
 

@@ -29,7 +29,7 @@ def leaves(tree: Tree) -> list[Tensor]:
     return [leaf for branch in tree.values() for leaf in leaves(branch)]
 
 
-def like(tree: Tree, new: Sequence[Tensor]) -> Tree:
+def with_leaves(tree: Tree, new: Sequence[Tensor]) -> Tree:
     """A tree of the same keys with other leaves, the inverse of `leaves`."""
     supply = iter(new)
     return map(lambda _: next(supply), tree)
@@ -45,7 +45,7 @@ def unvector(tree: Tree, vector: Tensor, lead: int = 0) -> Tree:
     """The tree of ``tree``'s keys and shapes with the entries of a vector, the inverse of `vector`."""
     old = leaves(tree)
     parts = vector.split([leaf.shape[lead:].numel() for leaf in old], lead)
-    return like(tree, [part.view(leaf.shape) for part, leaf in zip(parts, old, strict=True)])
+    return with_leaves(tree, [part.view(leaf.shape) for part, leaf in zip(parts, old, strict=True)])
 
 
 def flatten(tree: Tree, prefix: str = "") -> dict[str, Tensor]:
@@ -70,7 +70,7 @@ def unflatten(flat: Mapping[str, Tensor], template: Tree) -> Tree:
     for path, leaf in expected.items():
         if flat[path].shape != leaf.shape:
             raise ValueError(f"{path!r} has shape {tuple(flat[path].shape)}, not {tuple(leaf.shape)}")
-    return like(template, [flat[path] for path in expected])
+    return with_leaves(template, [flat[path] for path in expected])
 
 
 def stack(trees: Sequence[Tree]) -> Tree:

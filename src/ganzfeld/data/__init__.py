@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.names import nearest
+from ..core.names import unknown_name
 from .rankings import texts
 from .rankings.collection import Collection, Interactions, Letor
 from .rankings.interactions import interactions
 from .rankings.letor import letor
 from .rankings.tastes import tastes
 from .samples import idx as idxs
-from .samples.arrays import arrays, holds_pictures, whole
+from .samples.arrays import arrays, holds_pictures, read_pictures
 from .samples.digits import digits
 from .samples.hub import hub
 from .samples.idx import idx
@@ -30,7 +30,7 @@ from .samples.images import images
 from .samples.mixtures import grid25, mixture1200, ring8, swissroll
 from .samples.rows import PICTURE, Data, Labels, Units, numbers, split
 from .samples.stacked import stacked, stacked_digits
-from .samples.vectors import read, vectors
+from .samples.vectors import read_vectors, vectors
 
 Rankings = Interactions | Letor
 
@@ -43,9 +43,9 @@ WORLDS: dict[str, Callable[..., Data]] = {
 }
 TABLE: dict[str, Callable[..., Any]] = {**WORLDS, "digits": digits, "tastes": tastes}
 
-PICTURES = ("size", "crop", "background", "channels", "strict")  # how pictures are read
+PICTURE_CHOICES = ("size", "crop", "background", "channels", "strict")  # how pictures are read
 CHOICES: dict[str, str] = {  # of any reader, and what each is for
-    **dict.fromkeys(PICTURES, "pictures in files of their own"),
+    **dict.fromkeys(PICTURE_CHOICES, "pictures in files of their own"),
     "exclude_classes": "samples with classes",
     "min_rating": "interactions of users with items",
     "fold": "LETOR lines",
@@ -59,32 +59,33 @@ class Reader(NamedTuple):
     splits: whether it takes ``valid`` and ``test`` among its choices, as where parts hang together, else all rows of
     those sources replace the parts."""
 
-    reads: Callable[[str], bool]
+    recognises: Callable[[str], bool]
     read: Callable[..., Any]
     choices: tuple[str, ...] = ()
     splits: bool = False
 
 
-SAMPLES = ("exclude_classes",)
+SAMPLE_CHOICES = ("exclude_classes",)
 READERS: tuple[Reader, ...] = (
-    Reader(lambda name: name in WORLDS, lambda name, seed, **asked: WORLDS[name](seed=seed), SAMPLES),
-    Reader(lambda name: name == "digits", lambda name, seed, **asked: digits(seed, **asked), (*SAMPLES, "size")),
+    Reader(lambda name: name in WORLDS, lambda name, seed, **asked: WORLDS[name](seed=seed), SAMPLE_CHOICES),
+    Reader(lambda name: name == "digits", lambda name, seed, **asked: digits(seed, **asked), (*SAMPLE_CHOICES, "size")),
     Reader(lambda name: name == "tastes", lambda name, seed, **asked: tastes(seed=seed), (), True),
     Reader(lambda name: name.startswith("hf:"), lambda name, seed, **asked: hub(name[3:], seed, **asked),
-           (*SAMPLES, *PICTURES)),
-    Reader(lambda name: _array(name) and holds_pictures(Path(name)),
-           lambda name, seed, **asked: arrays(Path(name), seed, **asked), (*SAMPLES, *PICTURES)),
+           (*SAMPLE_CHOICES, *PICTURE_CHOICES)),
+    Reader(lambda name: _is_array_file(name) and holds_pictures(Path(name)),
+           lambda name, seed, **asked: arrays(Path(name), seed, **asked), (*SAMPLE_CHOICES, *PICTURE_CHOICES)),
     Reader(lambda name: Path(name).suffix in (".npy", ".npz"),
-           lambda name, seed, **asked: vectors(Path(name), seed=seed), SAMPLES),
+           lambda name, seed, **asked: vectors(Path(name), seed=seed), SAMPLE_CHOICES),
     # idx files are read strictly anyway
-    Reader(lambda name: Path(name).is_dir() and idxs.found(Path(name)),
-           lambda name, seed, size=None, strict=True: idx(Path(name), seed, size=size), (*SAMPLES, "size", "strict")),
-    Reader(lambda name: texts.found(Path(name), "letor"),
+    Reader(lambda name: Path(name).is_dir() and idxs.holds_idx(Path(name)),
+           lambda name, seed, size=None, strict=True: idx(Path(name), seed, size=size),
+           (*SAMPLE_CHOICES, "size", "strict")),
+    Reader(lambda name: texts.holds_rankings(Path(name), "letor"),
            lambda name, seed, **asked: letor(Path(name), seed, **asked), ("fold", "qrels", "valid", "test"), True),
-    Reader(lambda name: texts.found(Path(name), "interactions"),
+    Reader(lambda name: texts.holds_rankings(Path(name), "interactions"),
            lambda name, seed, **asked: interactions(Path(name), seed, **asked), ("min_rating", "valid", "test"), True),
     Reader(lambda name: Path(name).is_dir() or (Path(name).suffix.lower() == ".zip" and Path(name).is_file()),
-           lambda name, seed, **asked: images(Path(name), seed, **asked), (*SAMPLES, *PICTURES)),
+           lambda name, seed, **asked: images(Path(name), seed, **asked), (*SAMPLE_CHOICES, *PICTURE_CHOICES)),
 )  # fmt: skip
 
 
@@ -98,10 +99,10 @@ def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = 
     are left out of every part, names with commas. Raises ValueError, in one line, where nothing can be loaded.
     """
     for key in choices.keys() - CHOICES.keys():
-        raise nearest("option", key, CHOICES)
+        raise unknown_name("option", key, CHOICES)
     asked = {key: value for key, value in choices.items() if value is not None and value is not False}
     parts = {key: value for key, value in (("valid", valid), ("test", test)) if value is not None}
-    reader = _reader(name)
+    reader = _find_reader(name)
     refused = {**asked, **(parts if reader.splits else {})}.keys() - set(reader.choices)
     for key in sorted(refused):
         raise ValueError(f"--{key.replace('_', '-')} is for {CHOICES[key]}, and {name} holds none")
@@ -110,20 +111,20 @@ def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = 
     excluded = asked.pop("exclude_classes", None)
     data = reader.read(name, seed, **asked)
     for part, other in parts.items():
-        data = _replaced(data, part, other, load(other, seed, **_alike(data, other, asked)))
-    return data.excluding([name.strip() for name in excluded.split(",")]) if excluded else data
+        data = _replace_part(data, part, other, load(other, seed, **_choices_like(data, other, asked)))
+    return data.exclude([name.strip() for name in excluded.split(",")]) if excluded else data
 
 
-def _reader(name: str) -> Reader:
+def _find_reader(name: str) -> Reader:
     for reader in READERS:
-        if reader.reads(name):
+        if reader.recognises(name):
             return reader
     if Path(name).exists():
         raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy, .npz or a text")
-    raise nearest("data", name, (*TABLE, "files and folders"))
+    raise unknown_name("data", name, (*TABLE, "files and folders"))
 
 
-def _array(name: str) -> bool:
+def _is_array_file(name: str) -> bool:
     return Path(name).suffix in (".npy", ".npz") and Path(name).is_file()
 
 
@@ -132,46 +133,38 @@ def picture_size(name: str) -> int | None:
     return 8 if name == "digits" else None
 
 
-def samples(path: str | Path) -> Tensor:
+def read_samples(path: str | Path) -> Tensor:
     """The rows of a ``.npy`` or ``.npz`` as they lie there: vectors [n, d], or pictures [n, C, H, W] in [-1, 1], from
     bytes or as numbers. Raises ValueError, in one line, for anything else."""
     path = Path(path)
     if holds_pictures(path):
-        return numbers(torch.from_numpy(whole(path)[0].copy()))
-    return torch.from_numpy(read(path, pictures=True))
+        return numbers(torch.from_numpy(read_pictures(path)[0].copy()))
+    return torch.from_numpy(read_vectors(path, pictures=True))
 
 
-def _alike(data: Data, other: str, choices: Mapping[str, Any]) -> dict[str, Any]:
+def _choices_like(data: Data, other: str, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The choices by which other pictures become like the data's."""
     if data.kind != "pictures":
         return {}
     wanted = {**choices, "size": data.shape[-1], "channels": data.shape[0]}
-    return {key: value for key, value in wanted.items() if key in _reader(other).choices}
+    return {key: value for key, value in wanted.items() if key in _find_reader(other).choices}
 
 
-def _replaced(data: Data, part: str, name: str, other: Data) -> Data:
+def _replace_part(data: Data, part: str, name: str, other: Data) -> Data:
     """The data with all rows of another for a part, and their labels: none [0] where their classes are not its own."""
     if other.shape != data.shape:
         raise ValueError(f"--{part} {name} has rows of shape {other.shape}, not {data.shape}")
-    every = other.whole()
-    rows = every.test if data.kind == other.kind == "pictures" else data.units.strip(every.restored("test"))
+    every = other.as_test_part()
+    rows = every.test if data.kind == other.kind == "pictures" else data.units.strip(every.restore("test"))
     if data.labels:
-        coded = {part: _coded(data.labels, every.labels)}
+        coded = {part: _recode(data.labels, every.labels)}
         data = replace(data, labels=replace(data.labels, **coded))  # type: ignore[arg-type]
     digest = data.digest and f"{data.digest} {part} {other.fingerprint}"
-    return replace(data.replaced(**{part: rows}), digest=digest)
+    return replace(data.replace_parts(**{part: rows}), digest=digest)
 
 
-def _coded(labels: Labels, other: Labels | None) -> Tensor:
+def _recode(labels: Labels, other: Labels | None) -> Tensor:
     """The other's test labels in the code of these, by the names of the classes."""
     if other is None or not set(other.names) <= set(labels.names):
         return torch.empty(0, dtype=torch.long)
     return torch.tensor([labels.names.index(name) for name in other.names])[other.test]
-
-
-__all__ = [
-    "PICTURE", "READERS", "TABLE", "Collection", "Data", "Interactions", "Labels", "Letor", "Rankings", "Reader",
-    "Units", "arrays", "digits", "grid25", "hub", "idx", "images", "interactions", "letor", "load", "mixture1200",
-    "numbers", "picture_size", "ring8", "samples", "split", "stacked", "stacked_digits", "swissroll", "tastes",
-    "vectors",
-]  # fmt: skip

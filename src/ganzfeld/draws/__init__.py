@@ -5,11 +5,13 @@ noise, `Infer` pairs of samples and codes (ALI, BiGAN), `Retrieve` documents fro
 document that the critic itself likes best of a few (DNS).
 """
 
-from .draw import Baseline, Batch, Draw, Players, Role, Scene
+from .draw import Batch, Draw, Pieces, Players, Price, Role, Scene
+from .estimators import Baseline, Estimator, Expectation, Reparametrised, ScoreFunction
 from .generate import Generate
 from .infer import Infer
 from .retrieve import Hardest, Retrieve
 
 __all__ = [
-    "Baseline", "Batch", "Draw", "Generate", "Hardest", "Infer", "Players", "Retrieve", "Role", "Scene",
+    "Baseline", "Batch", "Draw", "Estimator", "Expectation", "Generate", "Hardest", "Infer", "Pieces", "Players",
+    "Price", "Reparametrised", "Retrieve", "Role", "Scene", "ScoreFunction",
 ]  # fmt: skip

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..constraints import Constraint
 from ..core.randomness import Need, Noise
+from ..objectives import Objective
+from .estimators import Estimator, Reparametrised
 
 Role = Literal["critic", "generator"]
-Baseline = Literal["none", "mean", "optimal"]
 Players = Mapping[str, Callable[..., Tensor]]
 Batch = tuple[Tensor, ...]
+Price = Callable[[Batch], Tensor]
 
 
 class Scene(NamedTuple):
     """The two sides. given: what the critic is told beside either side (labels), and is not differentiated by.
-    cost [B]: what the generator side descends besides.
-
-    Fakes that are reparametrised let the gradient flow through them. Discrete ones do not; of them is known either
-    log_prob [B] or [B, k], of those that were drawn, with an importance weight, the baseline that their costs are held
-    against and square, the squared norm of the gradient of log_prob, for the optimal one; or prob [B, D], of all that
-    could have been drawn, where the fakes are all.
-    """
+    cost [B]: what the generator side descends besides. estimate: how what the fakes cost it becomes a number to
+    descend. price: what they cost it, where that is known already (`Draw.precompute`)."""
 
     real: Batch
     fake: Batch
-    log_prob: Tensor | None = None
-    weight: Tensor | float = 1.0
     given: Batch = ()
     cost: Tensor | None = None
-    prob: Tensor | None = None
-    baseline: Baseline = "mean"
-    square: Tensor | None = None
+    estimate: Estimator = Reparametrised()
+    price: Tensor | None = None
+
+
+class Pieces(Protocol):
+    """What a draw looks at of the game that it is to be played in."""
+
+    @property
+    def objective(self) -> Objective: ...
+    @property
+    def constraints(self) -> Sequence[Constraint]: ...
+    @property
+    def critic(self) -> nn.Module: ...
+    @property
+    def generators(self) -> Mapping[str, nn.Module]: ...
+    @property
+    def precision(self) -> str: ...
 
 
 class Draw:
-    """labelled: a batch ends with the labels of its rows. encodes: the real side, too, depends on the generator side's
-    weights. discrete: its fakes are picked, not made, and no gradient flows through them. anchored: the generator
-    side's first weights play along, under the name ``start``. averaged: what a candidate costs is its mean over the
-    queries of the batch."""
+    """regular: every scene has the same shapes and its two sides line up, so that turns can be compiled, captured,
+    mapped over games, dealt to ranks, scored in one pass. moves_real: the real side, too, depends on the generator
+    side's weights. frozen_players: players that keep the first weights of another, ``{"start": "policy"}``."""
 
-    labelled: bool = False
-    averaged: bool = False
-    encodes: ClassVar[bool] = False
-    discrete: ClassVar[bool] = False
+    regular: ClassVar[bool] = True
+    moves_real: ClassVar[bool] = False
 
     @property
-    def anchored(self) -> bool:
-        return False
+    def frozen_players(self) -> Mapping[str, str]:
+        return MappingProxyType({})
+
+    def check(self, game: Pieces) -> None:
+        """Raises ValueError where the draw cannot be played with the other pieces, and names the way out."""
+
+    def columns(self, role: Role) -> tuple[str, ...]:
+        """What of the data a turn of the role is dealt, in this order: "x" its rows, "y" their labels."""
+        return ("x",) if role == "critic" else ()
 
     def needs(self, role: Role) -> dict[str, Need]:
         """The noise of one turn of a role."""
@@ -59,10 +74,15 @@ class Draw:
         """Of the parts of one sample that the critic scores, for data of a shape."""
         return (shape,)
 
-    def still(self, players: Players, batch: Batch, role: Role) -> dict[str, Tensor]:
+    def precompute(self, players: Players, batch: Batch, role: Role, price: Price | None) -> dict[str, Tensor]:
         """What a turn of the role reads of players that stand still in it: worked out once for turns in a row that
-        meet one batch, and handed over beside their noise."""
+        meet one batch, all rows, and handed over beside their noise. Asked of draws that are not regular.
+
+        price: what fakes would cost the generator side under the critic as it stands, unreduced; None where the real
+        side has a say in it.
+        """
         return {}
 
     def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
+        """The two sides, made by the generator side's players; ``players["critic"]`` is there to be asked."""
         raise NotImplementedError

@@ -16,6 +16,9 @@ class Generate(Draw):
     latent: int
     labelled: bool = False
 
+    def columns(self, role: Role) -> tuple[str, ...]:
+        return (*super().columns(role), "y") if self.labelled else super().columns(role)
+
     def needs(self, role: Role) -> dict[str, Need]:
         return {"z": Need("normal", (self.latent,))}
 

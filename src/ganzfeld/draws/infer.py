@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .. import networks
 from ..core.randomness import Need, Noise
-from .draw import Batch, Draw, Players, Role, Scene
+from .draw import Batch, Draw, Pieces, Players, Role, Scene
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,29 @@ class Infer(Draw):
     stochastic: bool = True
     cycle: float = 0.0
     cycle_z: float = 0.0
-    encodes: ClassVar[bool] = True
+    moves_real: ClassVar[bool] = True
+
+    def check(self, game: Pieces) -> None:
+        """Raises ValueError where the encoder would learn nothing, or from its neighbours."""
+        critic, features = game.critic, game.objective.features
+        width = critic.width if isinstance(critic, networks.Critic) else 256
+        real = torch.zeros((2, width) if features else 2, requires_grad=True)
+        cost = game.objective.generator(real, torch.ones_like(real).detach())
+        if not cost.requires_grad or torch.autograd.grad(cost.sum(), real, allow_unused=True)[0] is None:
+            raise ValueError(
+                "the generator's cost of this objective says nothing of real scores, so an encoder would learn "
+                "nothing: write it with objectives.apart(fake=..., real=...)"
+            )
+        if "encoder" not in game.generators:
+            raise ValueError(f"this draw encodes, and needs an encoder beside {', '.join(game.generators)}")
+        if networks.mixes_samples(game.generators["encoder"]):
+            raise ValueError(
+                "batch norm in the encoder would encode a sample by its neighbours; use layer norm or none "
+                "(critic_norm='layer')"
+            )
+
+    def columns(self, role: Role) -> tuple[str, ...]:
+        return ("x",)
 
     def shapes(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         return (shape, (self.latent,))

@@ -16,7 +16,7 @@ Source: Wang et al. 2017 (IRGAN), section 2.2 to 2.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -25,10 +25,27 @@ from torch import Tensor
 
 from ..core.randomness import Need, Noise
 from ..data.rankings.collection import Collection
-from .draw import Baseline, Batch, Draw, Players, Role, Scene
+from .draw import Batch, Draw, Pieces, Players, Price, Role, Scene
+from .estimators import Baseline, Expectation, ScoreFunction
 
-FEW = 8  # times as much as it scores pair by pair a product scores in the same time
+PRODUCT_SPEEDUP = 8  # times as many scores a product makes in the time of scores pair by pair
 Negatives = Literal["live", "frozen", "uniform"]
+
+
+def check_picks(game: Pieces) -> None:
+    """Of a game whose fakes are picked, not made. Raises ValueError where they have no cost each, or no slope."""
+    if game.objective.features:
+        raise ValueError(
+            "this objective compares features [B, m] and has no cost per sample, so it cannot train a policy of "
+            "discrete draws: use minimax or non-saturating (irgan)"
+        )
+    for constraint in game.constraints:
+        if constraint.per_sample:
+            raise ValueError(
+                f"{type(constraint).__name__} reads the slope at a sample, and documents have none: use Decay"
+            )
+    if game.precision != "fp32":
+        raise ValueError("rankers are small, and play in full precision: leave out bf16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +79,7 @@ class Retrieve(Draw):
     averaged: bool = False
     pull: float = 0.0
     likelihood: float = 0.0
-    discrete: ClassVar[bool] = True
+    regular: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for wrong, why in (*self._out_of_range(), *self._at_odds()):
@@ -112,8 +129,18 @@ class Retrieve(Draw):
         return not self.pool
 
     @property
-    def anchored(self) -> bool:
-        return self.negatives == "frozen" or self.pull > 0
+    def frozen_players(self) -> Mapping[str, str]:
+        return {"start": "policy"} if self.negatives == "frozen" or self.pull > 0 else {}
+
+    def check(self, game: Pieces) -> None:
+        check_picks(game)
+        if game.objective.relative and not self.paired:
+            raise ValueError(
+                "an objective of pairs needs a positive beside what the policy picks: Retrieve(paired=True)"
+            )
+
+    def columns(self, role: Role) -> tuple[str, ...]:
+        return ("x",)
 
     def needs(self, role: Role) -> dict[str, Need]:
         pool = {"pool": Need("uniform", (self.pool,))} if self.pool else {}
@@ -125,31 +152,34 @@ class Retrieve(Draw):
         numbers = self.draws if self.replace else self.pool or self.collection.width
         return {**pool, **paired, **({} if self.exact else {"d": Need("uniform", (numbers,))})}
 
-    def still(self, players: Players, batch: Batch, role: Role) -> dict[str, Tensor]:
-        """The critic's turn reads the policy's distribution alone."""
-        if role == "generator" or self.pool:
+    def precompute(self, players: Players, batch: Batch, role: Role, price: Price | None) -> dict[str, Tensor]:
+        """For the critic the policy's distribution, which is all it reads of it; for the policy what every candidate of
+        every query costs."""
+        if role == "generator":
+            return {} if price is None or self.needs(role) else {"price": price(self._candidates(batch[0], {}))}
+        if self.pool:
             return {}
         asked, row = batch[0][:, 0].unique(return_inverse=True)
         # a step for each candidate of each query: in place, as it is the largest table of a game
         ladder = self._negative_law(players, asked, {}).double().cumsum_(1)
         ladder.div_(ladder[:, -1:].clone()).add_(torch.arange(len(asked)).unsqueeze(1))
-        return {"still.row": row, "still.ladder": ladder.flatten()}
+        return {"row": row, "ladder": ladder.flatten()}
 
     def __call__(self, players: Players, batch: Batch, noise: Noise, role: Role) -> Scene:
-        return self._against(players, batch, noise) if role == "critic" else self._played(players, batch[0], noise)
+        return self._negatives(players, batch, noise) if role == "critic" else self._picks(players, batch[0], noise)
 
     # --- the critic's turn ---
 
-    def _against(self, players: Players, batch: Batch, noise: Noise) -> Scene:
+    def _negatives(self, players: Players, batch: Batch, noise: Noise) -> Scene:
         query, item = batch[0].split(1, 1)
         if self.pool:
             law = self._negative_law(players, query.squeeze(1), noise)
             pooled = self._items(query.squeeze(1), noise)
             drawn = pooled.gather(1, _picked(law, noise["d"]))
         else:
-            held = noise if "still.ladder" in noise else self.still(players, batch, "critic")
-            row = held["still.row"].unsqueeze(1)
-            place = torch.searchsorted(held["still.ladder"], row + noise["d"].double(), right=True)
+            known = noise if "ladder" in noise else self.precompute(players, batch, "critic", None)
+            row = known["row"].unsqueeze(1)
+            place = torch.searchsorted(known["ladder"], row + noise["d"].double(), right=True)
             drawn = (place - row * self.collection.width).clamp(max=self.collection.width - 1)
         pairs = self.collection.pairs
         return Scene(real=pairs(query, item), fake=pairs(query, drawn))
@@ -163,30 +193,30 @@ class Retrieve(Draw):
 
     # --- the policy's turn ---
 
-    def _played(self, players: Players, query: Tensor, noise: Noise) -> Scene:
+    def _picks(self, players: Players, query: Tensor, noise: Noise) -> Scene:
         logits = self._logits(players["policy"], query, noise, self.temperature)
         real = self._positive(query, noise["positive"]) if self.paired else ()
         if self.exact and not (self.pull or self.likelihood):
-            return Scene(real, self._candidates(query, noise), prob=logits.softmax(1))
+            estimate = Expectation(logits.softmax(1), self.averaged)
+            return Scene(real, self._candidates(query, noise), estimate=estimate, price=noise.get("price"))
         log_p = logits.log_softmax(1)
-        cost = self._besides(players, log_p, query, noise)
+        cost = self._own_cost(players, log_p, query, noise)
         if self.exact:
-            return Scene(real, self._candidates(query, noise), prob=log_p.exp(), cost=cost)
+            estimate = Expectation(log_p.exp(), self.averaged)
+            return Scene(real, self._candidates(query, noise), (), cost, estimate, noise.get("price"))
+        items, drawn = self._drawn(log_p, query, noise)
+        return Scene(real, self.collection.pairs(query.unsqueeze(1), items), cost=cost, estimate=drawn)
+
+    def _drawn(self, log_p: Tensor, query: Tensor, noise: Noise) -> tuple[Tensor, ScoreFunction]:
+        """The items drawn [b, k], and the estimator that knows how."""
         with torch.no_grad():
             pick, weight = self._proposed(log_p, query, noise)
             p = log_p.exp()
             square = (1 - 2 * p.gather(1, pick) + p.square().sum(1, keepdim=True)) / self.temperature**2
+        # what weighs nothing may be impossible, and a logarithm of 0 times 0 is no number
+        log_prob = torch.where(weight > 0, log_p.gather(1, pick), 0.0)
         items = self._items(query, noise).expand(len(query), -1).gather(1, pick)
-        return Scene(
-            real,
-            self.collection.pairs(query.unsqueeze(1), items),
-            # what weighs nothing may be impossible, and a logarithm of 0 times 0 is no number
-            log_prob=torch.where(weight > 0, log_p.gather(1, pick), 0.0),
-            weight=weight,
-            baseline=self.baseline,
-            square=square,
-            cost=cost,
-        )
+        return items, ScoreFunction(log_prob, weight, self.baseline, square)
 
     def _proposed(self, log_p: Tensor, query: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """What is drawn [b, k], as columns of log_p, and the weight of each."""
@@ -206,7 +236,8 @@ class Retrieve(Draw):
         row = torch.minimum(first + (u * (last - first)).long(), last - 1)
         return self.collection.pairs(query.unsqueeze(1), self.collection.positives[row, 1:])
 
-    def _besides(self, players: Players, log_p: Tensor, query: Tensor, noise: Noise) -> Tensor | None:
+    def _own_cost(self, players: Players, log_p: Tensor, query: Tensor, noise: Noise) -> Tensor | None:
+        """What the policy descends besides the critic's cost, [b]."""
         costs = []
         if self.pull:
             with torch.no_grad():
@@ -285,11 +316,14 @@ class Hardest(Draw):
 
     collection: Collection
     candidates: int = 5
-    discrete: ClassVar[bool] = True
+    regular: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.candidates < 1:
             raise ValueError(f"the hardest of at least one candidate, not of {self.candidates}")
+
+    def check(self, game: Pieces) -> None:
+        check_picks(game)
 
     def needs(self, role: Role) -> dict[str, Need]:
         return {"d": Need("uniform", (self.candidates,))} if role == "critic" else {}
@@ -305,7 +339,7 @@ class Hardest(Draw):
     def _scores(self, critic: Callable[..., Tensor], query: Tensor, drawn: Tensor) -> Tensor:
         """Of what was drawn [n, k]: by pairs, or where it is much of all there is from the whole table."""
         asked, row = query.unique(return_inverse=True)
-        if drawn.numel() * FEW < len(asked) * self.collection.width:
+        if drawn.numel() * PRODUCT_SPEEDUP < len(asked) * self.collection.width:
             return critic(*self.collection.pairs(query, drawn))
         table = critic(*self.collection.all(asked)[0])
         return torch.take(table, row * table.shape[1] + drawn)

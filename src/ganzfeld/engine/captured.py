@@ -11,7 +11,7 @@ import torch
 from ..core import tree
 from .turns import packed
 
-WARM = 3  # plays before the capture, in which libraries choose their kernels and reserve their memory
+PLAYS_BEFORE_CAPTURE = 3  # in which libraries choose their kernels and reserve their memory
 
 
 def captured(play: Callable) -> Callable:
@@ -22,11 +22,11 @@ def captured(play: Callable) -> Callable:
 
     def capture(asked: tree.Tree) -> None:
         held["inputs"] = [x.clone() for x in tree.leaves(asked)]
-        given = tree.like(asked, held["inputs"])
+        given = tree.with_leaves(asked, held["inputs"])
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            for _ in range(WARM):
+            for _ in range(PLAYS_BEFORE_CAPTURE):
                 play(*given.values())
         torch.cuda.current_stream().wait_stream(side)
         held["graph"] = torch.cuda.CUDAGraph()
@@ -34,8 +34,8 @@ def captured(play: Callable) -> Callable:
             state, records = play(*given.values())
         held["outputs"] = {"state": state, "records": records}
 
-    def captured(state, batches, noises, step_sizes):
-        asked = packed(state, batches, noises, step_sizes)
+    def captured(state, batches, noises, numbers):
+        asked = packed(state, batches, noises, numbers)
         if not held:
             try:
                 capture(asked)
@@ -44,7 +44,7 @@ def captured(play: Callable) -> Callable:
                 held["graph"] = None
                 print(f"turns are not captured, but played one by one: {str(error).splitlines()[0]}", file=sys.stderr)
         if held["graph"] is None:
-            return play(state, batches, noises, step_sizes)
+            return play(state, batches, noises, numbers)
         for fixed, given in zip(held["inputs"], tree.leaves(asked), strict=True):
             fixed.copy_(given)
         held["graph"].replay()

@@ -11,11 +11,12 @@ import torch
 
 from ..constraints import Orthonormal
 from ..core import launch
-from ..game import Game, moves
+from ..game import Game
+from ..schedule import moves
 
 CPU = torch.device("cpu")
 Mode = Literal["eager", "compiled", "captured"]
-WORTH = 60_000  # turns of one game after which compiling has paid for itself: each saves half a millisecond and more
+COMPILE_FROM_TURNS = 60_000  # of one game, when compiling has paid for itself: each saves half a millisecond and more
 
 
 def place(asked: str, game: Game) -> torch.device:
@@ -28,8 +29,8 @@ def place(asked: str, game: Game) -> torch.device:
         raise ValueError(f"the device is auto, cpu, cuda or cuda:N, not {asked!r}")
     if kind == "cpu":
         return torch.device(kind)
-    if game.draw.discrete:
-        raise ValueError("retrieval is played by the processor: --device cpu")
+    if not game.draw.regular:
+        raise ValueError(f"turns of {type(game.draw).__name__} differ in shape: the processor plays them, --device cpu")
     found = torch.cuda.device_count()
     index = int(number or launch.local_rank())
     if index >= found:
@@ -53,11 +54,11 @@ def choose(asked: str, game: Game, steps: int, members: int, device: torch.devic
     if device.type == "cuda":
         return "captured" if asked != "eager" and capturable(game) else "eager"
     turns = steps * moves(game.schedule(steps // 2)) * members
-    if game.draw.discrete:
+    if not game.draw.regular:
         if asked == "compiled":
-            raise ValueError("retrieval draws as many documents as a batch has queries: it is played eagerly")
+            raise ValueError(f"turns of {type(game.draw).__name__} differ in shape: they are played eagerly")
         return "eager"
-    if asked == "eager" or (asked == "auto" and (turns < WORTH or convolves(game))):
+    if asked == "eager" or (asked == "auto" and (turns < COMPILE_FROM_TURNS or convolves(game))):
         return "eager"
     if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
         print("no C++ compiler found (g++): playing eagerly", file=sys.stderr)

@@ -30,7 +30,7 @@ def compiled(play: Callable) -> Callable:
         from torch.fx.experimental.proxy_tensor import make_fx
 
         def flat(*inputs: Tensor) -> list[Tensor]:
-            state, records = play(*tree.like(asked, inputs).values())
+            state, records = play(*tree.with_leaves(asked, inputs).values())
             held["outputs"] = {"state": state, "records": records}
             return tree.leaves(held["outputs"])
 
@@ -49,11 +49,11 @@ def compiled(play: Callable) -> Callable:
         gc.freeze()
 
     @torch.no_grad()  # torch.func takes its gradients inside
-    def compiled(state, batches, noises, step_sizes):
-        asked = packed(state, batches, noises, step_sizes)
+    def compiled(state, batches, noises, numbers):
+        asked = packed(state, batches, noises, numbers)
         if not held:
             trace(asked)
-        return tuple(tree.like(held["outputs"], held["graph"](*tree.leaves(asked))).values())
+        return tuple(tree.with_leaves(held["outputs"], held["graph"](*tree.leaves(asked))).values())
 
     return compiled
 

@@ -12,16 +12,17 @@ from ..core import tree
 from ..core.randomness import NoiseDealer
 from ..core.tree import Tree
 from ..draws import Role
-from ..game import Game, Turn, moves, moving
+from ..game import Game
+from ..schedule import Turn, moves, moving
 from .captured import captured
 from .choice import CPU, Mode, convolves
 from .compiled import compiled
 from .ranks import Ranks
 from .turns import ROLES, player
 
-UNROLL = 8  # turns in one graph: twice as many double the compile time and win little
-STACK = 16  # games of one eager group: six cost .6 of a loop over them, at 128 wide as at 32
-CACHE = 2**20  # bytes of weights of one group that stay close to the core
+TURNS_PER_GRAPH = 8  # twice as many double the compile time and win little
+GAMES_PER_STACK = 16  # of one eager group: six cost .6 of a loop over them, at 128 wide as at 32
+CACHE_BYTES = 2**20  # of weights of one group that stay close to the core
 GRAPHS: dict[Mode, Callable[[Callable], Callable]] = {
     "eager": lambda play: play,
     "compiled": compiled,
@@ -57,9 +58,9 @@ class Stored(Protocol):
     @property
     def lazy(self) -> bool: ...
 
-    def ahead(self, rows: Tensor) -> None: ...
+    def announce(self, rows: Tensor) -> None: ...
 
-    def on(self, device: torch.device) -> Source: ...
+    def to(self, device: torch.device) -> Source: ...
 
 
 class Engine:
@@ -85,18 +86,18 @@ class Engine:
         self._slow = stored if stored and stored.lazy else None
         self.ranks = ranks if ranks and ranks.world > 1 else None
         self.seeds = tuple(seeds)
-        if self.ranks and game.draw.discrete:
-            raise ValueError("retrieval is played by one process: start it without torchrun")
+        if self.ranks and not game.draw.regular:
+            name = type(game.draw).__name__
+            raise ValueError(f"turns of {name} differ in shape: one process plays them, started without torchrun")
         if device.type == "cuda":
             torch.cuda.set_device(device)  # the one whose streams are captured
         self._home = CPU  # where rows are taken
         if stored and not stored.lazy and device != CPU:
-            data, self._home = stored.on(device), device
+            data, self._home = stored.to(device), device
         self._sides: dict[Role, Source] = {r: data.side(r) if isinstance(data, Sided) else data for r in ROLES}
         rows: dict[str, int] = {role: side.rows for role, side in self._sides.items()}
-        batch = {
-            role: min(game.batch_size or n, n) if game.draw.discrete else game.batch_size for role, n in rows.items()
-        }
+        size = game.batch_size
+        batch = {role: size if game.draw.regular else min(size or n, n) for role, n in rows.items()}
         share = (self.ranks.rank, self.ranks.world) if self.ranks else (0, 1)
         groups = _groups(self.seeds, self._group_size())
         self._dealers = [
@@ -105,19 +106,19 @@ class Engine:
         self.batch = batch["critic"]
         self._whole: dict[Role, Tensor] = {}
         self.groups: list[Tree] = []
-        self._players: dict[tuple[Turn, ...], Callable] = {}
+        self._players: dict[tuple, Callable] = {}
         self._turns: tuple[int, dict[Role, int]] = (0, dict.fromkeys(ROLES, 0))
 
     def _group_size(self) -> int:
         """Games that are played as one stack: eagerly many, since calls are what costs; compiled, all that fit the
-        cache; one by one across ranks, where they convolve (mapped convolutions lose to a loop), and where they
-        retrieve (each meets documents of its own)."""
-        if self.ranks or self.game.draw.discrete or convolves(self.game):
+        cache; one by one across ranks, where they convolve (mapped convolutions lose to a loop), and where each
+        meets shapes of its own."""
+        if self.ranks or not self.game.draw.regular or convolves(self.game):
             return 1
         if self.mode == "eager":
-            return STACK
+            return GAMES_PER_STACK
         weights = sum(p.numel() for m in (*self.game.generators.values(), self.game.critic) for p in m.parameters())
-        return max(1, CACHE // (4 * weights))
+        return max(1, CACHE_BYTES // (4 * weights))
 
     # --- state ---
 
@@ -152,30 +153,33 @@ class Engine:
 
     def _play(self, step: int, rounds: int) -> dict[str, Tensor]:
         turns = tuple(turn for s in range(step, step + rounds) for turn in self.game.schedule(s))
-        play = self._player(turns, whole=rounds * moves(self.game.schedule(step)) > UNROLL // 2)
-        first, step_sizes = self._step_sizes(step, rounds)
+        first, numbers = self._numbers(step, rounds)
+        acting = tuple(self.game.acting(first["critic"] + 1 + i) for i in range(len(numbers["critic"])))
+        play = self._player(turns, acting, whole=rounds * moves(self.game.schedule(step)) > TURNS_PER_GRAPH // 2)
         records = []
         for i, dealer in enumerate(self._dealers):
             batches, noises = self._deal(dealer, turns, first)
-            self.groups[i], record = play(self.groups[i], batches, noises, step_sizes)
+            self.groups[i], record = play(self.groups[i], batches, noises, numbers)
             records.append(record if len(dealer.seeds) > 1 else tree.map(lambda x: x.unsqueeze(0), record))
         return tree.concat(records)
 
     def _rounds(self, step: int, until: int) -> int:
         """Steps played by one call: several where they are alike, cut at multiples of their number."""
         turns = self.game.schedule(step)
-        many = max(1, UNROLL // moves(turns))
+        many = max(1, TURNS_PER_GRAPH // moves(turns))
         alike = all(self.game.schedule(s) == turns for s in range(step, step + many))
         whole = step % many == 0 and step + many <= until
         return many if alike and whole else 1
 
-    def _player(self, turns: tuple[Turn, ...], whole: bool) -> Callable:
-        """Whole pieces of a regular schedule become graphs; a remainder or a long warm-up is not worth one."""
-        if turns not in self._players:
-            mode: Mode = self.mode if whole and moves(turns) <= 2 * UNROLL else "eager"
-            play = player(self.game, turns, mode, len(self._dealers[0].seeds) > 1, self.ranks)
-            self._players[turns] = GRAPHS[mode](play)
-        return self._players[turns]
+    def _player(self, turns: tuple[Turn, ...], acting: tuple[tuple[int, ...], ...], whole: bool) -> Callable:
+        """Whole pieces of a regular schedule become graphs; a remainder or a long warm-up is not worth one. Pieces in
+        which other constraints act are other functions."""
+        key = turns, acting
+        if key not in self._players:
+            mode: Mode = self.mode if whole and moves(turns) <= 2 * TURNS_PER_GRAPH else "eager"
+            play = player(self.game, turns, mode, len(self._dealers[0].seeds) > 1, self.ranks, acting)
+            self._players[key] = GRAPHS[mode](play)
+        return self._players[key]
 
     def _deal(self, dealer: NoiseDealer, turns: Sequence[Turn], first: dict[Role, int]):
         batches: dict[Role, dict[str, Tensor]] = {}
@@ -185,20 +189,20 @@ class Engine:
             if not (count := sum(role in moving(turn) for turn in turns)):
                 continue
             single = (lambda x: x[0]) if len(dealer.seeds) == 1 else (lambda x: x)
-            if self.game.reads_data(role) or self.game.reads_labels(role):
+            if columns := self.game.columns(role):
                 rows = single(dealer.order(role, first[role], count))
-                if self.game.reads_data(role):
-                    batches[role]["x"] = self._take(role, rows)
-                if self.game.reads_labels(role):
-                    batches[role]["y"] = self._here(self._sides[role].classes(rows.to(self._home)))
+                batches[role] = {column: self._take(role, column, rows) for column in columns}
                 if self._slow:
-                    self._slow.ahead(single(dealer.order(role, first[role] + count, count)))
+                    self._slow.announce(single(dealer.order(role, first[role] + count, count)))
             noises[role] = {n: self._here(single(x)) for n, x in dealer.noise(role, first[role], count).items()}
         return batches, noises
 
-    def _take(self, role: Role, rows: Tensor) -> Tensor:
-        """The rows of some turns [turns, batch]; all rows are taken once, and are those of every turn."""
+    def _take(self, role: Role, column: str, rows: Tensor) -> Tensor:
+        """The rows of some turns [turns, batch], or their labels; all rows are taken once, and are those of every
+        turn."""
         side = self._sides[role]
+        if column == "y":
+            return self._here(side.classes(rows.to(self._home)))
         if self.game.batch_size:
             return self._here(side.take(rows.to(self._home)))
         if role not in self._whole:
@@ -208,8 +212,9 @@ class Engine:
     def _here(self, x: Tensor) -> Tensor:
         return x.to(self.device)
 
-    def _step_sizes(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
-        """How often each role has played before ``step``, and the numbers of its coming turns."""
+    def _numbers(self, step: int, rounds: int) -> tuple[dict[Role, int], dict[Role, list[tuple[float, ...]]]]:
+        """How often each role has played before ``step``, and the numbers of its coming turns, a row a turn: its step
+        sizes and, last, the turn's own."""
         at, played = self._turns
         if at > step:
             at, played = 0, dict.fromkeys(ROLES, 0)
@@ -218,12 +223,13 @@ class Engine:
             played = {role: played[role] + roles.count(role) for role in ROLES}
         self._turns = (step, played)
         now = dict(played)
-        step_sizes: dict[Role, list[tuple[float, ...]]] = {role: [] for role in ROLES}
+        numbers: dict[Role, list[tuple[float, ...]]] = {role: [] for role in ROLES}
         for s in range(step, step + rounds):
             for role in (role for turn in self.game.schedule(s) for role in moving(turn)):
                 now[role] += 1
-                step_sizes[role].append(self.game.step_sizes(role, now[role], self.game.lr_schedule(s / self.steps)))
-        return played, step_sizes
+                factor = self.game.lr_schedule(s, self.steps)
+                numbers[role].append((*self.game.step_sizes(role, now[role], factor), now[role]))
+        return played, numbers
 
 
 def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:

@@ -14,35 +14,42 @@ from ..core import tree
 from ..core.randomness import Noise
 from ..core.tree import Tree
 from ..draws import Batch, Role
-from ..game import Game, Gather, Record, Turn, alone, moving
+from ..game import Game, Gather, Record, When, alone
+from ..schedule import Turn, moving
 from .choice import Mode
 from .ranks import Ranks
 
 ROLES: tuple[Role, ...] = ("critic", "generator")
-TIDY = 25  # turns of long pieces of retrieval after which free memory goes back
-Slopes = Callable[[Tree, Batch, Noise], tuple[dict[Role, Tree], tuple[Tree, Record]]]
+TRIM_EVERY_TURNS = 25  # of uneven shapes, after which free memory goes back
+Slopes = Callable[[Tree, Batch, Noise, When], tuple[dict[Role, Tree], tuple[Tree, Record]]]
 
 
 def slope(game: Game, roles: tuple[Role, ...], mode: Mode, mapped: bool, gather: Gather = alone) -> Slopes:
-    """(state, batch, noise) -> ({role: gradients}, (memory, record)) for one game or, mapped, for a stack. Both roles
-    at once are differentiated through one pass over scene and critic."""
+    """(state, batch, noise, when) -> ({role: gradients}, (memory, record)) for one game or, mapped, for a stack. Both
+    roles at once are differentiated through one pass over scene and critic."""
     if mode == "compiled":
 
-        def ahead(state, batch, noise):
-            gradients, record = {}, {}
+        def ahead(state, batch, noise, when=None):
+            gradients: dict[Role, Tree] = {}
+            memories: list[Tree] = []
+            record: Record = {}
             for role in roles:  # at once the generator side meets the critic as it is dressed in the critic's turn
-                gradients[role], (memory, more) = game.gradient(role, state, batch, noise, gather)
-                state, record = {**state, "constraints": memory}, {**record, **more}
-            return gradients, (state["constraints"], record)
+                gradients[role], (memory, more) = game.gradient(role, state, batch, noise, gather, when)
+                memories.append(memory)
+                state, record = {**state, "constraints": memory["constraints"]}, {**record, **more}
+            return gradients, (memories[0], record)
 
-        return torch.vmap(ahead) if mapped else ahead
+        return torch.vmap(ahead, in_dims=(0, 0, 0, None)) if mapped else ahead
 
-    def costs(mine, state, batch, noise):
-        return game.costs(roles, mine, state, batch, noise, gather)
+    def costs(mine, state, batch, noise, when):
+        return game.costs(roles, mine, state, batch, noise, gather, when=when)
 
-    def back(state, batch, noise):
+    every = torch.vmap(costs, in_dims=(0, 0, 0, 0, None)) if mapped else costs
+
+    def back(state, batch, noise, when=None):
         mine = {name: leaves for role in roles for name, leaves in _leaves(game, role, state).items()}
-        return _backward(game, *(torch.vmap(costs) if mapped else costs)(mine, state, batch, noise), mine)
+        found, rest = every(mine, state, batch, noise, when)
+        return _backward(game, found, rest, mine)
 
     return back
 
@@ -59,7 +66,7 @@ def _backward(
     for role, cost in costs.items():
         own = game.moved(mine, role)
         found = torch.autograd.grad(cost.sum(), tree.leaves(own), retain_graph=role != last, materialize_grads=True)
-        gradients[role] = tree.like(own, found)
+        gradients[role] = tree.with_leaves(own, found)
     memory, record = rest
     return gradients, (tree.map(Tensor.detach, memory), record)
 
@@ -69,36 +76,45 @@ def shared(game: Game, gather: Gather = alone) -> dict[Role, Slopes]:
     takes it as a constant, the generator's gradient goes back through it."""
     made: dict[str, Any] = {}
 
-    def critic(state, batch, noise):
+    def critic(state, batch, noise, when=None):
         made["mine"] = _leaves(game, "generator", state)
         made["scene"] = scene = game.scene({**state["params"], **made["mine"]}, "critic", batch, noise)
         real, fake = (tuple(x.detach() for x in side) for side in (scene.real, scene.fake))
         fixed = scene._replace(real=real, fake=fake)
         mine = _leaves(game, "critic", state)
-        return _backward(game, *game.costs(("critic",), mine, state, batch, noise, gather, fixed), mine)
+        return _backward(game, *game.costs(("critic",), mine, state, batch, noise, gather, fixed, when), mine)
 
-    def generator(state, batch, noise):
+    def generator(state, batch, noise, when=None):
         mine, scene = made.pop("mine"), made.pop("scene")
-        return _backward(game, *game.costs(("generator",), mine, state, batch, noise, gather, scene), mine)
+        return _backward(game, *game.costs(("generator",), mine, state, batch, noise, gather, scene, when), mine)
 
     return {"critic": critic, "generator": generator}
 
 
-def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: Ranks | None = None) -> Callable:
+def player(
+    game: Game,
+    turns: Sequence[Turn],
+    mode: Mode,
+    mapped: bool,
+    ranks: Ranks | None = None,
+    acting: Sequence[tuple[int, ...]] | None = None,
+) -> Callable:
     """The pure function that plays the turns in order.
 
-    ``play(state, batches, noises, tempos) -> (state, records)``: batches and noises are trees by role and name, with
-    the turns of the role as leading dimension (behind the members', where mapped); tempos by role, a row a turn;
-    records by name, [turns] or [members, turns].
+    ``play(state, batches, noises, numbers) -> (state, records)``: batches and noises are trees by role and name, with
+    the turns of the role as leading dimension (behind the members', where mapped); numbers by role, a row a turn: the
+    step sizes and, last, how manieth of the role it is; records by name, [turns] or [members, turns]. acting: the
+    constraints that act in each of the critic's turns, all unless given.
     """
     gather, reduce = (ranks.gather, ranks.reduce) if ranks else (alone, alone)
     slopes = {turn: slope(game, moving(turn), mode, mapped, gather) for turn in set(turns)}
     pair = shared(game, gather) if game.share_fakes and mode != "compiled" and not mapped else {}
+    everyone = tuple(range(len(game.constraints)))
 
-    def play(state, batches, noises, step_sizes):
+    def play(state, batches, noises, numbers):
         records: dict[str, list[Tensor]] = {}
         played = dict.fromkeys(ROLES, 0)
-        held: Noise = {}
+        known: Noise = {}
         before = None
         for turn, after in zip(turns, [*turns[1:], "critic"], strict=True):
             first = moving(turn)[0]
@@ -106,19 +122,23 @@ def player(game: Game, turns: Sequence[Turn], mode: Mode, mapped: bool, ranks: R
                 at = partial(torch.select, dim=int(mapped), index=played[first])
                 batch = tuple(at(x) for x in batches[first].values())
                 noise = {name: at(draw) for name, draw in noises[first].items()}
-            if game.draw.discrete:  # the last turn's, where it was of the same players on the same rows
-                held = held if turn == before and not game.batch_size else game.still(moving(turn), state, batch)
-                noise, before = {**noise, **held}, turn
-            side = pair if pair and "generator" in (turn, after) and turn != "both" else slopes
-            gradients, (memory, record) = side[turn](state, batch, noise)
+            # else the last turn's, which was of the same players on the same rows; never so of a regular draw
+            if not game.draw.regular and (turn != before or game.batch_size):
+                known = game.precompute(moving(turn), state, batch)
+            before = turn
+            number = numbers[first][played[first]][-1]
+            when = When(number, acting[played[first]] if acting and first == "critic" else everyone)
+            side: Mapping[Any, Slopes] = pair if pair and "generator" in (turn, after) and turn != "both" else slopes
+            gradients, (memory, record) = side[turn](state, batch, {**noise, **known}, when)
             for role in moving(turn):
                 gradient = reduce(tree.vector(gradients[role], int(mapped)))
                 record = {**record, f"{role}_gradient": torch.linalg.vector_norm(gradient, dim=-1)}
-                state = game.update(role, state, gradient, memory, step_sizes[role][played[role]], int(mapped))
+                *sizes, _ = numbers[role][played[role]]
+                state = game.update(role, state, gradient, memory, sizes, int(mapped))
                 played[role] += 1
             for name, value in record.items():
                 records.setdefault(name, []).append(value)
-            if game.draw.discrete and sum(played.values()) % TIDY == 0:
+            if not game.draw.regular and sum(played.values()) % TRIM_EVERY_TURNS == 0:
                 _give_back()
         return state, {name: torch.stack(values, -1) for name, values in records.items()}
 
@@ -133,7 +153,7 @@ def _give_back() -> None:
         trim(0)
 
 
-def packed(state: Tree, batches: Tree, noises: Tree, step_sizes: Mapping[Role, Sequence[Sequence[float]]]) -> Tree:
+def packed(state: Tree, batches: Tree, noises: Tree, numbers: Mapping[Role, Sequence[Sequence[float]]]) -> Tree:
     """The arguments of a piece as one tree of tensors, as a graph takes them: its numbers would be constants in it."""
-    rows = {role: tree.leaves(state)[0].new_tensor(numbers) for role, numbers in step_sizes.items()}
-    return {"state": state, "batches": batches, "noises": noises, "step_sizes": rows}
+    rows = {role: tree.leaves(state)[0].new_tensor(row) for role, row in numbers.items()}
+    return {"state": state, "batches": batches, "noises": noises, "numbers": rows}

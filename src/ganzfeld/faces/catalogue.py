@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.names import nearest
+from ..core.names import unknown_name
 
 if TYPE_CHECKING:
     from ..papers import Paper
@@ -38,7 +38,7 @@ def choose(what: str) -> dict[str, Any]:
     if what in lists:
         return {what: lists[what]}
     if paper not in settings:
-        raise nearest("list", what, (*lists, *settings))
+        raise unknown_name("list", what, (*lists, *settings))
     rows = {form: [dict(zip(COLUMNS, row, strict=True)) for row in rows] for form, rows in settings[paper].items()}
     return {paper: {"sentence": lists["papers"][paper], "settings": rows}}
 
@@ -74,11 +74,13 @@ def collect() -> dict[str, Any]:
     """What `read` gives, from the tables themselves."""
     from .. import constraints, data, laws, networks, objectives, papers
     from ..judging import inference, judges
+    from ..laws.facts import explain
     from ..tasks import questions
-    from ..tasks.generation import CRITIC
-    from .report.measures import measure
+    from ..tasks.generation import CRITIC_W1
+    from .report import words
 
-    metrics = {name: measure(name) for name in (*judges.NAMES, CRITIC, *inference.NAMES, *questions.NAMES)}
+    english = words.load("en")
+    metrics = {name: english.measure(name) for name in (*judges.NAMES, CRITIC_W1, *inference.NAMES, *questions.NAMES)}
     tables: dict[str, Mapping[str, Any]] = {
         "papers": {name: paper.title for name, paper in papers.TABLE.items()},
         "data": data.TABLE,
@@ -86,7 +88,7 @@ def collect() -> dict[str, Any]:
         "constraints": constraints.TABLE,
         "networks": {**networks.TABLE, **networks.RANKERS},
         "metrics": {name: f"{known.label}: {known.note}." for name, known in metrics.items()},
-        "laws": {name: law.statement for name, law in laws.LAWS.items()},
+        "laws": {name: explain(name)["statement"] for name in laws.LAWS},
     }
     return {
         "lists": {kind: {name: _sentence(e) for name, e in table.items()} for kind, table in tables.items()},

@@ -20,13 +20,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..judging.baselines.closed_form import CLOSED
-from ..papers import find_paper, fitting
+from ..judging.baselines.closed_form import CLOSED_FORM
+from ..papers import find_paper, papers_for
 from ..papers.build import build, resolve
 from ..runs import files
-from ..runs.training import Interrupted, handled
+from ..runs.training import Interrupted, handle_signals
 from ..tasks import task_of, task_of_run
 from ..tasks.loading import load_data, train
+from .tables import print_table
 
 Say = Callable[[str], None]
 
@@ -85,9 +86,9 @@ def compare(
     reading: dict[str, Any] = {"valid": valid, "test": test, "size": size, "crop": crop, "background": background}
     source, reading = load_data(data, names, network, seed, False, reading)
     task = task_of(source.kind)
-    names = names or list(fitting(source.form))
+    names = names or list(papers_for(source.form))
     steps = task.usual_steps if steps is None else steps
-    asked = {
+    asked: dict[str, Any] = {
         "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size, "network": network,
         "resume": resume, "device": device, "precision": precision, **reading,
     }  # fmt: skip
@@ -101,37 +102,31 @@ def compare(
         build(entry.paper, source, settings=entry.settings(common), batch_size=batch_size, network=network)
         for entry in entries
     ]  # all errors before the first step
-    with files.owned(out):
+    with files.lock(out):
         if (out / "compare.json").exists() and not resume:
             raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
         if ablate:
 
-            def first(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
+            def pretrain(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
                 """The run that all variants start from."""
                 say(f"{paper}, the start of all: {steps} steps")
                 train(paper, data, out=out / "start", **{**asked, "settings": settings, "steps": steps, "resume": True})
                 return out / "start"
 
             values = resolve(entries[0].paper, source.form, common, network)
-            common |= task.common_start(entries[0].paper, games[0], values, first)
-        found = []
-        jobs_asked = {**asked, "judge_every": max(1, steps // task.judgements), "keep_going": True}
+            common |= task.common_start(entries[0].paper, games[0], values, pretrain)
+        asked |= {"judge_every": max(1, steps // task.judgements), "keep_going": True}
         work = [
-            (
-                entry.title,
-                entry.paper,
-                data,
-                str(out / entry.folder),
-                {**jobs_asked, "settings": entry.settings(common)},
-            )
+            (entry.title, entry.paper, data, out / entry.folder, {**asked, "settings": entry.settings(common)})
             for entry in entries
         ]
-        for row in _all(work, jobs, say):
-            found.append(row)
-            say(f"{row['paper']}: " + _short(row))
+        rows = []
+        for row in _train_all(work, jobs, say):
+            rows.append(row)
+            say(f"{row['paper']}: {_summarise(row)}")
         titles = [entry.title for entry in entries]
-        found.sort(key=lambda row: titles.index(row["paper"]))
-        result = {"data": data, "steps": steps, "seeds": seeds, "seed": seed, "rows": found}
+        rows.sort(key=lambda row: titles.index(row["paper"]))
+        result = {"data": data, "steps": steps, "seeds": seeds, "seed": seed, "rows": rows}
         if baselines := task.baselines(source):
             result["closed"] = baselines
         files.write_json(out / "compare.json", result)
@@ -141,12 +136,12 @@ def compare(
     return result
 
 
-def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
+def _train_all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
     """The rows, as they come."""
     if jobs == 1:
         for task in tasks:
             say(f"{task[0]}: {task[4]['seeds']} seeds, {task[4]['steps']} steps")
-            yield _one(*task)
+            yield _train_one(*task)
         return
     waiting = list(tasks)
     running: dict[Any, BaseProcess] = {}
@@ -157,16 +152,16 @@ def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]
             signal.signal(kind, signal.SIG_IGN)  # once is enough: the others are saving
         raise Interrupted(signum, f"{len(tasks) - len(waiting) - len(running)} of {len(tasks)} papers")
 
-    with handled(stop):
+    with handle_signals(stop):
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     ours, theirs = context.Pipe(duplex=False)
-                    running[ours] = context.Process(target=_alone, args=(theirs, waiting.pop(0)))
+                    running[ours] = context.Process(target=_send_row, args=(theirs, waiting.pop(0)))
                     running[ours].start()
                     theirs.close()  # so that the end of the process is the end of the pipe
                 for pipe in wait(list(running)):
-                    outcome = _received(pipe)
+                    outcome = _receive_row(pipe)
                     running.pop(pipe).join()
                     if isinstance(outcome, Exception):
                         raise outcome
@@ -178,17 +173,17 @@ def _all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]
                 process.join()
 
 
-def _alone(pipe: Connection, task: tuple) -> None:
+def _send_row(pipe: Connection, task: tuple) -> None:
     """In a process of its own: train and judge one paper, and send its row, or what went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the parent passes it on, once
     torch.set_num_threads(1)
     try:
-        pipe.send(_one(*task))
+        pipe.send(_train_one(*task))
     except Exception as error:
         pipe.send(error)
 
 
-def _received(pipe: Any) -> dict[str, Any] | Exception:
+def _receive_row(pipe: Any) -> dict[str, Any] | Exception:
     try:
         return pipe.recv()
     except EOFError:
@@ -197,16 +192,16 @@ def _received(pipe: Any) -> dict[str, Any] | Exception:
         )
 
 
-def _one(title: str, paper: str, data: str, out: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _train_one(title: str, paper: str, data: str, out: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Train one paper, and tell how it was judged."""
     start = time.perf_counter()
     run = train(paper, data, out=out, **asked)
     seconds = time.perf_counter() - start
     outcome = task_of_run(run.facts).outcome(run)
-    logged = files.lines(Path(out) / "log.jsonl")
+    logged = files.read_lines(out / "log.jsonl")
     return {
         "paper": title,
-        "run": Path(out).name,
+        "run": out.name,
         "metrics": outcome["metrics"],
         "provenance": outcome["provenance"],
         "seconds": logged[-1]["seconds"] if logged else round(seconds, 3),
@@ -215,34 +210,27 @@ def _one(title: str, paper: str, data: str, out: str, asked: Mapping[str, Any]) 
     }
 
 
-def _short(row: Mapping[str, Any]) -> str:
-    shown = [f"{name} {_cell(value)}" for name, value in row["metrics"].items()]
+def _summarise(row: Mapping[str, Any]) -> str:
+    shown = [f"{name} {_format_cell(value)}" for name, value in row["metrics"].items()]
     dead = [f"{row['diverged']} diverged"] if row["diverged"] else []
     return ", ".join([*shown[:3], *dead, f"{row['seconds']:.0f} s"])
 
 
-def _cell(value: Mapping[str, Any]) -> str:
+def _format_cell(value: Mapping[str, Any]) -> str:
     """A mean and its spread, either of which may not be defined."""
     mean, std = (math.nan if value[key] is None else value[key] for key in ("mean", "std"))
     return f"{mean:.3g} ± {std:.2g}"
 
 
-def table(result: Mapping[str, Any]) -> None:
+def print_comparison(result: Mapping[str, Any]) -> None:
     """Print means, spreads and seconds."""
-    from rich.console import Console
-    from rich.table import Table
-
     names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"] if "." not in name))
-    rows = Table("paper", *names, "diverged", "seconds", box=None, header_style="bold", pad_edge=False)
+    rows = []
     for row in result["rows"]:
-        cells = [_cell(row["metrics"][name]) if name in row["metrics"] else "" for name in names]
-        rows.add_row(row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}")
+        cells = [_format_cell(row["metrics"][name]) if name in row["metrics"] else "" for name in names]
+        rows.append((row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}"))
     for title, metrics in result.get("closed", {}).items():
-        rows.add_row(
-            title if title not in CLOSED else f"{title} (closed form)",
-            *(f"{metrics[name]['mean']:.3g}" for name in names),
-            "",
-            "",
-        )
-    Console(width=max(100, 22 * (len(names) + 2))).print(rows)
+        title = title if title not in CLOSED_FORM else f"{title} (closed form)"
+        rows.append((title, *(f"{metrics[name]['mean']:.3g}" for name in names), "", ""))
+    print_table(("paper", *names, "diverged", "seconds"), rows, max(100, 22 * (len(names) + 2)))
     print(f"{result['data']}, {result['steps']} steps, {result['seeds']} seeds; mean ± standard deviation over seeds")

@@ -35,9 +35,11 @@ PARTS = (
     Part("grid25", "grid25", ("sngan", "r3gan"), 2, 2_400),
     Part("tastes", "tastes", ("irgan", "dns", "bpr"), 3, 120, {"rank": 2}),
 )
-DIGITS_STEPS = 3_000  # of vectors of 64 numbers, by perceptrons
-PICTURES_STEPS = 2_400  # of the same digits as pictures, by convolutions
-CODES_STEPS = 2_000  # of digits that are encoded as well
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {  # folder -> paper, what is asked for; all of them on digits
+    "digits": ("ns-gan", {"steps": 3_000}),  # as vectors of 64 numbers, by perceptrons
+    "dcgan": ("dcgan", {"steps": 2_400, "log_every": 80}),  # as pictures, by convolutions
+    "ali": ("ali", {"steps": 2_000, "settings": {"cycle": 1.0}, "judge_every": 500}),  # that are encoded as well
+}
 JOBS = 2
 
 
@@ -53,30 +55,21 @@ def play(out: Path, say: Say) -> Path:
             part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, settings=part.settings, jobs=JOBS,
             resume=True, say=say,
         )  # fmt: skip
-    digits = out / "digits"
-    with progress_bar("digits") as tell:
-        train("ns-gan", "digits", out=digits, steps=DIGITS_STEPS, resume=True, tell=tell)
-    pictures = out / "dcgan"
-    with progress_bar("dcgan") as tell:
-        train("dcgan", "digits", out=pictures, steps=PICTURES_STEPS, log_every=80, resume=True, tell=tell)
-    codes = out / "ali"
-    with progress_bar("ali") as tell:
-        train(
-            "ali", "digits", out=codes, steps=CODES_STEPS, settings={"cycle": 1.0}, judge_every=CODES_STEPS // 4,
-            resume=True, tell=tell,
-        )  # fmt: skip
+    for name, (paper, asked) in RUNS.items():
+        with progress_bar(name) as tell:
+            train(paper, "digits", out=out / name, resume=True, tell=tell, **asked)
     theorems = out / "laws"
     if (theorems / laws.FACTS).exists():
         say("laws: done before")
     else:
         laws.prove((), theorems, fast=True, say=say)
-    runs = [*(out / part.folder for part in PARTS), digits, pictures, codes, theorems]
+    runs = [*(out / part.folder for part in PARTS), *(out / name for name in RUNS), theorems]
     page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
     say(f"""
 the report: {page.resolve()}
 six commands to try:
-  ganzfeld sample {pictures} --interpolate --out walk.gif
-  ganzfeld reconstruct {codes} --out pairs.png
+  ganzfeld sample {out / "dcgan"} --interpolate --out walk.gif
+  ganzfeld reconstruct {out / "ali"} --out pairs.png
   ganzfeld judge {out / "ring8" / "r3gan"}
   ganzfeld recommend {out / "tastes" / "irgan"} --k 5
   ganzfeld laws

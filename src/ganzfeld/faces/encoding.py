@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from .. import data, metrics
-from ..core.names import nearest
+from ..core.names import unknown_name
 from ..core.randomness import great_circle
 from ..data.samples.rows import PARTS, Part
 from ..runs.plan import read_plan
 from ..tasks import GeneratorRun
+from ..tasks.loading import open_run
 from .sampling import save
 
 
@@ -31,23 +32,31 @@ class Rows(NamedTuple):
     files: tuple[str, ...] = ()
 
 
+def open_rows(path: Path, member: int, data: str | None, part: str | None) -> tuple[GeneratorRun, Rows]:
+    """The run in a directory, and what is to be encoded by it: ValueError where it has no encoder, before any data are
+    read."""
+    run = open_run(path, "sample")
+    run.encoder(member)
+    return run, read_rows(run, data, part)
+
+
 def read_rows(run: GeneratorRun, name: str | None = None, part: str | None = None) -> Rows:
     """What is to be encoded: the test part of the run's own data, or all of other data, read as the run's were, unless
     a part is named; the rows of a ``.npy`` or ``.npz`` as they lie there. Raises ValueError for an unknown part and for
     what cannot be read."""
     part = part or ("test" if name is None else "all")
     if part not in (*PARTS, "all"):
-        raise nearest("part", part, (*PARTS, "all"))
+        raise unknown_name("part", part, (*PARTS, "all"))
     if name is not None and Path(name).suffix in (".npy", ".npz"):
-        return Rows(data.samples(name))
+        return Rows(data.read_samples(name))
     plan = read_plan(run.facts["plan"])
     sized = len(run.game.shape) == 3 and name not in (None, *data.TABLE)
     size = run.game.shape[-1] if sized else plan.reading.get("size")
     rows = plan.read(name, exclude_classes=None, valid=None, test=None, size=size)
     files = rows.files if part == "all" else ()
-    rows, part = (rows.whole(), "test") if part == "all" else (rows, part)
-    x, codes = rows.restored(cast(Part, part)), rows.coded(cast(Part, part))
-    known = codes if rows.count > 1 else None
+    rows, part = (rows.as_test_part(), "test") if part == "all" else (rows, part)
+    x, codes = rows.restore(cast(Part, part)), rows.codes(cast(Part, part))
+    known = codes if rows.class_count > 1 else None
     return Rows(x, known, rows.labels.names if rows.labels and known is not None else (), files)
 
 

@@ -20,7 +20,6 @@ import importlib
 import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,24 +32,24 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from .. import networks
-from ..core.names import find, nearest
-from ..core.randomness import ROWS, latents
+from ..core.names import find, unknown_name
+from ..core.randomness import BLOCK_ROWS, latents
 from ..data import Units
 from ..papers.build import networks_of, types_of
 from ..papers.settings import read_value
 from ..runs import files
 from ..runs.plan import read_plan
 from ..tasks import GeneratorRun, task_of_run
-from ..tasks.modules import Restored
+from ..tasks.modules import OutputInUnits
 
 TOLERANCE = 1e-4  # between onnxruntime and torch, in network units: of a picture's [-1, 1], or of the data's spread
 FORMAT = 1
 Form = Literal["onnx", "pair", "folder"]
-HUB = ("model.safetensors", "config.json", "README.md", "samples.png")
-NAMES: dict[Form, Callable[[Path], tuple[Path, ...]]] = {
+HUB_FILES = ("model.safetensors", "config.json", "README.md", "samples.png")
+FILES: dict[Form, Callable[[Path], tuple[Path, ...]]] = {
     "onnx": lambda out: (out,),
     "pair": lambda out: (out, out.with_suffix(".json")),
-    "folder": lambda out: tuple(out / name for name in HUB),
+    "folder": lambda out: tuple(out / name for name in HUB_FILES),
 }
 
 
@@ -71,7 +70,7 @@ def form_of(out: str | Path, force: bool = False) -> Form:
     kind = kinds[ending]
     if kind == "folder" and out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: a folder for the Hub needs a name of its own")
-    taken = [path for path in NAMES[kind](out) if path.exists()]
+    taken = [path for path in FILES[kind](out) if path.exists()]
     if kind == "folder" and out.is_dir():
         taken += list(out.iterdir())
     if taken and not force:
@@ -87,20 +86,19 @@ def export(run: GeneratorRun, out: str | Path, member: int = 0, force: bool = Fa
     where the result does not compute what the generator computes.
     """
     out = Path(out)
-    written, message = {"onnx": _onnx, "pair": _pair, "folder": _folder}[form_of(out, force)](run, out, member)
+    make = {"onnx": _onnx_files, "pair": _pair_files, "folder": _folder_files}[form_of(out, force)]
+    written, message = make(run, out, member)
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, data in written.items():
         path.parent.mkdir(exist_ok=True)
-        aside = path.with_name(f".{path.name}.tmp")
-        aside.write_bytes(data)
-        os.replace(aside, path)
+        files.replace(path, data)
     return message
 
 
-def _onnx(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
+def _onnx_files(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
     """One file, with the description under the key ``ganzfeld`` of its metadata."""
     about = {"ganzfeld": json.dumps(files.clean(describe(run, member)))}
-    data, difference = onnx(run.generator(member), probe(run), run.units.scale, about)
+    data, difference = to_onnx(run.generator(member), probe_inputs(run), run.units.scale, about)
     if not difference <= TOLERANCE:
         raise Disparity(
             f"{out} is not written: onnxruntime and PyTorch are {difference:.2g} apart, above {TOLERANCE:g}"
@@ -108,7 +106,7 @@ def _onnx(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes],
     return {out: data}, f"generator in {out}; onnxruntime and PyTorch are at most {difference:.2g} apart"
 
 
-def onnx(
+def to_onnx(
     generator: nn.Module, inputs: tuple[Tensor, ...], scale: Tensor, about: Mapping[str, str]
 ) -> tuple[bytes, float]:
     """A generator as ONNX: inputs z [n, latent] and, with labels, label [n]; output x [n, *shape]; n is open. With it
@@ -131,20 +129,20 @@ def onnx(
         program.model.metadata_props.update(about)
         data = program.model_proto.SerializeToString()
         session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    if any(isinstance(given.shape[0], int) for given in session.get_inputs()):
+    if any(isinstance(entry.shape[0], int) for entry in session.get_inputs()):
         raise Disparity("nothing is written: a layer reads the length of its batch, and ONNX would hold it fixed")
     apart = torch.zeros(())
     for n in (1, len(inputs[0])):
-        given = tuple(x[:n] for x in inputs)
-        theirs = session.run(None, {name: x.numpy() for name, x in zip(names, given, strict=True)})[0]
-        apart = torch.maximum(apart, ((torch.from_numpy(theirs) - generator(*given)) / scale).abs().max())
+        some = tuple(x[:n] for x in inputs)
+        theirs = session.run(None, {name: x.numpy() for name, x in zip(names, some, strict=True)})[0]
+        apart = torch.maximum(apart, ((torch.from_numpy(theirs) - generator(*some)) / scale).abs().max())
     return data, float(apart)  # not a number where either is not
 
 
-def probe(run: GeneratorRun) -> tuple[Tensor, ...]:
+def probe_inputs(run: GeneratorRun) -> tuple[Tensor, ...]:
     """Fixed latents, with the classes in turn where there are some: what two forms of a generator are compared on."""
-    z = latents(run.latent, 0, ROWS)
-    return (z, torch.arange(ROWS) % len(run.classes)) if run.classes else (z,)
+    z = latents(run.latent, 0, BLOCK_ROWS)
+    return (z, torch.arange(BLOCK_ROWS) % len(run.classes)) if run.classes else (z,)
 
 
 @contextlib.contextmanager
@@ -195,9 +193,9 @@ def _maker(run: GeneratorRun) -> tuple[str, networks.Maker] | None:
     return next(name for name, entry in networks.TABLE.items() if entry is type(maker)), maker
 
 
-def _pair(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
+def _pair_files(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
     weights, description = _make_pair(run, member)
-    return dict(zip(NAMES["pair"](out), (weights, description), strict=True)), f"generator in {out} and its .json"
+    return dict(zip(FILES["pair"](out), (weights, description), strict=True)), f"generator in {out} and its .json"
 
 
 def _make_pair(run: GeneratorRun, member: int) -> tuple[bytes, bytes]:
@@ -205,14 +203,14 @@ def _make_pair(run: GeneratorRun, member: int) -> tuple[bytes, bytes]:
     facts = describe(run, member)
     if "network" not in facts:
         raise ValueError("this run was trained from a Game of your own, whose networks have no name here: write .onnx")
-    generator, inputs = cast(Restored, run.generator(member)), probe(run)
+    generator, inputs = cast(OutputInUnits, run.generator(member)), probe_inputs(run)
     weights, facts = pack(generator, facts)
     if not torch.equal(unpack(weights, facts)(*inputs), generator(*inputs)):
         raise Disparity("nothing is written: the generator that was read back makes other samples")
     return weights, (json.dumps(files.clean(facts), indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def restore(path: str | Path) -> Restored:
+def restore(path: str | Path) -> OutputInUnits:
     """The generator of a pair (either of its names) or of a folder for the Hub: an ordinary module in eval mode,
     latents [n, z] (and labels [n], where it was trained with them) to samples in the data's units.
 
@@ -234,13 +232,13 @@ def restore(path: str | Path) -> Restored:
         raise ValueError(f"{weights} does not fit {description.name}: {str(error).splitlines()[0]}") from None
 
 
-def pack(generator: Restored, facts: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+def pack(generator: OutputInUnits, facts: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """The weights of a generator with its standing statistics, and its description with their digest."""
     weights = save({name: leaf.contiguous() for name, leaf in generator.generator.state_dict().items()})
     return weights, {**facts, "sha256": hashlib.sha256(weights).hexdigest()}
 
 
-def unpack(weights: bytes, facts: Mapping[str, Any]) -> Restored:
+def unpack(weights: bytes, facts: Mapping[str, Any]) -> OutputInUnits:
     """The generator of weights and their description; only names of ``networks.TABLE`` are known. Raises ValueError
     where the two do not belong together, KeyError, TypeError and the like where they are no such thing."""
     if facts["format"] != FORMAT:
@@ -253,21 +251,21 @@ def unpack(weights: bytes, facts: Mapping[str, Any]) -> Restored:
     kind = find("network", facts["network"], networks.TABLE)
     types = types_of(kind)
     if unknown := facts["sizes"].keys() - types.keys():
-        raise nearest(f"size of {facts['network']}", min(unknown), types)
+        raise unknown_name(f"size of {facts['network']}", min(unknown), types)
     maker = kind(**{key: read_value(key, value, types[key]) for key, value in facts["sizes"].items()})
     with torch.device("meta"):  # no memory and no dice: the weights are in the file
         generator, _ = maker.pair(shape, classes=len(facts["classes"]))
-        generator = networks.standing(generator, ())
+        generator = networks.freeze_norms(generator, ())
     generator.load_state_dict({name: leaf.clone() for name, leaf in load(weights).items()}, assign=True)
-    return Restored(generator.requires_grad_(False), Units(shift, scale)).eval()
+    return OutputInUnits(generator.requires_grad_(False), Units(shift, scale)).eval()
 
 
-def _folder(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
+def _folder_files(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:
     weights, description = _make_pair(run, member)
     picture = io.BytesIO()
     run.view.picture(run.sample(run.view.count, 0, member)).save(picture, "PNG")
     text = model_card(run, member, out.name).encode()
-    names = NAMES["folder"](out)
+    names = FILES["folder"](out)
     files = dict(zip(names, (weights, description, text, picture.getvalue()), strict=True))
     return files, f"a folder for the Hub in {out}; edit the licence in its README.md, then: hf upload NAME {out}"
 
@@ -321,7 +319,7 @@ x = restore(".")(torch.randn(16, {z}){labels})  # "." is this folder
 
 def _metrics_table(run: GeneratorRun, member: int) -> str:
     """The last line of metrics.jsonl as a table, with the provenance of its numbers."""
-    lines = files.lines(run.directory / "metrics.jsonl")
+    lines = files.read_lines(run.directory / "metrics.jsonl")
     if not lines:
         return "It was not judged."
     last = lines[-1]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..runs.training import Tell
 
-SHOWN = ("modes", "high_quality", "w1", "fd", "p@5", "ndcg@10")
+SHOWN_METRICS = ("modes", "high_quality", "w1", "fd", "p@5", "ndcg@10")
 
 
 @contextlib.contextmanager
@@ -63,7 +63,7 @@ def _print_line(event: str, step: int, steps: int, facts: Mapping[str, Any], tit
 
 def _format_metrics(facts: Mapping[str, Any]) -> str:
     found = facts["metrics"]
-    return "  ".join(f"{name} {found[name]['mean']:.3g}" for name in SHOWN if name in found)
+    return "  ".join(f"{name} {found[name]['mean']:.3g}" for name in SHOWN_METRICS if name in found)
 
 
 def _format_warning(step: int, facts: Mapping[str, Any]) -> str:

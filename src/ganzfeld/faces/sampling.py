@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.names import nearest
+from ..core.names import unknown_name
 from ..core.randomness import great_circle, latents
-from ..rendering import there_and_back
+from ..rendering import save_gif
 from ..tasks import GeneratorRun
 
 
@@ -55,7 +55,7 @@ def find_class(run: GeneratorRun, text: str | None) -> int | None:
         return run.classes.index(text)
     if text.isdecimal() and int(text) < len(run.classes):
         return int(text)
-    raise nearest("class", text, run.classes)
+    raise unknown_name("class", text, run.classes)
 
 
 def _class_in_turn(run: GeneratorRun, seed: int, label: int | None) -> int | None:
@@ -98,7 +98,7 @@ def write(run: GeneratorRun, samples: Tensor, out: Path, interpolate: bool = Fal
     elif what == "png":
         run.view.picture(samples, most=len(samples), columns=len(samples) if interpolate else None).save(out)
     elif what == "gif":
-        there_and_back([run.view.one(row) for row in samples], out)
+        save_gif([run.view.one(row) for row in samples], out)
     else:
         for i, row in enumerate(samples):
             run.view.one(row).save(out / f"{i:05d}.png")

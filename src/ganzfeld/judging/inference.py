@@ -27,20 +27,20 @@ from .. import metrics, networks
 from ..core.randomness import generator
 from ..data import Data
 from ..game import Game
-from .judges import COUNT
+from .judges import SAMPLES
 
-TRAIN = 10_000  # training rows from which classes are read
-RATE, BATCH = 1e-3, 128  # of the baselines' Adam
+TRAIN_ROWS = 10_000  # training rows from which classes are read
+LR, BATCH = 1e-3, 128  # of the baselines' Adam
 Clock = Callable[[], float]
-STOOD = 16  # batches for standing statistics
+STANDING_BATCHES = 16  # batches for standing statistics
 
 SPACES = ("codes", "critic", "values", "pca")
-TRAINED = ("autoencoder", "regressor")
-LAWS = ("c2st", "cycle", "cycle_z")
+TRAINED_SPACES = ("autoencoder", "regressor")
+JOINT_METRICS = ("c2st", "cycle", "cycle_z")
 NAMES = (
-    *LAWS,
-    *(f"{kind}_{space}" for space in (*SPACES, *TRAINED) for kind in ("knn", "probe")),
-    *(f"cycle_{space}" for space in TRAINED),
+    *JOINT_METRICS,
+    *(f"{kind}_{space}" for space in (*SPACES, *TRAINED_SPACES) for kind in ("knn", "probe")),
+    *(f"cycle_{space}" for space in TRAINED_SPACES),
 )
 
 
@@ -56,30 +56,30 @@ class Coder(NamedTuple):
 
 def judge(coder: Coder, z: Tensor, data: Data) -> dict[str, float]:
     """The metrics of an encoder, from held-out rows and latents z [n, m]."""
-    x = data.restored("test", COUNT)
+    x = data.restore("test", SAMPLES)
     z, made = z[: len(x)], coder.decode(z[: len(x)])
     drawn = (coder.draw or coder.encode)(x)
     row = {
-        "c2st": metrics.two_sample_accuracy(_side_by_side(x, drawn), _side_by_side(made, z)),
+        "c2st": metrics.two_sample_accuracy(_concat(x, drawn), _concat(made, z)),
         **_cycle(coder, x),
         "cycle_z": _rms(z - coder.encode(made)),
     }
-    return row | _classes(coder, data) | (_untrained(data, z.shape[1]) if classified(data) else {})
+    return row | _read_classes(coder, data) | (_plain_accuracies(data, z.shape[1]) if has_classes(data) else {})
 
 
-def classified(data: Data) -> bool:
+def has_classes(data: Data) -> bool:
     """Whether test rows have classes to be told."""
-    return data.count > 1 and data.coded("test") is not None
+    return data.class_count > 1 and data.codes("test") is not None
 
 
 def facts(data: Data) -> dict[str, object]:
     """What is told with the numbers."""
-    test = min(COUNT, len(data.test))
-    told: dict[str, object] = {"test": test, "c2st_rows": 2 * (test - test // 2), "codes": "at noise 0"}
-    return told | ({"train": min(TRAIN, data.rows)} if classified(data) else {})
+    test = min(SAMPLES, len(data.test))
+    facts: dict[str, object] = {"test": test, "c2st_rows": 2 * (test - test // 2), "codes": "at noise 0"}
+    return facts | ({"train": min(TRAIN_ROWS, data.rows)} if has_classes(data) else {})
 
 
-def _side_by_side(x: Tensor, z: Tensor) -> Tensor:
+def _concat(x: Tensor, z: Tensor) -> Tensor:
     return torch.cat([x.flatten(1), z.flatten(1)], 1)
 
 
@@ -91,23 +91,23 @@ def _cycle(coder: Coder, x: Tensor, of: str = "") -> dict[str, float]:
     return {f"cycle{of}": _rms(x - coder.decode(coder.encode(x)))}
 
 
-def _classes(coder: Coder, data: Data) -> dict[str, float]:
+def _read_classes(coder: Coder, data: Data) -> dict[str, float]:
     """Of codes, and of the critic's features where there are some."""
-    if not classified(data):
+    if not has_classes(data):
         return {}
     train, test = _rows(data)
     codes = coder.encode(train), coder.encode(test)
-    row = _told("codes", data, *codes)
+    row = _accuracies("codes", data, *codes)
     if coder.features:
-        row |= _told("critic", data, *(coder.features(x, z) for x, z in zip((train, test), codes, strict=True)))
+        row |= _accuracies("critic", data, *(coder.features(x, z) for x, z in zip((train, test), codes, strict=True)))
     return row
 
 
 def _rows(data: Data) -> tuple[Tensor, Tensor]:
-    return data.restored("train", TRAIN), data.restored("test", COUNT)
+    return data.restore("train", TRAIN_ROWS), data.restore("test", SAMPLES)
 
 
-def _told(space: str, data: Data, train: Tensor, test: Tensor) -> dict[str, float]:
+def _accuracies(space: str, data: Data, train: Tensor, test: Tensor) -> dict[str, float]:
     """Both accuracies in a space."""
     assert data.labels is not None
     known = data.labels.train[: len(train)], data.labels.test[: len(test)]
@@ -119,51 +119,50 @@ def _told(space: str, data: Data, train: Tensor, test: Tensor) -> dict[str, floa
 
 
 @lru_cache(maxsize=8)
-def _untrained(data: Data, dimensions: int) -> dict[str, float]:
+def _plain_accuracies(data: Data, dimensions: int) -> dict[str, float]:
     """The raw values, and their first principal components: of the data alone, so told once."""
     from sklearn.decomposition import PCA
 
     train, test = (x.flatten(1) for x in _rows(data))
     axes = PCA(min(dimensions, *train.shape), random_state=0).fit(train.numpy())
     shrunk = [torch.from_numpy(axes.transform(x.numpy())) for x in (train, test)]
-    return _told("values", data, train, test) | _told("pca", data, *shrunk)
+    return _accuracies("values", data, train, test) | _accuracies("pca", data, *shrunk)
 
 
-# --- baselines that are trained ---
-
-
-def trained(
+def judge_trained(
     game: Game, finished: Coder, data: Data, seed: int, seconds: float, clock: Clock = time.perf_counter
 ) -> tuple[dict[str, float], dict]:
     """The metrics of an autoencoder and of a latent regressor, each trained for so long, and the steps they made."""
     row: dict[str, float] = {}
-    told: dict[str, object] = {"seconds": seconds, "lr": RATE, "batch_size": BATCH}
+    facts: dict[str, object] = {"seconds": seconds, "lr": LR, "batch_size": BATCH}
     for name, teach in (("autoencoder", autoencoder), ("regressor", regressor)):
-        coder, told[f"{name}_steps"] = teach(game, finished, data, seed, seconds, clock)
-        row |= _cycle(coder, data.restored("test", COUNT), f"_{name}")
-        if classified(data):
-            row |= _told(name, data, *(coder.encode(x) for x in _rows(data)))
-    return row, told
+        coder, facts[f"{name}_steps"] = teach(game, finished, data, seed, seconds, clock)
+        row |= _cycle(coder, data.restore("test", SAMPLES), f"_{name}")
+        if has_classes(data):
+            row |= _accuracies(name, data, *(coder.encode(x) for x in _rows(data)))
+    return row, facts
 
 
 def autoencoder(game: Game, finished: Coder, data: Data, seed: int, seconds: float, clock: Clock) -> tuple[Coder, int]:
     """The game's generator and encoder, from their own start, taught to give x back in mean square."""
-    encoder, decoder = _fresh(game, "encoder", seed), _fresh(game, "generator", seed)
+    encoder, decoder = _fresh_copy(game, "encoder", seed), _fresh_copy(game, "generator", seed)
 
     def cost(rows: Tensor, rng: torch.Generator) -> Tensor:
         x = data.take(rows)
         return (decoder(encoder(x)) - x).square().mean()
 
     steps = _teach((encoder, decoder), cost, data.rows, seed, seconds, clock)
-    batches = ((encoder(data.take(rows)),) for rows in torch.arange(min(data.rows, STOOD * BATCH)).split(BATCH))
+    batches = (
+        (encoder(data.take(rows)),) for rows in torch.arange(min(data.rows, STANDING_BATCHES * BATCH)).split(BATCH)
+    )
     with torch.no_grad():
-        standing = networks.standing(decoder, list(batches))
-    return _coder(encoder, lambda z: data.units.restore(standing(z)), data), steps
+        standing = networks.freeze_norms(decoder, list(batches))
+    return _make_coder(encoder, lambda z: data.units.restore(standing(z)), data), steps
 
 
 def regressor(game: Game, finished: Coder, data: Data, seed: int, seconds: float, clock: Clock) -> tuple[Coder, int]:
     """The game's encoder, from its own start, taught to find z from what the finished generator makes of it."""
-    encoder = _fresh(game, "encoder", seed)
+    encoder = _fresh_copy(game, "encoder", seed)
     shape = game.draw.needs("generator")["z"].shape
 
     def cost(rows: Tensor, rng: torch.Generator) -> Tensor:
@@ -171,10 +170,10 @@ def regressor(game: Game, finished: Coder, data: Data, seed: int, seconds: float
         return (encoder(data.units.strip(finished.decode(z))) - z).square().mean()
 
     steps = _teach((encoder,), cost, data.rows, seed, seconds, clock)
-    return _coder(encoder, finished.decode, data), steps
+    return _make_coder(encoder, finished.decode, data), steps
 
 
-def _fresh(game: Game, name: str, seed: int) -> nn.Module:
+def _fresh_copy(game: Game, name: str, seed: int) -> nn.Module:
     module = copy.deepcopy(game.generators[name])
     module.load_state_dict(game.init(seed)["params"][name])
     return module
@@ -189,7 +188,7 @@ def _teach(
     clock: Clock,
 ) -> int:
     rng, start, steps = generator(seed, "baseline"), clock(), 0
-    rule = torch.optim.Adam([p for module in modules for p in module.parameters()], RATE)
+    rule = torch.optim.Adam([p for module in modules for p in module.parameters()], LR)
     for batch in _batches(rows, rng):
         rule.zero_grad()
         cost(batch, rng).backward()
@@ -205,9 +204,10 @@ def _batches(rows: int, rng: torch.Generator) -> Iterator[Tensor]:
         yield from torch.randperm(rows, generator=rng).split(BATCH)
 
 
-def _coder(encoder: nn.Module, decode: Callable[[Tensor], Tensor], data: Data) -> Coder:
+def _make_coder(encoder: nn.Module, decode: Callable[[Tensor], Tensor], data: Data) -> Coder:
     encoder.eval().requires_grad_(False)
     strip = cast(Callable[[Tensor], Tensor], data.units.strip)
     return Coder(
-        lambda x: networks.blockwise(lambda part: encoder(strip(part)), x), lambda z: networks.blockwise(decode, z)
+        lambda x: networks.apply_blockwise(lambda part: encoder(strip(part)), x),
+        lambda z: networks.apply_blockwise(decode, z),
     )

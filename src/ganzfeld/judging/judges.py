@@ -22,82 +22,70 @@ import torch
 from torch import Tensor
 
 from .. import metrics
-from ..core.names import nearest
+from ..core.names import unknown_name
 from ..data import Data, numbers
 from ..data.samples.rows import Part
 from . import extractors
 from .extractors import Extractor
 
-COUNT = 2_500  # samples for modes and features (VEEGAN, PacGAN)
-STACKED = 26_000  # samples for the thousand modes of stacked digits (VEEGAN, PacGAN)
-ASSIGNED = 1_000  # samples for the exact W1: its cost grows with the cube
+SAMPLES = 2_500  # samples for modes and features (VEEGAN, PacGAN)
+STACKED_SAMPLES = 26_000  # samples for the thousand modes of stacked digits (VEEGAN, PacGAN)
+W1_SAMPLES = 1_000  # samples for the exact W1: its cost grows with the cube
 NEAR, NEAR_DENSITY = 3, 5  # neighbours of precision and recall, of density and coverage, as their papers have them
-USUAL = 100  # held-out rows from which a usual distance to the training part is taken
-BLOCK = 2**24  # numbers of training rows read at once
+USUAL_ROWS = 100  # held-out rows from which a usual distance to the training part is taken
+BLOCK_NUMBERS = 2**24  # numbers of training rows read at once
 
-Eye = Literal["values", "features", "inception"]
+Space = Literal["values", "features", "inception"]
 
 
 class Judge(NamedTuple):
-    """gives: names of metrics. measure: them, from samples and held-out rows as the eye sees them, [n, m] each."""
+    """names: of metrics. measure: them, from samples and held-out rows as they stand in the space, [n, m] each."""
 
-    gives: tuple[str, ...]
+    names: tuple[str, ...]
     measure: Callable[[Tensor, Tensor], dict[str, float]]
-    eye: Eye
+    space: Space
 
 
-def _w1(x: Tensor, held: Tensor) -> dict[str, float]:
-    n = min(ASSIGNED, len(x), len(held))
-    return {"w1": metrics.w1(x[:n], held[:n])}
-
-
-def _sliced(x: Tensor, held: Tensor) -> dict[str, float]:
-    n = min(len(x), len(held))
-    return {"sliced_w1": metrics.sliced_w1(x[:n], held[:n])}
-
-
-def _precision(x: Tensor, held: Tensor) -> dict[str, float]:
-    n = min(len(x), len(held))
-    return metrics.precision_recall(x[:n], held[:n], NEAR)._asdict()
-
-
-def _density(x: Tensor, held: Tensor) -> dict[str, float]:
-    n = min(len(x), len(held))
-    return metrics.density_coverage(x[:n], held[:n], NEAR_DENSITY)._asdict()
+def _pair(x: Tensor, held: Tensor, most: int = SAMPLES) -> tuple[Tensor, Tensor]:
+    """As many of both."""
+    n = min(most, len(x), len(held))
+    return x[:n], held[:n]
 
 
 JUDGES = (
-    Judge(("w1",), _w1, "values"),
-    Judge(("sliced_w1",), _sliced, "values"),
+    Judge(("w1",), lambda x, held: {"w1": metrics.w1(*_pair(x, held, W1_SAMPLES))}, "values"),
+    Judge(("sliced_w1",), lambda x, held: {"sliced_w1": metrics.sliced_w1(*_pair(x, held))}, "values"),
     Judge(("fd",), lambda x, held: {"fd": metrics.frechet_distance(x, held)}, "features"),
     Judge(("kd",), lambda x, held: {"kd": metrics.kernel_distance(x, held)}, "features"),
-    Judge(("precision", "recall"), _precision, "features"),
-    Judge(("density", "coverage"), _density, "features"),
+    Judge(("precision", "recall"), lambda x, held: metrics.precision_recall(*_pair(x, held), NEAR)._asdict(),
+          "features"),
+    Judge(("density", "coverage"), lambda x, held: metrics.density_coverage(*_pair(x, held), NEAR_DENSITY)._asdict(),
+          "features"),
     Judge(("fid",), lambda x, held: {"fid": metrics.frechet_distance(x, held)}, "inception"),
     Judge(("kid",), lambda x, held: {"kid": metrics.kernel_distance(x, held)}, "inception"),
-)
+)  # fmt: skip
 MODES = ("modes", "high_quality", "reverse_kl")
-FEATURES = tuple(name for judge in JUDGES if judge.eye == "features" for name in judge.gives)
-INCEPTION = tuple(name for judge in JUDGES if judge.eye == "inception" for name in judge.gives)
-NAMES = (*MODES, *(name for judge in JUDGES for name in judge.gives))
-SAYS: dict[str, dict[str, Any]] = {
+FEATURES = tuple(name for judge in JUDGES if judge.space == "features" for name in judge.names)
+INCEPTION = tuple(name for judge in JUDGES if judge.space == "inception" for name in judge.names)
+NAMES = (*MODES, *(name for judge in JUDGES for name in judge.names))
+FACTS: dict[str, dict[str, Any]] = {
     "kd": {"kernel": "cubic, unbiased, all pairs"}, "kid": {"kernel": "cubic, unbiased, all pairs"},
     "precision": {"neighbours": NEAR}, "recall": {"neighbours": NEAR},
     "density": {"neighbours": NEAR_DENSITY}, "coverage": {"neighbours": NEAR_DENSITY},
 }  # fmt: skip
 
 
-def count(data: Data) -> int:
+def sample_count(data: Data) -> int:
     """How many samples the literature judges on such data."""
-    return STACKED if extractors.stacked(data) else COUNT
+    return STACKED_SAMPLES if extractors.has_stacked_digits(data) else SAMPLES
 
 
-def fitting(data: Data, inception: str | Path | None = None) -> tuple[str, ...]:
+def metrics_for(data: Data, inception: str | Path | None = None) -> tuple[str, ...]:
     """The metrics that say something about samples of this data. inception: as in `judge`."""
     if data.kind == "pictures":
         if min(len(data.valid), len(data.test)) <= NEAR_DENSITY:
             return ("sliced_w1",)
-        classes = ("modes", "reverse_kl") if extractors.stacked(data) else ()
+        classes = ("modes", "reverse_kl") if extractors.has_stacked_digits(data) else ()
         return (*classes, *FEATURES, *(INCEPTION if _weights(inception) else ()))
     if data.truth is not None:
         return (*MODES, "w1", "sliced_w1")
@@ -105,23 +93,23 @@ def fitting(data: Data, inception: str | Path | None = None) -> tuple[str, ...]:
 
 
 class Bench(NamedTuple):
-    """What samples are judged against, and by which metrics. total: how many each member has; compared: how many of
+    """What samples are judged against, and by which metrics. total: how many each member has; rows: how many of
     them stand beside held-out rows; weights: of Inception."""
 
     data: Data
     names: tuple[str, ...]
     total: int
-    compared: int
+    rows: int
     weights: Path | None
 
-    def asked(self, names: Sequence[str]) -> bool:
+    def wants(self, names: Sequence[str]) -> bool:
         return bool(set(names) & set(self.names))
 
-    def extractor(self, eye: Eye) -> Extractor:
-        if eye == "inception":
+    def extractor(self, space: Space) -> Extractor:
+        if space == "inception":
             assert self.weights is not None
             return _inception(self.weights, self.weights.stat().st_mtime_ns if self.weights.exists() else 0)
-        own = eye == "features" and self.data.kind == "pictures"
+        own = space == "features" and self.data.kind == "pictures"
         return _classifier(self.data) if own else extractors.values(self.data.shape)
 
 
@@ -136,18 +124,18 @@ def judge(
     few samples, cannot have.
     """
     weights = _weights(inception)
-    names = fitting(data, weights) if names is None else tuple(names)
+    names = metrics_for(data, weights) if names is None else tuple(names)
     total = min(len(x) for x in members)
-    paired = min(COUNT, total, len(data.test))
-    bench = Bench(data, names, total, paired if data.kind == "pictures" else COUNT, weights)
-    _check(members, bench)
-    rows = [_row(_as_saved(x, data), bench) for x in members]
-    return {"metrics": summary(rows), "provenance": _provenance(bench, _perfect(bench))}
+    paired = min(SAMPLES, total, len(data.test))
+    bench = Bench(data, names, total, paired if data.kind == "pictures" else SAMPLES, weights)
+    _check_samples(members, bench)
+    rows = [_row(_quantise(x, data), bench) for x in members]
+    return {"metrics": summary(rows), "provenance": _provenance(bench, _perfect_row(bench))}
 
 
-def _check(members: Sequence[Tensor], bench: Bench) -> None:
+def _check_samples(members: Sequence[Tensor], bench: Bench) -> None:
     for name in bench.names:
-        _possible(name, bench)
+        _check_metric(name, bench)
     for x in members:
         if x.shape[1:] != bench.data.shape:
             raise ValueError(
@@ -155,36 +143,36 @@ def _check(members: Sequence[Tensor], bench: Bench) -> None:
             )
 
 
-def _possible(name: str, bench: Bench) -> None:
+def _check_metric(name: str, bench: Bench) -> None:
     data = bench.data
     if name not in NAMES:
-        raise nearest("metric", name, NAMES)
-    if name in MODES and data.truth is None and (name == "high_quality" or not _classified(data)):
+        raise unknown_name("metric", name, NAMES)
+    if name in MODES and data.truth is None and (name == "high_quality" or not _has_classes(data)):
         raise ValueError(f"{name} needs a world whose modes are known (ring8, grid25); {data.name} has none")
     if name in INCEPTION and (data.kind != "pictures" or bench.weights is None):
         raise ValueError(
             f"{name} needs pictures and the weights of Inception-v3: let GANZFELD_INCEPTION name their file, or ask "
             f"for {'fd' if name == 'fid' else 'kd'}"
         )
-    few = min(bench.total, bench.compared, len(data.valid), len(data.test))
+    few = min(bench.total, bench.rows, len(data.valid), len(data.test))
     if name in (*FEATURES[1:], *INCEPTION) and few <= NEAR_DENSITY:
         raise ValueError(
             f"{name} needs more than {NEAR_DENSITY} samples, and more validation and test rows; there are {few}"
         )
 
 
-def _classified(data: Data) -> bool:
+def _has_classes(data: Data) -> bool:
     return data.kind == "pictures" and data.labels is not None and len(data.labels.names) > 1
 
 
 def _row(x: Tensor, bench: Bench) -> dict[str, float]:
     """All asked-for metrics of one member."""
-    row: dict[str, float] = _modes(x, bench) if bench.asked(MODES) else {}
-    for eye in ("values", "features", "inception"):
-        judges = [judge for judge in JUDGES if judge.eye == eye and bench.asked(judge.gives)]
+    row: dict[str, float] = _modes(x, bench) if bench.wants(MODES) else {}
+    for space in ("values", "features", "inception"):
+        judges = [judge for judge in JUDGES if judge.space == space and bench.wants(judge.names)]
         if judges:
-            extractor = bench.extractor(eye)
-            seen, held = extractor.features(x[: bench.compared]), _held(bench.data, extractor, bench.compared)
+            extractor = bench.extractor(space)
+            seen, held = extractor.features(x[: bench.rows]), _test_features(bench.data, extractor, bench.rows)
             for judge in judges:
                 row |= judge.measure(seen, held)
     return {name: float(row[name]) for name in NAMES if name in bench.names}
@@ -195,7 +183,7 @@ def _modes(x: Tensor, bench: Bench) -> dict[str, float]:
     truth = bench.data.truth
     if truth is None:
         return _classes(x, bench)
-    found = metrics.mode_coverage(x[:COUNT], truth.centres, truth.std, truth.dimensions)
+    found = metrics.mode_coverage(x[:SAMPLES], truth.centres, truth.std, truth.dimensions)
     return {"modes": found.modes, "high_quality": found.high_quality, "reverse_kl": found.reverse_kl}
 
 
@@ -211,7 +199,7 @@ def _classes(x: Tensor, bench: Bench) -> dict[str, float]:
     return {"modes": int((shares > 0).sum()), "reverse_kl": float(kl)}
 
 
-def _as_saved(x: Tensor, data: Data) -> Tensor:
+def _quantise(x: Tensor, data: Data) -> Tensor:
     """Pictures [n, C, H, W] as a file would show them: in 256 shades of [-1, 1]. Vectors as they are."""
     if data.kind != "pictures":
         return x
@@ -220,16 +208,20 @@ def _as_saved(x: Tensor, data: Data) -> Tensor:
 
 def _rows(data: Data, part: Part, start: int, stop: int) -> Tensor:
     """Rows of a part, as samples are judged: in the data's units, pictures as saved."""
-    return _as_saved(data.units.restore(numbers(getattr(data, part)[start:stop])), data)
+    return _quantise(data.units.restore(numbers(getattr(data, part)[start:stop])), data)
 
 
-def _held(data: Data, extractor: Extractor, count: int) -> Tensor:
+def _test_features(data: Data, extractor: Extractor, count: int) -> Tensor:
     """What an extractor sees of the first test rows. Values need no memory: they would fill it."""
-    return _seen(data, extractor, count) if extractor.digest else extractor.features(_rows(data, "test", 0, count))
+    return (
+        _cached_features(data, extractor, count)
+        if extractor.digest
+        else extractor.features(_rows(data, "test", 0, count))
+    )
 
 
 @lru_cache(maxsize=16)
-def _seen(data: Data, extractor: Extractor, count: int) -> Tensor:
+def _cached_features(data: Data, extractor: Extractor, count: int) -> Tensor:
     """The same at every judgement of a run."""
     return extractor.features(_rows(data, "test", 0, count))
 
@@ -250,14 +242,14 @@ def _weights(path: str | Path | None) -> Path | None:
 
 
 @lru_cache(maxsize=8)
-def _perfect(bench: Bench) -> dict[str, float]:
+def _perfect_row(bench: Bench) -> dict[str, float]:
     """Held-out validation rows, judged in the place of samples: the mean of as many draws as there are rows for, at
     most four (one, where Inception takes minutes for each). One draw would be off by as much as good samples differ."""
-    data, n = bench.data, bench.compared
-    draws = max(1, min(1 if bench.asked(INCEPTION) else 4, len(data.valid) // n))
+    data, n = bench.data, bench.rows
+    draws = max(1, min(1 if bench.wants(INCEPTION) else 4, len(data.valid) // n))
     rows = [_row(_rows(data, "valid", i * n, (i + 1) * n), bench) for i in range(draws)]
     perfect = {name: sum(row[name] for row in rows) / draws for name in rows[0]}
-    if data.truth is None and bench.asked(MODES):  # classes are counted among all samples, so among as many rows
+    if data.truth is None and bench.wants(MODES):  # classes are counted among all samples, so among as many rows
         perfect |= _classes(_rows(data, "valid", 0, bench.total), bench)
     return {name: perfect[name] for name in bench.names}
 
@@ -275,40 +267,35 @@ def summary(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
 
 def _provenance(bench: Bench, perfect: Mapping[str, float]) -> dict[str, Any]:
     data, held, n = bench.data, len(bench.data.test), bench.total
-    compared = min(n, bench.compared)
+    compared = min(n, bench.rows)
     out: dict[str, Any] = {
         "data": data.name,
         "fingerprint": data.fingerprint,
         "samples": compared,
-        "held_out": min(held, bench.compared),
+        "held_out": min(held, bench.rows),
         "perfect": dict(perfect),
         "perfect_is": "held-out validation rows judged in the place of samples",
     }
     if "w1" in bench.names:
-        out["w1"] = {"samples": min(n, held, ASSIGNED), "by": "optimal assignment"}
-    for judge in (judge for judge in JUDGES if judge.eye != "values"):
-        for name in (name for name in judge.gives if name in bench.names):
-            out[name] = {**bench.extractor(judge.eye).facts, **SAYS.get(name, {}), "samples": compared}
+        out["w1"] = {"samples": min(n, held, W1_SAMPLES), "by": "optimal assignment"}
+    for judge in (judge for judge in JUDGES if judge.space != "values"):
+        for name in (name for name in judge.names if name in bench.names):
+            out[name] = {**bench.extractor(judge.space).facts, **FACTS.get(name, {}), "samples": compared}
             if data.kind == "pictures":
-                out[name] |= {"held_out": bench.compared, "perfect_samples": min(bench.compared, len(data.valid))}
-    if data.truth is not None:
-        return out | (_mixture_told(bench, len(data.truth.centres)) if "modes" in bench.names else {})
-    return out | (_classes_told(bench) if bench.asked(MODES) else {})
+                out[name] |= {"held_out": bench.rows, "perfect_samples": min(bench.rows, len(data.valid))}
+    if data.truth is None:
+        return out | (_class_facts(bench) if bench.wants(MODES) else {})
+    modes = len(data.truth.centres)
+    floor, ceiling = (modes - 1) / (2 * min(n, SAMPLES)), metrics.HIGH_QUALITY_CEILING
+    facts = {"modes_total": modes, "high_quality_ceiling": ceiling, "reverse_kl_floor": floor}
+    return out | (facts if "modes" in bench.names else {})
 
 
-def _mixture_told(bench: Bench, modes: int) -> dict[str, Any]:
-    return {
-        "modes_total": modes,
-        "high_quality_ceiling": metrics.HIGH_QUALITY_CEILING,
-        "reverse_kl_floor": (modes - 1) / (2 * min(bench.total, COUNT)),
-    }
-
-
-def _classes_told(bench: Bench) -> dict[str, Any]:
+def _class_facts(bench: Bench) -> dict[str, Any]:
     """Classes are counted among all samples: the floor is what a perfect sampler of uniform classes shows of them."""
     extractor, n = bench.extractor("features"), bench.total
-    told: dict[str, Any] = {**extractor.facts, "samples": n, "perfect_samples": min(n, len(bench.data.valid))}
-    named: dict[str, Any] = {name: told for name in MODES if name in bench.names}
+    facts: dict[str, Any] = {**extractor.facts, "samples": n, "perfect_samples": min(n, len(bench.data.valid))}
+    named: dict[str, Any] = {name: facts for name in MODES if name in bench.names}
     floor = (extractor.classes - 1) / (2 * n)
     return {"modes_total": extractor.classes, "reverse_kl_floor": floor, "reverse_kl_from": "uniform", **named}
 
@@ -324,7 +311,7 @@ class Copies(NamedTuple):
     usual: float
 
 
-def memorised(
+def nearest_copies(
     samples: Tensor, data: Data, extractor: Extractor | None = None, n: int = 8, k: int = 1
 ) -> dict[str, Copies]:
     """The k training rows nearest to each of the first n samples [n, *shape], by pixels and by features.
@@ -335,24 +322,24 @@ def memorised(
     """
     if samples.shape[1:] != data.shape:
         raise ValueError(f"the samples have shape {tuple(samples.shape[1:])}, the data {data.name} {data.shape}")
-    eyes = {"pixels": extractors.values(data.shape)}
+    spaces = {"pixels": extractors.values(data.shape)}
     if extractor is not None or data.kind == "pictures":
-        eyes["features"] = extractor or _classifier(data)
-    x = _as_saved(samples[:n], data)
-    return {space: _copies(x, data, eye, k) for space, eye in eyes.items()}
+        spaces["features"] = extractor or _classifier(data)
+    x = _quantise(samples[:n], data)
+    return {space: _find_copies(x, data, extractor, k) for space, extractor in spaces.items()}
 
 
-def _copies(x: Tensor, data: Data, extractor: Extractor, k: int) -> Copies:
-    seen, held = extractor.features(x), _held(data, extractor, USUAL)
-    train = (extractor.features(rows) for rows in _training(data))
+def _find_copies(x: Tensor, data: Data, extractor: Extractor, k: int) -> Copies:
+    seen, held = extractor.features(x), _test_features(data, extractor, USUAL_ROWS)
+    train = (extractor.features(rows) for rows in _training_blocks(data))
     found = metrics.nearest_neighbours(torch.cat([seen, held]), train, k)
     distances, indices = found.distances[: len(x)], found.indices[: len(x)]
     pictures = data.units.restore(data.take(indices))
     return Copies(pictures, distances, indices, float(found.distances[len(x) :, 0].median()))
 
 
-def _training(data: Data) -> Iterator[Tensor]:
+def _training_blocks(data: Data) -> Iterator[Tensor]:
     """The training part, block by block."""
-    size = max(1, BLOCK // data.train[:1].numel())
+    size = max(1, BLOCK_NUMBERS // data.train[:1].numel())
     for start in range(0, len(data.train), size):
         yield _rows(data, "train", start, start + size)

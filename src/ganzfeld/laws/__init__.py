@@ -4,8 +4,9 @@
 >>> proof = gz.laws.run("optimal-critic")
 >>> proof.holds, proof.residual, proof.tolerance
 
-One file per law: its text, its statement and source, what it assumes, and a function that measures it against an
-independent oracle and gives the data of one figure. A new law is one file and one line in `LAWS`.
+One file per law: its formula and source, and a function that measures it against an independent oracle and gives the
+data of one figure; what a page says of it, in each language, lies in ``texts/``. A new law is one file, its texts, and
+one line in `LAWS`.
 """
 
 from __future__ import annotations
@@ -29,31 +30,18 @@ from . import (
     transposed_convolution,
     weight_clipping,
 )
-from .law import Check, Law, Line, Panel, Proof, exact
+from .law import Check, Law, Line, Panel, Proof, exact_arithmetic
 
 __all__ = ["LAWS", "Check", "Law", "Line", "Panel", "Proof", "run"]
 
 LAWS: dict[str, Law] = {
     module.LAW.name: module.LAW
     for module in (
-        optimal_critic,
-        jensen_shannon,
-        saturation,
-        non_saturating,
-        disjoint_supports,
-        kantorovich_rubinstein,
-        weight_clipping,
-        gradient_penalty,
-        spectral_norm,
-        moments,
-        hyperplane,
-        f_divergences,
-        transposed_convolution,
-        inference,
-        policy_gradient,
-        dynamics,
+        optimal_critic, jensen_shannon, saturation, non_saturating, disjoint_supports, kantorovich_rubinstein,
+        weight_clipping, gradient_penalty, spectral_norm, moments, hyperplane, f_divergences, transposed_convolution,
+        inference, policy_gradient, dynamics,
     )
-}
+}  # fmt: skip
 
 
 def run(name: str, fast: bool = False) -> Proof:
@@ -62,6 +50,6 @@ def run(name: str, fast: bool = False) -> Proof:
     Raises ValueError for a name that no law has.
     """
     law = find("law", name, LAWS)
-    with exact():
+    with exact_arithmetic():
         checks, panels = law.prove(fast)
     return Proof(law.name, checks, panels)

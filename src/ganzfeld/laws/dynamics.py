@@ -1,17 +1,10 @@
-r"""Two players circle.
+r"""Circles and collapse.
 
-The smallest game has one real point at 0, one fake at theta and a critic psi x. Its only equilibrium is the origin.
-Near it each player turns the other: the flow has eigenvalues i/2 and -i/2, so it circles for ever. Steps that both take
-at once leave the circle outwards, by a factor sqrt(1 + h^2 / 4) a step; steps in turn stay near it. Convergence has to
-be added. R1 charges the critic for its slope at the real point and moves the eigenvalues to the roots of l^2 + gamma l
-+ 1/4, whose real parts are negative. An optimistic step goes twice along the new direction, takes back the last one,
-and spirals in without any penalty.
+.. math::
+    \begin{cases} \dot\psi = -\theta / 2 - \gamma \psi \\ \dot\theta = \psi / 2 \end{cases} \quad \Rightarrow \quad
+    \lambda^2 + \gamma \lambda + \frac{1}{4} = 0
 
-The eigenvalues speak of a neighbourhood and of exact gradients. Far away, with noise or with Adam, anything may happen,
-and a penalty that helps here costs speed there. The cloud shows the same illness at work: 32 points begin at one of
-four modes. A critic that may be as steep as it likes knows where the points are now, and they chase it from mode to
-mode. With R1 and the same turns the field is smooth and the cloud divides. So a sharper critic is not always a better
-one. Mode collapse has other causes too, above all in generators whose samples cannot move on their own.
+Source: Mescheder, Geiger and Nowozin 2018; Daskalakis et al. 2018, algorithm 1, for the optimistic step.
 """
 
 from __future__ import annotations
@@ -26,73 +19,43 @@ from torch import Tensor, nn
 from .. import constraints, draws, metrics, objectives, optimizers
 from ..core import tree
 from ..game import Game
-from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
-from .play import Match, critic, match
+from .law import Check, Evidence, Line, Panel, above, below, law, near
+from .play import Cloud, Match, critic, match
 
 LOG4 = math.log(4)
 
 
 def prove(fast: bool) -> Evidence:
-    played, ways = _ways(60 if fast else 120)
+    played, ways = _trajectories(60 if fast else 120)
     clouds, curves = _clouds(*((1, 8) if fast else (3, 10)))
     return (*_spectra(), *_moduli(), *played, *clouds), (ways, curves)
-
-
-# --- the Dirac game ---
-
-
-class Point(nn.Module):
-    """G(z) = theta."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.theta = nn.Parameter(torch.zeros(1))
-
-    def reset_parameters(self) -> None:
-        nn.init.zeros_(self.theta)
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.theta.expand(len(z), 1)
-
-
-class Slope(nn.Module):
-    """D(x) = psi x, as a raw score."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.psi = nn.Parameter(torch.zeros(1))
-
-    def reset_parameters(self) -> None:
-        nn.init.zeros_(self.psi)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x * self.psi)[:, 0]
 
 
 def _dirac(
     objective: str = "minimax", optimizer: optimizers.Optimizer | None = None, *bound: constraints.Constraint
 ) -> Game:
-    optimizer = optimizer or optimizers.sgd(0.1)
+    """G(z) = theta and D(x) = psi x, as a raw score."""
+    optimizer, slope = optimizer or optimizers.sgd(0.1), nn.Sequential(nn.Linear(1, 1, bias=False), nn.Flatten(0))
     return Game(
-        getattr(objectives, objective), draws.Generate(1), {"generator": Point()}, Slope(),
+        getattr(objectives, objective), draws.Generate(1), {"generator": Cloud(torch.zeros(1, 1))}, slope,
         {"critic": optimizer, "generator": optimizer}, bound, batch_size=1, shape=(1,),
     )  # fmt: skip
 
 
-def _at(game: Game, psi: Tensor, theta: Tensor) -> tree.Tree:
-    params = {"critic": {"psi": psi.reshape(1)}, "generator": {"theta": theta.reshape(1)}}
+def _state_at(game: Game, psi: Tensor, theta: Tensor) -> tree.Tree:
+    params = {"critic": {"0.weight": psi.view(1, 1)}, "generator": {"points": theta.view(1, 1)}}
     return {**game.init(0), "params": params}
 
 
-def _place(state: tree.Tree) -> Tensor:
-    return torch.cat([state["params"]["critic"]["psi"], state["params"]["generator"]["theta"]])
+def _point(state: tree.Tree) -> Tensor:
+    return torch.cat([state["params"]["critic"]["0.weight"][0], state["params"]["generator"]["points"][0]])
 
 
 def _batch() -> tuple[tuple[Tensor], dict[str, Tensor]]:
     return (torch.zeros(1, 1),), {"z": torch.zeros(1, 1)}
 
 
-def _together(game: Game, state: tree.Tree, turn: int = 1) -> tree.Tree:
+def _step_at_once(game: Game, state: tree.Tree, turn: int = 1) -> tree.Tree:
     """Both step, from gradients that are taken before either moves."""
     slopes = {role: game.gradient(role, state, *_batch()) for role in game.roles}
     for role, (gradient, (memory, _)) in slopes.items():
@@ -100,27 +63,24 @@ def _together(game: Game, state: tree.Tree, turn: int = 1) -> tree.Tree:
     return state
 
 
-def _in_turn(game: Game, state: tree.Tree, turn: int = 1) -> tree.Tree:
+def _step_in_turn(game: Game, state: tree.Tree, turn: int = 1) -> tree.Tree:
     for role in game.roles:
         state, _ = game.turn(role, state, *_batch(), game.step_sizes(role, turn, 1.0))
     return state
 
 
-# --- near the equilibrium ---
-
-
 def _spectrum(game: Game) -> Tensor:
     """Eigenvalues of the flow at the origin: minus the Jacobian of what both descend."""
 
-    def descended(point: Tensor) -> Tensor:
-        state = _at(game, point[0], point[1])
+    def descent(point: Tensor) -> Tensor:
+        state = _state_at(game, point[0], point[1])
         slopes = (game.gradient(role, state, *_batch())[0] for role in game.roles)
         return torch.cat([tree.vector(slope) for slope in slopes])
 
-    return _ordered(torch.linalg.eigvals(-torch.func.jacrev(descended)(torch.zeros(2))).tolist())
+    return _sort_complex(torch.linalg.eigvals(-torch.func.jacrev(descent)(torch.zeros(2))).tolist())
 
 
-def _ordered(values: list[complex]) -> Tensor:
+def _sort_complex(values: list[complex]) -> Tensor:
     """Real and imaginary parts [n, 2] of numbers in order."""
     ranked = sorted(values, key=lambda value: (round(value.imag, 6), value.real))
     return torch.tensor([[value.real, value.imag] for value in ranked])
@@ -128,25 +88,26 @@ def _ordered(values: list[complex]) -> Tensor:
 
 def _spectra() -> tuple[Check, ...]:
     logistic = torch.stack([_spectrum(_dirac(name)) for name in ("minimax", "non_saturating", "relativistic")])
-    linear = _spectrum(_dirac("wasserstein", None, constraints.Clip(1e6)))  # a box too wide to matter
+    wide = constraints.Clip(1e6)  # a box too wide to matter
+    linear = torch.stack([_spectrum(_dirac("wasserstein", None, wide)), _spectrum(_dirac("hinge"))])
     gammas = (0.1, 1.0, 2.0)
     found = torch.stack([_spectrum(_dirac("minimax", None, constraints.R1(gamma))) for gamma in gammas])
     return (
-        near("eigenvalues of the flow, and i/2, -i/2", logistic, torch.tensor([[0, -0.5], [0, 0.5]]), 1e-8),
-        near("of the Wasserstein game, and i, -i", linear, torch.tensor([[0.0, -1.0], [0.0, 1.0]]), 1e-8),
-        near("with R1, and roots of l² + gamma l + 1/4", found, torch.stack([_roots(g) for g in gammas]), 1e-7),
+        near("eigenvalues of the flow, and i/2, −i/2", logistic, torch.tensor([[0, -0.5], [0, 0.5]]), 1e-8),
+        near("of the Wasserstein and hinge games, and i, −i", linear, torch.tensor([[0.0, -1.0], [0.0, 1.0]]), 1e-8),
+        near("with R1, and roots of l² + γ l + 1/4", found, torch.stack([_roots(g) for g in gammas]), 1e-7),
         below("their largest real part", found[:, :, 0], -0.04),
     )
 
 
 def _roots(gamma: float) -> Tensor:
     root = cmath.sqrt(gamma**2 - 1)
-    return _ordered([(-gamma - root) / 2, (-gamma + root) / 2])
+    return _sort_complex([(-gamma - root) / 2, (-gamma + root) / 2])
 
 
 def _moduli() -> tuple[Check, ...]:
-    together = torch.stack([_modulus(_together, lr) for lr in (0.1, 0.5)])
-    in_turn = torch.stack([_modulus(_in_turn, lr) for lr in (0.1, 0.5)])
+    together = torch.stack([_modulus(_step_at_once, lr) for lr in (0.1, 0.5)])
+    in_turn = torch.stack([_modulus(_step_in_turn, lr) for lr in (0.1, 0.5)])
     published = torch.tensor([[1.00124922], [1.03077641]])
     return (
         near("a step at once, h = 0.1 and 0.5: its modulus", together, published, 1e-7),
@@ -157,20 +118,18 @@ def _moduli() -> tuple[Check, ...]:
 def _modulus(step: Callable[[Game, tree.Tree], tree.Tree], lr: float) -> Tensor:
     """Of the eigenvalues of one round at the origin."""
     game = _dirac("minimax", optimizers.sgd(lr))
-    jacobian = torch.func.jacrev(lambda point: _place(step(game, _at(game, point[0], point[1]))))(torch.zeros(2))
+    jacobian = torch.func.jacrev(lambda point: _point(step(game, _state_at(game, point[0], point[1]))))(torch.zeros(2))
     return torch.linalg.eigvals(jacobian).abs()
 
-
-# --- the game as it is played ---
 
 H, GAMMA = 0.35, 0.5
 START = (0.0, 1.0)  # psi, theta
 WAYS = ("at once", "in turn", "with R1", "optimistic")
 
 
-def _ways(rounds: int) -> tuple[tuple[Check, ...], Panel]:
-    found = torch.stack([_played(way, rounds) for way in WAYS])
-    truth = torch.tensor([_by_hand(way, rounds) for way in WAYS])
+def _trajectories(rounds: int) -> tuple[tuple[Check, ...], Panel]:
+    found = torch.stack([_play(way, rounds) for way in WAYS])
+    truth = torch.tensor([_recur(way, rounds) for way in WAYS])
     once, in_turn, bound, optimistic = found.norm(dim=2)
     checks = (
         near("the game's ways, and plain recurrences", found, truth, 1e-5),
@@ -181,25 +140,25 @@ def _ways(rounds: int) -> tuple[tuple[Check, ...], Panel]:
     )
     lines = [Line(way, places[:61, 0], places[:61, 1]) for way, places in zip(WAYS, found, strict=True)]
     return checks, Panel(
-        "critic: psi", "generator: theta", (*lines, Line("equilibrium", [0], [0], "dots")), "Two numbers", plane=True
+        "critic: ψ", "generator: θ", (*lines, Line("equilibrium", [0], [0], "dots")), "Two numbers", plane=True
     )
 
 
-def _played(way: str, rounds: int) -> Tensor:
+def _play(way: str, rounds: int) -> Tensor:
     """Places [rounds + 1, 2] of the package's game."""
     # Adam without memory and with an eps that dwarfs every gradient is plain descent
     optimizer = optimizers.optimistic_adam(H * 1e7, (0.0, 0.0), 1e7) if way == "optimistic" else optimizers.sgd(H)
     game = _dirac("minimax", optimizer, *((constraints.R1(GAMMA),) if way == "with R1" else ()))
-    state = _at(game, *torch.tensor(START))
-    step = _in_turn if way in ("in turn", "with R1") else _together
-    places = [_place(state)]
+    state = _state_at(game, *torch.tensor(START))
+    step = _step_in_turn if way in ("in turn", "with R1") else _step_at_once
+    places = [_point(state)]
     for turn in range(1, rounds + 1):
         state = step(game, state, turn)
-        places.append(_place(state))
+        places.append(_point(state))
     return torch.stack(places)
 
 
-def _by_hand(way: str, rounds: int) -> list[tuple[float, float]]:
+def _recur(way: str, rounds: int) -> list[tuple[float, float]]:
     """The same by the formulas of the two gradients."""
     (psi, theta), last = START, (0.0, 0.0)
     places = [(psi, theta)]
@@ -215,8 +174,6 @@ def _by_hand(way: str, rounds: int) -> list[tuple[float, float]]:
         places.append((psi, theta))
     return places
 
-
-# --- a cloud of points and four modes ---
 
 MODES = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
 
@@ -245,42 +202,19 @@ def _cloud(seed: int, rounds: int, bound: tuple[constraints.Constraint, ...]) ->
     rng = torch.Generator().manual_seed(seed)
     real = MODES.repeat(8, 1) + 0.05 * torch.randn(32, 2, generator=rng)
     fake = MODES[0] + 0.02 * torch.randn(32, 2, generator=rng)
-    game = match(
-        objectives.non_saturating,
-        critic(2),
-        real,
-        fake,
-        bound,
-        optimizers.adam(0.05, (0.5, 0.99)),
-        optimizers.sgd(6.4),
-        seed,
-    )
-    uneven = [_uneven(game)]
+    fast, plain = optimizers.adam(0.05, (0.5, 0.99)), optimizers.sgd(6.4)
+    game = match(objectives.non_saturating, critic(2), real, fake, bound, fast, plain, seed)
+    uneven = [_unevenness(game)]
     for _ in range(rounds):
         game.play("critic", 20)
         game.play("generator", 5)
-        uneven.append(_uneven(game))
+        uneven.append(_unevenness(game))
     return uneven, float(metrics.gradient_norms(game.score, torch.cat([real, game.fake.detach()])).mean())
 
 
-def _uneven(game: Match) -> float:
+def _unevenness(game: Match) -> float:
     """At most that of a cloud in one mode: where no point is near any, nothing is covered either."""
     return min(metrics.mode_coverage(game.fake.detach(), MODES, 0.25).reverse_kl, LOG4)
 
 
-LAW = Law(
-    name="dynamics",
-    title="Circles and collapse",
-    statement="Near its equilibrium an unregularised game circles; R1 or an optimistic step makes it converge.",
-    formula=r"\begin{cases} \dot\psi = -\theta / 2 - \gamma \psi \\ \dot\theta = \psi / 2 \end{cases} \quad "
-    r"\Rightarrow \quad \lambda^2 + \gamma \lambda + \frac{1}{4} = 0",
-    source="Mescheder, Geiger and Nowozin 2018; Daskalakis et al. 2018, algorithm 1, for the optimistic step",
-    assumes=("a neighbourhood of the equilibrium", "exact gradients", "equal and constant rates"),
-    oracle="the eigenvalues in closed form; recurrences in plain numbers",
-    said="Long training is said to reach the equilibrium, and a better critic to help. Plain steps at once end twice "
-    "as far from it as they began, and the critic that is free to be steep keeps the cloud from covering four modes.",
-    caption="Left: 60 rounds of one game from the same start. Right: how unequally a cloud of points covers four "
-    "modes, 0 for equal shares.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("dynamics", __doc__, prove)

@@ -1,16 +1,10 @@
-r"""f-divergences as games: conjugates, thresholds and a factor of two.
+r"""f-divergences as games.
 
-Every convex f with f(1) = 0 measures how far P is from Q: take the mean of f(p / q) under Q. A convex function is the
-upper envelope of its tangent lines, f(u) = sup over t of t u - f*(t), with f* its conjugate. Put a function T of the
-sample for t, and every T gives a lower bound, E_P T - E_Q f*(T), that a sample of each law can estimate. The bound is
-tight where T is the slope f'(p / q). So each divergence is a game: a critic raises the bound, a generator lowers it. A
-network's raw output v reaches the domain of f* through an output activation g_f, and the best v tells the ratio p / q.
+.. math::
+    D_f(P \Vert Q) = \int q \, f\left(\frac{p}{q}\right) = \sup_T \; \mathbb{E}_P T - \mathbb{E}_Q f^*(T), \qquad
+    f^*(t) = \sup_u \; u t - f(u)
 
-The bound is the divergence only at the best critic. A critic in training, or one too small, tells a lower number, and a
-generator that lowers the bound need not lower the divergence. Three rows of the table need a reader: JS has twice the
-usual Jensen-Shannon divergence; GAN has f(1) = -log 4, so equal laws do not give 0; and a sample counts as real above
-f'(1), which is v = 1 for KL and v = 0 for the others. Where P has mass that Q lacks, some rows are infinite. Pearson's
-formula for f* holds from t = -2 on; below it the bound stays valid and is looser.
+Source: Nowozin, Cseke, Tomioka 2016 (f-GAN).
 """
 
 from __future__ import annotations
@@ -23,7 +17,7 @@ from torch import Tensor
 from .. import divergences, metrics, objectives
 from ..divergences import Divergence
 from ..optimizers import adam
-from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, below, law, near
 from .play import Table, atoms, cosine, match
 
 NAMES = ("kl", "rkl", "pearson", "neyman", "hellinger", "js", "gan", "tv")
@@ -41,11 +35,11 @@ def prove(fast: bool) -> Evidence:
     curves, *trained = _tables(TRAINED[:2] if fast else TRAINED, 250 if fast else 600)
     checks = (
         *_conjugates(4 if fast else 25),
-        *_tight(2_000 if fast else 20_000),
+        *_bounds(2_000 if fast else 20_000),
         *trained,
         *_gaussians(4_000 if fast else 8_000),
         *_thresholds(),
-        *_at_one(),
+        *_equal_laws(),
         *_pearson(),
     )
     return checks, (_shapes(), curves)
@@ -55,25 +49,20 @@ def _rows() -> list[Divergence]:
     return [divergences.TABLE[name] for name in NAMES]
 
 
-def _laws() -> tuple[Tensor, Tensor]:
+def _masses() -> tuple[Tensor, Tensor]:
     return torch.tensor(P) / 16, torch.tensor(Q) / 16
 
 
-def _by_hand(p: Tensor, q: Tensor) -> Tensor:
+def _literature(p: Tensor, q: Tensor) -> Tensor:
     """Each row's divergence of two discrete laws as its own literature writes it."""
     mixture = 2 * _jensen_shannon(p, q)
-    return torch.stack(
-        [
-            (p * (p / q).log()).sum(),
-            (q * (q / p).log()).sum(),
-            ((p - q) ** 2 / q).sum(),
-            ((p - q) ** 2 / p).sum(),
-            2 - 2 * (p * q).sqrt().sum(),
-            mixture,
-            mixture - math.log(4),
-            (p - q).abs().sum() / 2,
-        ]
-    )
+    return torch.stack([
+        (p * (p / q).log()).sum(), (q * (q / p).log()).sum(),
+        ((p - q) ** 2 / q).sum(), ((p - q) ** 2 / p).sum(),
+        2 - 2 * (p * q).sqrt().sum(),
+        mixture, mixture - math.log(4),
+        (p - q).abs().sum() / 2,
+    ])  # fmt: skip
 
 
 def _jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
@@ -86,25 +75,25 @@ def _conjugates(n: int) -> tuple[Check, Check]:
     """f* of the table beside a search for the highest of u t - f(u), and its composition with g_f."""
     v = torch.linspace(-1.5, 1.2, n)
     found = torch.stack([row.conjugate(row.activation(v)) for row in _rows()])
-    truth = torch.tensor([[_highest(row, float(t)) for t in row.activation(v)] for row in _rows()])
+    truth = torch.tensor([[_supremum(row, float(t)) for t in row.activation(v)] for row in _rows()])
     wide = torch.linspace(-3, 3, 61)
     composed = torch.stack([row.bound(wide) for row in _rows()])
     nested = torch.stack([row.conjugate(row.activation(wide)) for row in _rows()])
     return (
-        near("f* and the highest u t - f(u), 8 rows", found, truth, 1e-6),
+        near("f* and the highest u t − f(u), 8 rows", found, truth, 1e-6),
         near("f*(g_f(v)), written out and nested", composed, nested, 1e-12),
     )
 
 
-def _highest(row: Divergence, t: float) -> float:
+def _supremum(row: Divergence, t: float) -> float:
     """By search over log u; at u = 0 as well, where some conjugates end."""
     from scipy.optimize import minimize_scalar
 
-    def lost(log_u: float) -> float:
+    def loss(log_u: float) -> float:
         u = torch.tensor(math.exp(log_u))
         return float(row.f(u) - u * t)
 
-    return -float(minimize_scalar(lost, bounds=(-25, 12), method="bounded", options={"xatol": 1e-12}).fun)
+    return -float(minimize_scalar(loss, bounds=(-25, 12), method="bounded", options={"xatol": 1e-12}).fun)
 
 
 def _value(row: Divergence, v: Tensor, p: Tensor, q: Tensor) -> Tensor:
@@ -113,10 +102,10 @@ def _value(row: Divergence, v: Tensor, p: Tensor, q: Tensor) -> Tensor:
     return (p * value(v, none) + q * value(none, v)).sum(-1) - value(none, none)
 
 
-def _tight(draws: int) -> tuple[Check, ...]:
+def _bounds(draws: int) -> tuple[Check, ...]:
     """D_f of four atoms, its bound at the slope, and the bound at random critics."""
-    p, q = _laws()
-    truth = _by_hand(p, q)
+    p, q = _masses()
+    truth = _literature(p, q)
     direct = torch.stack([(q * row.f(p / q)).sum() for row in _rows()])
     slopes = [row.slope(p / q) for row in _rows()]
     bounds = torch.stack([(p * t - q * row.conjugate(t)).sum() for row, t in zip(_rows(), slopes, strict=True)])
@@ -133,13 +122,13 @@ def _tight(draws: int) -> tuple[Check, ...]:
 
 def _tables(names: tuple[str, ...], steps: int) -> tuple[Panel, Check, Check, Check]:
     """Critics that are tables, trained by the game on four atoms: each bound rises to its divergence."""
-    p, q = _laws()
-    truth = dict(zip(NAMES, _by_hand(p, q), strict=True))
+    p, q = _masses()
+    truth = dict(zip(NAMES, _literature(p, q), strict=True))
     lines, seen, found = [], [], []
     for name in names:
         turns, values, scores = _train(divergences.TABLE[name], steps)
         seen.append(torch.tensor(values) - truth[name])
-        found.append(scores - _best(name, p / q))
+        found.append(scores - _best_output(name, p / q))
         if name in TRAINED[:3]:
             lines.append(Line(LABELS[name], turns[:26], values[:26]))  # the rest is level
     gaps = torch.stack(seen)
@@ -160,7 +149,7 @@ def _train(row: Divergence, steps: int) -> tuple[list[int], list[float], Tensor]
     return turns, values, game.score(torch.arange(4.0)[:, None]).detach()
 
 
-def _best(name: str, u: Tensor) -> Tensor:
+def _best_output(name: str, u: Tensor) -> Tensor:
     """The raw output at which the slope is f'(u), solved for by hand."""
     log = u.log()
     return {"kl": 1 + log, "pearson": 2 * (u - 1), "neyman": 2 * log, "hellinger": log / 2}.get(name, log)
@@ -171,7 +160,7 @@ def _gaussians(points: int) -> tuple[Check, Check, Check]:
     p, q = metrics.gaussian(0, 1), metrics.gaussian(1, 1)
     found = {name: metrics.f_divergence(divergences.TABLE[name], p, q, -14, 14, points) for name in NAMES}
     values, truth = torch.tensor(list(found.values())), torch.tensor([GAUSSIAN[name] for name in NAMES])
-    usual = metrics.on_line(metrics.jensen_shannon, p, q, -14, 14, points)
+    usual = metrics.measure_on_line(metrics.jensen_shannon, p, q, -14, 14, points)
     return (
         near("N(0, 1) and N(1, 1): closed forms, 8 rows", values, truth, 1e-8),
         near("row JS, and twice the Jensen-Shannon divergence", found["js"], 2 * usual, 1e-10),
@@ -192,13 +181,13 @@ def _thresholds() -> tuple[Check, Check, Check]:
     )
 
 
-def _at_one() -> tuple[Check, Check]:
-    p, _ = _laws()
+def _equal_laws() -> tuple[Check, Check]:
+    p, _ = _masses()
     same = torch.stack([(p * row.f(p / p)).sum() for row in _rows()])
     truth = torch.tensor([-math.log(4) if name == "gan" else 0.0 for name in NAMES])
     undecided = torch.stack([_value(row, torch.full((4,), row.threshold), p, p) for row in _rows()])
     return (
-        near("D_f(P, P): 0, and -log 4 for GAN", same, truth, 1e-12),
+        near("D_f(P, P): 0, and −log 4 for GAN", same, truth, 1e-12),
         near("the game's value there, critic undecided", undecided, truth, 1e-12),
     )
 
@@ -207,8 +196,8 @@ def _pearson() -> tuple[Check, Check]:
     """Below t = -2 the highest u t - (u - 1)^2 is at u = 0, where it is -1."""
     t, conjugate = torch.linspace(-6, -2, 41), divergences.TABLE["pearson"].conjugate
     return (
-        below("Pearson's f* below -2: -1 less the formula", -1 - conjugate(t), 0, 1e-12),
-        near("its formula at t = -3: above -1 by 1/4", conjugate(torch.tensor(-3.0)) + 1, 0.25, 1e-12),
+        below("Pearson's f* below −2: −1 less the formula", -1 - conjugate(t), 0, 1e-12),
+        near("its formula at t = −3: above −1 by 1/4", conjugate(torch.tensor(-3.0)) + 1, 0.25, 1e-12),
     )
 
 
@@ -218,20 +207,4 @@ def _shapes() -> Panel:
     return Panel("u = p / q", "f(u)", tuple(lines), "All but GAN are 0 at 1")
 
 
-LAW = Law(
-    name="f-divergences",
-    title="f-divergences as games",
-    statement="For every row of the f-GAN table a critic's bound never exceeds the f-divergence and reaches it at "
-    "T = f'(p / q).",
-    formula=r"D_f(P \Vert Q) = \int q \, f\left(\frac{p}{q}\right) = \sup_T \; \mathbb{E}_P T - "
-    r"\mathbb{E}_Q f^*(T), \qquad f^*(t) = \sup_u \; u t - f(u)",
-    source="Nowozin, Cseke, Tomioka 2016 (f-GAN)",
-    assumes=("f is convex, lower semicontinuous", "P has a density relative to Q", "T: any function into f*'s domain"),
-    oracle="a bounded scalar search (SciPy) for conjugates; each divergence by its own formula; closed forms",
-    said="The table is quoted as divergences, JS among them. Its row JS is twice the Jensen-Shannon divergence (0.2228 "
-    "for two unit Gaussians one apart, not 0.1114), and its row GAN is that less log 4: -1.3863 for equal laws.",
-    caption="Left: f of the rows; all but GAN are 0 at u = 1. Right: the bound of a critic that is a table, trained "
-    "on four atoms, rises to each divergence (the levels) and never above it.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("f-divergences", __doc__, prove)

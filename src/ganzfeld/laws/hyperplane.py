@@ -1,17 +1,10 @@
 r"""The geometric reading: a hyperplane and its normal.
 
-Write the critic as features and a last layer, o = <w, phi(x)> + b. One round of the game is then three steps. Find a
-hyperplane that separates real from fake features. Move the features away from it, each real one with weight s and each
-fake one with weight t. Move the generator along the normal w, each fake with weight r. The three factors are the
-derivatives of the objective by the scores, so an objective is its factors. They say who counts: every sample alike for
-Wasserstein, the badly classified ones for the logistic losses, the violators of a margin alone for the hinge, whose
-hyperplane is that of a support vector machine.
+.. math::
+    s = \frac{\partial V}{\partial o_{real}}, \quad t = -\frac{\partial V}{\partial o_{fake}}, \quad r =
+    -\frac{\partial C}{\partial o_{fake}}, \qquad \Delta \phi(G(z)) = \eta \, r \, w
 
-The machine's hyperplane is unique because its penalty on w is. Without it, or another bound, a generator that descends
-minus the mean score can be sped up by scaling w, and margins mean nothing. A fake moves along the normal, not to the
-hyperplane: with r = 1 nothing stops it there, it crosses and goes on until the critic turns. Where every margin is met
-the hinge gives the features no gradient at all, while the generator still moves. Features of a network are not points
-in a fixed plane: both sides move them, and the picture holds for one round.
+Source: Lim and Ye 2017 (Geometric GAN); Cortes and Vapnik 1995.
 """
 
 from __future__ import annotations
@@ -25,7 +18,7 @@ from torch import Tensor, nn
 from .. import constraints, divergences, metrics, networks, objectives, optimizers
 from ..core.tree import Tree
 from ..draws import Role
-from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, law, near
 from .play import Match, cosine, match
 
 Factor = Callable[[Tensor], Tensor]
@@ -36,7 +29,7 @@ def _one(o: Tensor) -> Tensor:
     return torch.ones_like(o)
 
 
-def _less(o: Tensor) -> Tensor:
+def _complement(o: Tensor) -> Tensor:
     return torch.sigmoid(-o)
 
 
@@ -44,10 +37,10 @@ def _bell(o: Tensor) -> Tensor:
     return 2 * torch.sigmoid(o) * torch.sigmoid(-o)
 
 
-ALONE: dict[str, tuple[Factor, Factor, Factor]] = {  # s, t, r of one score
-    "minimax": (_less, torch.sigmoid, torch.sigmoid),
-    "non-saturating": (_less, torch.sigmoid, _less),
-    "tanh": (_less, torch.sigmoid, _bell),
+UNPAIRED: dict[str, tuple[Factor, Factor, Factor]] = {  # s, t, r of one score
+    "minimax": (_complement, torch.sigmoid, torch.sigmoid),
+    "non-saturating": (_complement, torch.sigmoid, _complement),
+    "tanh": (_complement, torch.sigmoid, _bell),
     "least-squares": (lambda o: 2 * (1 - o), lambda o: 2 * o, lambda o: 2 * (1 - o)),
     "wasserstein": (_one, _one, _one),
     "hinge": (lambda o: (o < 1).double(), lambda o: (o > -1).double(), _one),
@@ -58,29 +51,29 @@ BOUNDS: dict[str, tuple[Factor, Factor]] = {  # s and t of the f-divergences; r 
     "pearson": (_one, lambda o: o / 2 + 1),
     "neyman": (lambda o: torch.exp(-o), lambda o: torch.exp(-o / 2)),
     "hellinger": (lambda o: torch.exp(-o), torch.exp),
-    "js": (_less, torch.sigmoid),
-    "gan": (_less, torch.sigmoid),
+    "js": (_complement, torch.sigmoid),
+    "gan": (_complement, torch.sigmoid),
     "tv": (lambda o: 1 / (2 * torch.cosh(o) ** 2), lambda o: 1 / (2 * torch.cosh(o) ** 2)),
 }
 PAIRED: dict[str, tuple[Factor, Factor, Factor]] = {  # of the difference real - fake
-    "relativistic": (_less, _less, torch.sigmoid),
-    "relativistic-tanh": (_less, _less, _bell),
+    "relativistic": (_complement, _complement, torch.sigmoid),
+    "relativistic-tanh": (_complement, _complement, _bell),
 }
 
 
 def prove(fast: bool) -> Evidence:
     game = _game()
     game.play("critic", 400 if fast else 1_500, cosine)
-    machine = _machine(game)  # before the fakes move
+    machine = _support_vectors(game)  # before the fakes move
     plane, moves = _moves(game, 16)
     checks = (
         *_factors(13 if fast else 301),
         *machine,
         *_scaling(),
         _features_move(),
-        *_satisfied(),
+        *_met_margins(),
         *moves,
-        *_optimum(401 if fast else 4_001),
+        *_least_loss(401 if fast else 4_001),
     )
     return checks, (plane, *_curves())
 
@@ -88,7 +81,7 @@ def prove(fast: bool) -> Evidence:
 def _factors(n: int) -> tuple[Check, ...]:
     """Every objective's factors by differentiation, beside those worked out by hand; between the kinks."""
     real, fake = torch.linspace(-3.1, 2.9, n), torch.linspace(2.7, -3.3, n)
-    truth = {name: (s(real), t(fake), r(fake)) for name, (s, t, r) in ALONE.items()}
+    truth = {name: (s(real), t(fake), r(fake)) for name, (s, t, r) in UNPAIRED.items()}
     truth |= {f"fgan-{name}": (s(real), t(fake), t(fake)) for name, (s, t) in BOUNDS.items()}
     truth |= {name: (s(real - fake), t(real - fake), r(real - fake)) for name, (s, t, r) in PAIRED.items()}
     found = {name: metrics.scale_factors(objectives.TABLE[name], real, fake) for name in truth}
@@ -135,7 +128,7 @@ def _primal(w: Tensor, b: float, real: Tensor, fake: Tensor, cost: float) -> flo
     return float(w.numpy() @ w.numpy() / 2 + cost * slack.sum())
 
 
-def _machine(game: Match) -> tuple[Check, Check, Check]:
+def _support_vectors(game: Match) -> tuple[Check, Check, Check]:
     """The game's hyperplane beside scikit-learn's, whose normal is spanned by its support vectors."""
     from sklearn.svm import SVC
 
@@ -163,7 +156,8 @@ def _scaling() -> tuple[Check, Check]:
     real, fake = _points()
     w, b, cost = torch.tensor([0.3, -0.2]), 0.1, 0.7
     truth = _primal(w, b, real, fake, cost)
-    margin = constraints.Margin(cost, POINTS).penalty(lambda x: x @ w, {"head.weight": w[None]}, (real,), (fake,), {})
+    turn = constraints.CriticTurn(lambda x: x @ w, {"head.weight": w[None]}, (real,), (fake,))
+    margin = constraints.Margin(cost, POINTS).penalty(turn)
     hinge = margin - objectives.hinge.critic(real @ w + b, fake @ w + b).mean()
     return (
         near("hinge and margin penalty, times n C", hinge * POINTS * cost, truth, 1e-12),
@@ -184,10 +178,10 @@ def _features_move() -> Check:
         truth += sign * (weight[:, None] * (1 - phi**2) * w).T @ x / POINTS
     gradient, _ = game.game.gradient("critic", game.state, (game.real,), game.noise)
     found = -gradient["critic"]["features.0.weight"]
-    return near("ascent of a hidden layer: mean of s w dphi - t w dphi", found, truth, 1e-12)
+    return near("ascent of a hidden layer: mean of s w dphi − t w dphi", found, truth, 1e-12)
 
 
-def _satisfied() -> tuple[Check, Check, Check]:
+def _met_margins() -> tuple[Check, Check, Check]:
     """Real and fake features far on their sides: the hinge has nothing to improve, and the generator goes on."""
     real, fake = (0.2 * x + shift for x, shift in zip(_points(), (3, -3), strict=True))
     a, w = torch.tensor([[1.0, 0.5], [-0.5, 1.0]]), torch.tensor([[1.5, 0.3]])
@@ -200,7 +194,7 @@ def _satisfied() -> tuple[Check, Check, Check]:
     still, others = (_gradient(game, "critic", params)["critic"]["features.weight"] for game in (hinge, logistic))
     return (
         near("hinge, all margins met: gradient of the features", still.abs().max(), 0, 0),
-        near("the generator's there: -A'w / n of each fake", moves, -(a.T @ w[0]) / POINTS, 1e-12),
+        near("the generator's there: −A'w / n of each fake", moves, -(a.T @ w[0]) / POINTS, 1e-12),
         above("minimax in the same place: gradient of the features", others.abs().max(), 1e-3),
     )
 
@@ -218,15 +212,15 @@ def _moves(game: Match, turns: int) -> tuple[Panel, tuple[Check, ...]]:
     game.play("generator", 1)
     once = game.fake - before
     game.play("generator", turns - 1)
-    shown = _plane(game, before)
+    panel = _plane(game, before)
     game.play("generator", 100 - turns)
     first, last = (metrics.hyperplane_distance(w, b, x) for x in (before, game.fake))
     normal = w / w.square().sum().sqrt()
     farthest = before[int((before @ w).argmin())]
-    return shown, (
-        near("one turn: every fake's o rises by eta |w|^2", once @ w, STEP * (w @ w), 1e-12),
+    return panel, (
+        near("one turn: every fake's o rises by η |w|²", once @ w, STEP * (w @ w), 1e-12),
         near("its move across the normal", once - (once @ normal)[:, None] * normal, 0, 1e-12),
-        near("100 turns: every distance, by 100 eta |w|", last - first, 100 * STEP * (w @ normal), 1e-10),
+        near("100 turns: every distance, by 100 η |w|", last - first, 100 * STEP * (w @ normal), 1e-10),
         near("distance of the farthest fake before", first.min(), (farthest @ w + b) / (w @ normal), 1e-12),
         above("its o after: across, and beyond the margin", (game.fake @ w + b).min(), 1),
     )
@@ -243,7 +237,7 @@ def _plane(game: Match, before: Tensor) -> Panel:
     moves = torch.stack([before, game.fake, lift], 1).flatten(0, 1)
     real = game.real
     return Panel(
-        "phi 1", "phi 2", (
+        "φ 1", "φ 2", (
             Line("real", real[:, 0], real[:, 1], "dots"),
             Line("fake", before[:, 0], before[:, 1], "dots"),
             Line("hyperplane", ends[0][:, 0], ends[0][:, 1]),
@@ -253,7 +247,7 @@ def _plane(game: Match, before: Tensor) -> Panel:
     )  # fmt: skip
 
 
-def _optimum(grid: int) -> tuple[Check, Check]:
+def _least_loss(grid: int) -> tuple[Check, Check]:
     """The least hinge loss of a critic that is free at each of four atoms."""
     p, q = torch.tensor([0.5, 0.3, 0.15, 0.05]), torch.tensor([0.1, 0.2, 0.3, 0.4])
     o, far = torch.linspace(-2, 2, grid), torch.tensor(3.0)  # beyond its margin a score costs nothing
@@ -261,8 +255,8 @@ def _optimum(grid: int) -> tuple[Check, Check]:
     loss = -(p[:, None] * value(o, -far) + q[:, None] * value(far, o))
     overlap = torch.minimum(p, q).sum()  # 1 - TV
     return (
-        near("hinge at its best on four atoms: 2 (1 - TV)", loss.min(1).values.sum(), 2 * overlap, 1e-9),
-        near("where: the sign of p - q", o[loss.argmin(1)], (p - q).sign(), 1e-9),
+        near("hinge at its best on four atoms: 2 (1 − TV)", loss.min(1).values.sum(), 2 * overlap, 1e-9),
+        near("where: the sign of p − q", o[loss.argmin(1)], (p - q).sign(), 1e-9),
     )
 
 
@@ -287,29 +281,11 @@ CURVES: dict[str, dict[str, str]] = {  # of objectives with one and the same fac
 def _curves() -> tuple[Panel, ...]:
     """Who counts: the factors of every objective of one score, as far as they stay in the frame."""
     o, panels = torch.linspace(-3, 3, 121), []
-    for i, (title, shown) in enumerate(CURVES.items()):
-        curves = [(label, metrics.scale_factors(objectives.TABLE[name], o, o)[i]) for label, name in shown.items()]
+    for i, (title, named) in enumerate(CURVES.items()):
+        curves = [(label, metrics.scale_factors(objectives.TABLE[name], o, o)[i]) for label, name in named.items()]
         lines = tuple(Line(label, o, torch.where((-1 <= y) & (y <= 3), y, torch.nan)) for label, y in curves)
         panels.append(Panel("score o", "factor", lines, title, low=-1, high=3))
     return tuple(panels)
 
 
-LAW = Law(
-    name="hyperplane",
-    title="The geometric reading: a hyperplane and its normal",
-    statement="A round of the game finds a separating hyperplane of the features, moves the features away from it and "
-    "the generator along its normal; objectives differ in who counts, and the hinge with a penalty on w is the soft-"
-    "margin support vector machine.",
-    formula=r"s = \frac{\partial V}{\partial o_{real}}, \quad t = -\frac{\partial V}{\partial o_{fake}}, \quad "
-    r"r = -\frac{\partial C}{\partial o_{fake}}, \qquad \Delta \phi(G(z)) = \eta \, r \, w",
-    source="Lim and Ye 2017 (Geometric GAN); Cortes and Vapnik 1995",
-    assumes=("a linear last layer", "features that stand still within a step", "plain gradient steps"),
-    oracle="derivatives by hand, and the support vector machine of scikit-learn",
-    said="The generator is said to move toward the hyperplane. It moves along the normal: each turn adds eta |w|² to "
-    "every fake's score, wherever the hyperplane is. After 100 turns even the farthest one is beyond the other margin.",
-    caption="First: the hinge game's hyperplane and margins, and where 16 turns of the generator take each fake. Then "
-    "the factors s, t and r of every objective by the score o: 1 for all, a margin's violators, or what a sigmoid "
-    "leaves.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("hyperplane", __doc__, prove)

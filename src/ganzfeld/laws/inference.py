@@ -1,16 +1,10 @@
-r"""Adversarial inference inverts the generator.
+r"""Adversarial inference.
 
-An encoder maps samples to codes while the generator maps codes to samples. The critic sees pairs: (x, E(x)) on the real
-side, (G(z), z) on the other. Its best answer is the ratio q / (q + p) of the two joint laws, and the value then is
--log 4 + 2 JS(q, p). It is least where the joints agree, so generator and encoder are trained together, both against the
-critic. Where both maps are deterministic, equal joints mean that each undoes the other: E(G(z)) = z and G(E(x)) = x.
-Nobody asked for reconstruction; no cost compares a sample with its copy. It follows from the pairs alone.
+.. math::
+    \min_{G, E} \max_D \; \mathbb{E}_{q(x, z)} \log D + \mathbb{E}_{p(x, z)} \log(1 - D) = -\log 4 \;
+    \Leftrightarrow \; q = p
 
-With noise in the maps the theorem says less. Equal joints then mean that the encoder samples the posterior of the
-decoder, so the noise must match: a deterministic encoder of a noisy decoder leaves the codes too narrow, and its joint
-law lies on a line that a critic finds at once. Nor does a matched pair bring a sample back. Its copy is drawn from all
-samples that share the code, and the game does not prefer codes that tell much: a decoder and an encoder that ignore
-each other can have equal joints as well, with copies that have nothing to do with the samples.
+Source: Dumoulin et al. 2017 (ALI), equation 2; Donahue et al. 2017 (BiGAN), theorems 1 and 2.
 """
 
 from __future__ import annotations
@@ -25,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from .. import draws, metrics, networks, objectives, optimizers
 from ..core import tree
 from ..game import Game
-from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, law, near
 from .play import Table, atoms
 
 LOG4 = math.log(4)
@@ -38,10 +32,8 @@ COVARIANCE = torch.tensor([[4.25, 2.0], [2.0, 1.0]], dtype=torch.float64)
 def prove(fast: bool) -> Evidence:
     enumerated, ranked = _enumeration()
     gaussian, plane = _gaussian(*((100, 2_048) if fast else (400, 16_384)))
-    return (*enumerated, _table(40 if fast else 80), *gaussian, *_taught(), _swapped()), (ranked, plane)
+    return (*enumerated, _table(40 if fast else 80), *gaussian, *_generator_turn(), _swapped_labels()), (ranked, plane)
 
-
-# --- three points, all deterministic pairs ---
 
 PX, PZ = (5, 3, 2), (2, 3, 5)  # tenths
 INVERSE = (2, 1, 0)
@@ -65,10 +57,10 @@ def _values(g: tuple[int, ...], e: tuple[int, ...]) -> tuple[float, float, float
     best = q.log() - p.log()
     scores = (best[x.argmax(1), z.argmax(1)] for x, z in (scene.real, scene.fake))
     value = float(objectives.minimax.critic(*scores).mean())
-    return value, metrics.optimal_discriminator_value(q, p), _by_hand(g, e)
+    return value, metrics.optimal_discriminator_value(q, p), _written_value(g, e)
 
 
-def _by_hand(g: tuple[int, ...], e: tuple[int, ...]) -> float:
+def _written_value(g: tuple[int, ...], e: tuple[int, ...]) -> float:
     from scipy.spatial.distance import jensenshannon
 
     q, p = torch.zeros(3, 3), torch.zeros(3, 3)
@@ -88,25 +80,23 @@ def _enumeration() -> tuple[tuple[Check, ...], Panel]:
     checks = (
         near("729 pairs of maps: V at log q/p", values, by_hand, 1e-10),
         near("the metric of the same, 729 pairs", measured, by_hand, 1e-10),
-        near("the least of them, and -log 4", ranked[0], -LOG4, 1e-10),
+        near("the least of them, and −log 4", ranked[0], -LOG4, 1e-10),
         near("pairs of maps that reach it", float((values < -LOG4 + 1e-9).sum()), 1, 0),
         near("that pair, and G = E = (2, 1, 0)", torch.tensor(pairs[least]).double(), torch.tensor(INVERSE), 0),
-        near("its mean (x - G(E(x)))²", cycle.mean(), 0, 1e-12),
+        near("its mean (x − G(E(x)))²", cycle.mean(), 0, 1e-12),
         above("the second least lies above it by", ranked[1] - ranked[0], 0.02),
     )
     return checks, Panel(
         "pairs of maps, by their value", "V at the best critic",
         (Line("all 729 pairs", torch.arange(1, 730), ranked), Line("G and E inverse", [1], ranked[:1], "dots")),
-        "Deterministic maps", levels=((-LOG4, "-log 4"),),
+        "Deterministic maps", levels=((-LOG4, "−log 4"),),
     )  # fmt: skip
 
-
-# --- a critic that is a table of pairs ---
 
 Q, P = (5, 3, 4, 2, 6, 4, 3, 4, 5), (3, 4, 2, 6, 4, 3, 5, 4, 5)  # thirty-sixths of nine pairs (x, z), row by row
 
 
-class Told(nn.Module):
+class NoiseMap(nn.Module):
     """A map whose noise decides all: its last argument without the first columns, times a weight."""
 
     def __init__(self, skipped: int):
@@ -135,7 +125,7 @@ def _table(turns: int) -> Check:
     """Stochastic maps on three points and three codes. Numbers two: a code, and what the decoder's dice say."""
     q, p = (atoms(counts) for counts in (Q, P))
     game = Game(
-        objectives.minimax, draws.Infer(2), {"generator": Told(1), "encoder": Told(0)}, Pairs(),
+        objectives.minimax, draws.Infer(2), {"generator": NoiseMap(1), "encoder": NoiseMap(0)}, Pairs(),
         {"critic": optimizers.sgd(12.0), "generator": optimizers.sgd(1.0)}, batch_size=36, shape=(1,),
     )  # fmt: skip
     noise = {"e": torch.cat([q % 3, q * 0], 1), "z": torch.cat([p % 3, p // 3], 1)}
@@ -145,9 +135,6 @@ def _table(turns: int) -> Check:
     found = state["params"]["critic"]["table.scores"].sigmoid()
     ratio = torch.tensor(Q) / (torch.tensor(Q) + torch.tensor(P))
     return near("a table trained on stochastic pairs: D, and q/(q+p)", found, ratio, 1e-10)
-
-
-# --- a linear Gaussian pair ---
 
 
 class Quadratic(nn.Module):
@@ -189,7 +176,7 @@ def _game(
     return game, state
 
 
-def _dealt(n: int, a: float, s: float) -> tuple[tuple[Tensor], dict[str, Tensor]]:
+def _deal(n: int, a: float, s: float) -> tuple[tuple[Tensor], dict[str, Tensor]]:
     """x, and the noise of a turn, whose sample moments to the second are those of its law: means of squares and
     products over them are expectations."""
     even = torch.quasirandom.SobolEngine(6, scramble=True, seed=0).draw(n, dtype=torch.float64)
@@ -202,7 +189,7 @@ def _dealt(n: int, a: float, s: float) -> tuple[tuple[Tensor], dict[str, Tensor]
 def _sides(a: float, s: float, share: float, n: int) -> list[Tensor]:
     """Encoded and generated pairs [n, 2] of x and z."""
     game, state = _game(a, s, share)
-    scene = game.scene(state["params"], "critic", *_dealt(n, a, s))
+    scene = game.scene(state["params"], "critic", *_deal(n, a, s))
     return [torch.cat([x, z[:, :1]], 1) for x, z in (scene.real, scene.fake)]
 
 
@@ -213,28 +200,28 @@ def _covariances(a: float, s: float, share: float) -> Tensor:
 def _gaussian(turns: int, n: int) -> tuple[tuple[Check, ...], Panel]:
     still = _covariances(A, S, 0.0)
     game, state = _game(A, S, 1.0)
-    slopes, _ = game.gradient("critic", state, *_dealt(n, A, S))
+    slopes, _ = game.gradient("critic", state, *_deal(n, A, S))
     checks = (
         near("matched noise: covariances of both joints", _covariances(A, S, 1.0), COVARIANCE, 1e-12),
         near("what a quadratic critic can still gain there", tree.vector(slopes).abs(), 0, 1e-12),
         near("deterministic encoder: variance of its codes", still[0, 1, 1], A**2 / SPREAD**2, 1e-12),
-        above("its joint: value of a trained critic", _found_out(0.0, turns, n), -1.0),
-        near("half the noise: a trained critic's value", _found_out(0.5, turns, n), _narrowed(0.5), 0.005),
+        above("its joint: value of a trained critic", _reached_value(0.0, turns, n), -1.0),
+        near("half the noise: a trained critic's value", _reached_value(0.5, turns, n), _narrow_value(0.5), 0.005),
         *_copies(),
     )
     return checks, _picture()
 
 
-def _found_out(share: float, turns: int, n: int) -> float:
+def _reached_value(share: float, turns: int, n: int) -> float:
     """The value that a critic reaches against an encoder with this share of the right deviation."""
     game, state = _game(A, S, share)
-    batch, noise = _dealt(n, A, S)
+    batch, noise = _deal(n, A, S)
     for turn in range(turns):
         state, record = game.turn("critic", state, batch, noise, game.step_sizes("critic", turn + 1, 1 - turn / turns))
     return float(record["critic_value"])
 
 
-def _narrowed(share: float) -> float:
+def _narrow_value(share: float) -> float:
     """-log 4 + 2 JS of two joints that differ in the deviation of z given x alone, by an adaptive quadrature."""
     from scipy.integrate import quad
 
@@ -252,16 +239,16 @@ def _copies() -> tuple[Check, ...]:
     """Copies of samples at equal joints: drawn anew from the law of x given their code."""
     apart, alone = SPREAD, torch.tensor([[SPREAD**2, 0.0], [0.0, 1.0]])
     return (
-        near("matched noise: mean (x - G(E(x)))², and 2 s²", _copied(A, S), 2 * S**2, 1e-12),
+        near("matched noise: mean (x − G(E(x)))², and 2 s²", _copy_error(A, S), 2 * S**2, 1e-12),
         near("maps that ignore each other: both covariances", _covariances(0.0, apart, 1.0), alone, 1e-12),
-        near("their mean (x - G(E(x)))², and 2 Var x", _copied(0.0, apart), 2 * SPREAD**2, 1e-12),
-        above("so equal joints leave it open by", _copied(0.0, apart) - _copied(A, S), 7.9),
+        near("their mean (x − G(E(x)))², and 2 Var x", _copy_error(0.0, apart), 2 * SPREAD**2, 1e-12),
+        above("so equal joints leave it open by", _copy_error(0.0, apart) - _copy_error(A, S), 7.9),
     )
 
 
-def _copied(a: float, s: float) -> float:
+def _copy_error(a: float, s: float) -> float:
     game, state = _game(a, s, 1.0, cycle=1.0)
-    cost = game.scene(state["params"], "generator", *_dealt(1_000, a, s)).cost
+    cost = game.scene(state["params"], "generator", *_deal(1_000, a, s)).cost
     assert cost is not None
     return float(cost.mean())
 
@@ -277,23 +264,20 @@ def _picture() -> Panel:
     ), "A noisy decoder")  # fmt: skip
 
 
-# --- who learns from a turn of the generator's side ---
-
-
-def _taught() -> tuple[Check, ...]:
+def _generator_turn() -> tuple[Check, ...]:
     game, state = _game(A, S, 0.7, objective="non_saturating")
     rng = torch.Generator().manual_seed(3)
     state["params"]["critic"] = {
         name: torch.randn(w.shape, generator=rng) / 4 for name, w in state["params"]["critic"].items()
     }
-    dealt = _dealt(200, A, S)
-    gradients, _ = game.gradient("generator", state, *dealt)
-    after, _ = game.turn("generator", state, *dealt, game.step_sizes("generator", 1, 1.0))
+    deal = _deal(200, A, S)
+    gradients, _ = game.gradient("generator", state, *deal)
+    after, _ = game.turn("generator", state, *deal, game.step_sizes("generator", 1, 1.0))
     moved = tree.vector(after["params"]["critic"]) - tree.vector(state["params"]["critic"])
     sizes = torch.stack([tree.vector(gradients[name]).norm() for name in ("generator", "encoder")])
     found = tree.vector({name: gradients[name] for name in ("generator", "encoder")})
     return (
-        near("gradients of G and E in one turn, and autograd's", found, _autograd(state["params"], *dealt), 1e-10),
+        near("gradients of G and E in one turn, and autograd's", found, _autograd(state["params"], *deal), 1e-10),
         above("the smaller of their norms", sizes, 0.01),
         near("how far the critic moves in that turn", moved.abs(), 0, 0),
     )
@@ -317,7 +301,7 @@ def _autograd(params: tree.Tree, batch: tuple[Tensor], noise: dict[str, Tensor])
     return torch.cat([g.flatten() for g in torch.autograd.grad(cost, side)])
 
 
-def _swapped() -> Check:
+def _swapped_labels() -> Check:
     real, fake = torch.randn(2, 1_000, generator=torch.Generator().manual_seed(2)) * 8
     truth = cross_entropy(real, torch.zeros(1_000), reduction="none")
     truth = truth + cross_entropy(fake, torch.ones(1_000), reduction="none")
@@ -325,21 +309,4 @@ def _swapped() -> Check:
     return near("cost of G and E, and cross-entropy of swapped labels", found, truth, 1e-7)
 
 
-LAW = Law(
-    name="inference",
-    title="Adversarial inference",
-    statement="The game of pairs (x, E(x)) and (G(z), z) is least where both joint laws agree; deterministic maps then "
-    "invert each other.",
-    formula=r"\min_{G, E} \max_D \; \mathbb{E}_{q(x, z)} \log D + \mathbb{E}_{p(x, z)} \log(1 - D) = -\log 4 "
-    r"\; \Leftrightarrow \; q = p",
-    source="Dumoulin et al. 2017 (ALI), equation 2; Donahue et al. 2017 (BiGAN), theorems 1 and 2",
-    assumes=("an optimal critic of pairs", "maps that can represent the joint", "noise on both sides or on neither"),
-    oracle="enumeration of all maps of three points; Gaussian moments; autograd and cross-entropy written out; an "
-    "adaptive quadrature (SciPy)",
-    said="ALI is often said to imply reconstruction. At equal joints of noisy maps the mean squared distance from x to "
-    "its copy is 2 s² = 0.5 for one pair here, and 2 Var x = 8.5 for another that matches just as well.",
-    caption="Left: the value of every pair of maps on three points; one reaches -log 4. Right: with noise in the "
-    "decoder, codes need noise of their own; without it the pairs lie on a line.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("inference", __doc__, prove)

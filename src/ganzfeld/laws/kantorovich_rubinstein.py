@@ -1,16 +1,10 @@
-r"""The earth mover's distance is what a critic of slope 1 can see.
+r"""Transport and its dual.
 
-W1 is the cheapest way to carry one law onto the other, when moving mass m over a distance r costs m r. The dual turns
-the transport plan into a function: of all f that change by at most 1 per unit of length, take the one whose mean under
-the data exceeds its mean under the generator by most. That excess is W1 again. Every 1-Lipschitz function gives a
-lower bound and every plan an upper one. Where they meet, f rises at slope exactly 1 along each line on which mass is
-carried, so its gradient tells a generated sample where to go, even when the two laws share no point.
+.. math::
+    W_1(p, q) = \inf_{\pi} \mathbb{E}_{\pi} \lVert x - y \rVert = \sup_{\lVert f \rVert_{Lip} \le 1} \mathbb{E}_p f
+    - \mathbb{E}_q f
 
-The theorem is about the supremum over all 1-Lipschitz functions. A network with a gradient penalty is neither of them
-all nor exactly 1-Lipschitz, and it is stopped after a few turns. Its value divided by its own steepest slope is a
-lower bound on W1; the value by itself is a bound on nothing. All this concerns the two samples at hand. Two samples of
-the same law are at a positive distance, which in d > 2 dimensions falls only like n^(-1/d), so a measured W1 means
-something only beside that of held-out data of the same size.
+Source: Kantorovich and Rubinstein's duality; for GANs Arjovsky, Chintala and Bottou 2017.
 """
 
 from __future__ import annotations
@@ -25,7 +19,7 @@ from torch import Tensor
 
 from .. import constraints, metrics, objectives
 from ..optimizers import adam
-from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, below, law, near
 from .play import Match, chords, clouds, cosine, critic, match
 
 F = Callable[[Tensor], Tensor]
@@ -34,19 +28,19 @@ N = 12  # points of each cloud
 
 
 class Dual(NamedTuple):
-    """values: of the best 1-Lipschitz f on the points [2 N], real ones first; worth: its gap of means."""
+    """values: of the best 1-Lipschitz f on the points [2 N], real ones first; gap: of its means."""
 
     values: Tensor
-    worth: float
+    gap: float
 
 
 def prove(fast: bool) -> Evidence:
     real, fake = clouds(N)
     partner, cost = _transport(real, fake)
-    trained, curve = _trained(real, fake, *((250, 48, 2) if fast else (1_000, 64, 3)))
+    trained, curve = _train(real, fake, *((250, 48, 2) if fast else (1_000, 64, 3)))
     checks = (
         *_programs(real, fake, partner, cost, 1_000 if fast else 10_000),
-        *_on_the_line(100 if fast else 10_000),
+        *_line_distances(100 if fast else 10_000),
         *trained,
     )
     return checks, (_plan(real, fake, partner), curve)
@@ -81,11 +75,11 @@ def _programs(real: Tensor, fake: Tensor, partner: Tensor, cost: float, others: 
     points = torch.cat([real, fake])
     f = _lookup(points, dual.values)
     matched = [metrics.difference_quotient(f, x[None], y[None]) for x, y in zip(real, fake[partner], strict=True)]
-    worth = torch.stack([_worth(_cones(points, seed), real, fake) for seed in range(others)])
+    worth = torch.stack([_gap_of_means(_cones(points, seed), real, fake) for seed in range(others)])
     return (
         near("two clouds: W1, and the best of all couplings", distance, cost, 1e-9),
-        near("W1, and the best of all 1-Lipschitz functions", distance, dual.worth, 1e-9),
-        near("what the objective says that function is worth", _worth(f, real, fake), distance, 1e-9),
+        near("W1, and the best of all 1-Lipschitz functions", distance, dual.gap, 1e-9),
+        near("what the objective says that function is worth", _gap_of_means(f, real, fake), distance, 1e-9),
         near("its slope along every matched pair", torch.tensor(matched), 1.0, 1e-9),
         below("its slope along every chord", metrics.difference_quotient(f, *chords(points)), 1.0, 1e-9),
         below("other 1-Lipschitz functions: what they are worth", worth, distance),
@@ -103,11 +97,11 @@ def _cones(points: Tensor, seed: int) -> F:
     return lambda x: (heights - (x[:, None] - points).square().sum(-1).sqrt()).amax(1)
 
 
-def _worth(f: F, real: Tensor, fake: Tensor) -> Tensor:
+def _gap_of_means(f: F, real: Tensor, fake: Tensor) -> Tensor:
     return objectives.wasserstein.critic(f(real), f(fake)).mean()
 
 
-def _on_the_line(n: int) -> tuple[Check, ...]:
+def _line_distances(n: int) -> tuple[Check, ...]:
     """Sorted samples against SciPy, Gaussians against their published number, closed form and quantile integrals."""
     from scipy.stats import wasserstein_distance
 
@@ -115,22 +109,14 @@ def _on_the_line(n: int) -> tuple[Check, ...]:
     y = 2 * y + 1
     widths = ((1.0, 2.0), (0.3, 0.1), (5.0, 1.0))
     scales = torch.tensor([metrics.w1_gaussians_1d(2, a, 2, b) for a, b in widths])
+    gaps = torch.tensor([abs(a - b) for a, b in widths])
     laws = ((0, 1, 1, 2), (-1, 0.3, 2, 1.7), (5, 1, 0, 1.1))
+    found, truth = (torch.tensor([w1(*law) for law in laws]) for w1 in (metrics.w1_gaussians_1d, _by_quantiles))
     return (
         near("on the line: sorted W1, and SciPy's", metrics.w1_line(x, y), wasserstein_distance(x, y), 1e-10),
         near("N(0, 1) and N(1, 4)", metrics.w1_gaussians_1d(0, 1, 1, 2), 1.1666309431, 1e-6),
-        near(
-            "equal means: W1, and |s1 - s2| sqrt(2 / pi)",
-            scales,
-            torch.tensor([abs(a - b) * math.sqrt(2 / math.pi) for a, b in widths]),
-            1e-12,
-        ),
-        near(
-            "three pairs of Gaussians: W1, and the quantile integral",
-            torch.tensor([metrics.w1_gaussians_1d(*law) for law in laws]),
-            torch.tensor([_by_quantiles(*law) for law in laws]),
-            1e-8,
-        ),
+        near("equal means: W1, and |s1 − s2| √(2 / π)", scales, gaps * math.sqrt(2 / math.pi), 1e-12),
+        near("three pairs of Gaussians: W1, and the quantile integral", found, truth, 1e-8),
     )
 
 
@@ -146,14 +132,14 @@ def _by_quantiles(m1: float, s1: float, m2: float, s2: float) -> float:
     return sum(quad(gap, a, b, epsabs=1e-11, limit=200)[0] for a, b in zip(cuts, cuts[1:], strict=False))
 
 
-def _trained(real: Tensor, fake: Tensor, turns: int, width: int, depth: int) -> tuple[tuple[Check, ...], Panel]:
+def _train(real: Tensor, fake: Tensor, turns: int, width: int, depth: int) -> tuple[tuple[Check, ...], Panel]:
     """A critic under a gradient penalty, on every pair of a real and a fake point."""
     distance = metrics.w1(real, fake)
     game = match(
         objectives.wasserstein, critic(2, width, depth), real.repeat_interleave(N, 0), fake.repeat(N, 1),
         (constraints.GradientPenalty(10.0),), optimizer=adam(1e-2, (0.9, 0.99)),
     )  # fmt: skip
-    taken, values, steepest = _watched(game, turns, chords(torch.cat([real, fake])))
+    taken, values, steepest = _watch(game, turns, chords(torch.cat([real, fake])))
     bounds = values / steepest
     checks = (
         below("a trained critic: value / steepest chord", bounds, distance, 1e-12),
@@ -165,7 +151,7 @@ def _trained(real: Tensor, fake: Tensor, turns: int, width: int, depth: int) -> 
     return checks, Panel("turns of the critic", "value", lines, "A critic's value", levels=((distance, "W1"),), low=0)
 
 
-def _watched(game: Match, turns: int, chords: tuple[Tensor, Tensor]) -> tuple[list[int], Tensor, Tensor]:
+def _watch(game: Match, turns: int, chords: tuple[Tensor, Tensor]) -> tuple[list[int], Tensor, Tensor]:
     """What the game prints along the training, and the critic's steepest slope between any two points of the clouds."""
     steepest: list[float] = []
 
@@ -194,24 +180,4 @@ def _plan(real: Tensor, fake: Tensor, partner: Tensor) -> Panel:
     )  # fmt: skip
 
 
-LAW = Law(
-    name="kantorovich-rubinstein",
-    title="Transport and its dual",
-    statement="The cheapest transport costs what the best 1-Lipschitz critic can tell the two laws apart by.",
-    formula=r"W_1(p, q) = \inf_{\pi} \mathbb{E}_{\pi} \lVert x - y \rVert = \sup_{\lVert f \rVert_{Lip} \le 1} "
-    r"\mathbb{E}_p f - \mathbb{E}_q f",
-    source="Kantorovich and Rubinstein's duality; for GANs Arjovsky, Chintala and Bottou 2017",
-    assumes=(
-        "both laws have a finite mean",
-        "the supremum is over all 1-Lipschitz functions",
-        "one metric for the cost and for the slope",
-    ),
-    oracle="two linear programs (SciPy), one over couplings and one over functions; SciPy's own W1 on the line; "
-    "integrals of distribution functions",
-    said='"WGAN computes W1." Its critic prints W1 only if it is optimal and exactly 1-Lipschitz. The one trained here '
-    "with a gradient penalty prints about a tenth too much, because it is steeper than 1.",
-    caption="Left: the plan that carries one cloud onto the other at the least cost. Right: what a penalised critic "
-    "prints overshoots W1; divided by its steepest chord between the points it stays a lower bound.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("kantorovich-rubinstein", __doc__, prove)

@@ -18,13 +18,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.randomness import seeded
+from ..core.randomness import global_seed
 
 Mark = Literal["line", "dashes", "dots", "bars"]
 
 
 class Check(NamedTuple):
-    """One number beside its oracle. value, truth: as they are told; residual: how far the claim is from being true;
+    """One number beside its oracle.  residual: how far the claim is from being true;
     tolerance: how far it may be."""
 
     what: str
@@ -47,7 +47,7 @@ class Check(NamedTuple):
 
 
 def near(what: str, value: Tensor | float, truth: Tensor | float, tolerance: float) -> Check:
-    """The two are equal. Of tensors, which are broadcast, the entry that is furthest off is told."""
+    """The two are equal. Of tensors, which are broadcast, the entry that is furthest off is shown."""
     values, truths = torch.broadcast_tensors(_numbers(value), _numbers(truth))
     values, truths = values.flatten(), truths.flatten()
     gaps = torch.where(values == truths, 0.0, (values - truths).abs())  # infinities that agree are equal
@@ -101,22 +101,20 @@ Evidence = tuple[tuple[Check, ...], tuple[Panel, ...]]
 
 @dataclass(frozen=True)
 class Law:
-    r"""statement: one sentence. formula: in LaTeX. words: a module's text: a title line and two paragraphs of plain
-    explanation. said: what is often said instead, and what is true of it. oracle: where the truth comes from. caption:
-    of the figure. prove(fast): the checks and the figure's panels; fast: smaller, with the same claims.
+    """A theorem and its measurement; what the page says of it lies in ``texts/``, in each language, under its name.
+    formula: in LaTeX. prove(fast): the checks and the figure's panels; fast: smaller, with the same claims.
     """
 
     name: str
-    title: str
-    statement: str
     formula: str
     source: str
-    assumes: tuple[str, ...]
-    oracle: str
-    said: str
-    caption: str
-    words: tuple[str, str]
     prove: Callable[[bool], Evidence]
+
+
+def law(name: str, text: str | None, prove: Callable[[bool], Evidence]) -> Law:
+    """text: of the module that proves it: a title, the formula below ``.. math::``, and ``Source:``."""
+    _, formula, source = (" ".join(part.split()) for part in (text or "").strip().split("\n\n"))
+    return Law(name, formula.removeprefix(".. math:: "), source.removeprefix("Source: ").removesuffix("."), prove)
 
 
 @dataclass(frozen=True)
@@ -145,21 +143,15 @@ class Proof:
         return self.worst.tolerance
 
 
-def paragraphs(text: str | None) -> tuple[str, str]:
-    """The two paragraphs of explanation below the title line of a module's text."""
-    _, first, second = (" ".join(part.split()) for part in (text or "").strip().split("\n\n"))
-    return first, second
-
-
 @contextlib.contextmanager
-def exact() -> Iterator[None]:
+def exact_arithmetic() -> Iterator[None]:
     """Inside, new tensors are float64, one thread adds up in one order, and global dice are always the same; outside
     all three are left as they were."""
     kind, threads = torch.get_default_dtype(), torch.get_num_threads()
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     try:
-        with seeded("laws"):
+        with global_seed("laws"):
             yield
     finally:
         torch.set_default_dtype(kind)

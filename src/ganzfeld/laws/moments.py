@@ -1,18 +1,11 @@
 r"""Integral probability metrics and matched moments.
 
-Ask of all critics in a set F how far they can hold the mean score of the data above that of the fakes. The largest gap
-is an integral probability metric. WGAN takes every 1-Lipschitz function for F. McGAN takes linear functions <v, phi(x)>
-of features with |v| at most 1 in one norm: then the best v is known, and the gap is the length of the difference of the
-mean features in the dual norm. With bilinear functions it compares second moments, and the gap is the sum of the
-largest singular values of their difference. One can train v by projected ascent, the primal, or write its optimum down,
-the dual: both give the same number.
+.. math::
+    \sup_{\lVert v \rVert_p \le 1} \langle v, \delta \rangle = \lVert \delta \rVert_q, \quad \frac{1}{p} +
+    \frac{1}{q} = 1, \qquad \sup_{U^T U = V^T V = I_k} \operatorname{Tr} U^T \Delta V = \sum_{j \le k}
+    \sigma_j(\Delta)
 
-A metric sees only what its critics can express. Two laws with equal means of the features are the same for mean
-matching, however different their spread; the features have to move, and they are bounded only if something bounds them.
-The second moments here are not centred, so they see means as well. They differ by a symmetric matrix with eigenvalues
-of both signs, and one set of directions in place of two would lose the negative ones. On a batch the dual is biased
-upwards: two batches of one law never have equal means. Its level on equal laws is the zero of the scale, and it falls
-as one over the root of the batch size.
+Source: Mroueh, Sercu, Goel 2017 (McGAN); Arjovsky, Chintala, Bottou 2017 (WGAN).
 """
 
 from __future__ import annotations
@@ -24,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import constraints, metrics, networks, objectives, optimizers
-from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, below, law, near
 from .play import match
 
 NORMS = {1.0: math.inf, 2.0: 2.0, math.inf: 1.0}  # q, and the p of the ball that v lives in
@@ -42,8 +35,8 @@ def prove(fast: bool) -> Evidence:
         *_ascents(real, fake, 30 if fast else 100),
         *_covariance(real, fake, 100 if fast else 1_000),
         *_retraction(real, fake, 100 if fast else 400),
-        _sum(real, fake),
-        _centred(),
+        _both_moments(real, fake),
+        _moved_cloud(),
         *blind,
         *biased,
     )
@@ -55,7 +48,7 @@ def _features(n: int, spread: tuple[float, ...], seed: int) -> Tensor:
     return torch.randn(n, len(spread), generator=rng) * torch.tensor(spread)
 
 
-def _best(delta: Tensor, q: float) -> Tensor:
+def _maximiser(delta: Tensor, q: float) -> Tensor:
     """Hölder's equality: the v of the ball that reaches the norm."""
     if q == 1:
         return delta.sign()
@@ -68,11 +61,11 @@ def _mean(real: Tensor, fake: Tensor, draws: int) -> tuple[Check, Check]:
     """The dual of mean matching beside its primal at the optimum and at random."""
     delta = real.mean(0) - fake.mean(0)
     dual = torch.stack([objectives.mean_matching(q).critic(real, fake) for q in NORMS])
-    primal = torch.stack([_best(delta, q) @ delta for q in NORMS])
+    primal = torch.stack([_maximiser(delta, q) @ delta for q in NORMS])
     v = torch.randn(draws, FEATURES, generator=torch.Generator().manual_seed(2))
     others = [(v / torch.linalg.vector_norm(v, p, 1, keepdim=True)) @ delta for p in NORMS.values()]
     return (
-        near("mean matching and <v*, delta>, q = 1, 2, inf", dual, primal, 1e-12),
+        near("mean matching and <v*, δ>, q = 1, 2, inf", dual, primal, 1e-12),
         below("random v of the balls: excess over it", torch.stack(others) - dual[:, None], 0, 1e-12),
     )
 
@@ -85,7 +78,7 @@ def _ascents(real: Tensor, fake: Tensor, steps: int) -> tuple[Check, Check]:
     clipped = _linear(real, fake, constraints.Clip(0.01), steps)
     return (
         near("projected ascent of v reaches it, q = 1, 2, inf", torch.tensor(found), truth, 1e-9),
-        near("WGAN, a linear critic clipped at c: c |delta|_1", clipped, 0.01 * np.abs(delta).sum(), 1e-9),
+        near("WGAN, a linear critic clipped at c: c |δ|_1", clipped, 0.01 * np.abs(delta).sum(), 1e-9),
     )
 
 
@@ -138,19 +131,19 @@ def _retraction(real: Tensor, fake: Tensor, steps: int) -> tuple[Check, Check]:
     )
 
 
-def _sum(real: Tensor, fake: Tensor) -> Check:
+def _both_moments(real: Tensor, fake: Tensor) -> Check:
     value = objectives.mean_and_covariance_matching(2.0, 3).critic(real, fake)
     mean = np.linalg.norm((real.mean(0) - fake.mean(0)).numpy())
     truth = mean + np.linalg.svd(_difference(real, fake), compute_uv=False)[:3].sum()
     return near("both together: the sum of the two", value, truth, 1e-10)
 
 
-def _centred() -> Check:
+def _moved_cloud() -> Check:
     """One cloud and the same cloud moved: equal covariances, and moments that differ by a square of the means."""
     cloud = _features(200, (1.0, 2.0, 0.5), 4)
     cloud, shift = cloud - cloud.mean(0), torch.tensor([0.6, -0.3, 0.2])
     value = objectives.covariance_matching(1).critic(cloud + shift, cloud)
-    return near("a cloud moved by mu, equal covariances: |mu|^2", value, shift @ shift, 1e-10)
+    return near("a cloud moved by μ, equal covariances: |μ|²", value, shift @ shift, 1e-10)
 
 
 def _blindness() -> tuple[Panel, tuple[Check, Check, Check]]:
@@ -158,7 +151,7 @@ def _blindness() -> tuple[Panel, tuple[Check, Check, Check]]:
     real, fake = (x - x.mean(0) for x in (_features(150, (1.8, 0.5), 5), _features(150, (0.5, 1.8), 6)))
     means = torch.stack([objectives.mean_matching(q).critic(real, fake) for q in NORMS])
     panel = Panel(
-        "phi 1", "phi 2", (Line("real", real[:, 0], real[:, 1], "dots"), Line("fake", fake[:, 0], fake[:, 1], "dots")),
+        "φ 1", "φ 2", (Line("real", real[:, 0], real[:, 1], "dots"), Line("fake", fake[:, 0], fake[:, 1], "dots")),
         "Equal means", plane=True,
     )  # fmt: skip
     return panel, (
@@ -168,7 +161,7 @@ def _blindness() -> tuple[Panel, tuple[Check, Check, Check]]:
     )
 
 
-def _expected(n: int) -> float:
+def _length(n: int) -> float:
     """The mean length of a difference of two batch means, N(0, 2/n) in each of m features."""
     return math.sqrt(2 / n) * math.sqrt(2) * math.gamma((FEATURES + 1) / 2) / math.gamma(FEATURES / 2)
 
@@ -179,11 +172,11 @@ def _bias(repeats: int) -> tuple[Panel, tuple[Check, ...]]:
     seen = {n: _equal_laws(n, repeats) for n in sizes}
     panel = Panel(
         "batch size n", "value", (
-            Line("formula", sizes, [_expected(n) for n in sizes], "dashes"),
+            Line("formula", sizes, [_length(n) for n in sizes], "dashes"),
             Line("measured", sizes, [seen[n] for n in sizes], "dots"),
         ), "Equal laws", log_x=True, log_y=True,
     )  # fmt: skip
-    checks = (near(f"equal laws, n = {n}: the mean value", seen[n], _expected(n), _expected(n) / 10) for n in BATCHES)
+    checks = (near(f"equal laws, n = {n}: the mean value", seen[n], _length(n), _length(n) / 10) for n in BATCHES)
     return panel, tuple(checks)
 
 
@@ -193,23 +186,4 @@ def _equal_laws(n: int, repeats: int) -> float:
     return sum(float(value(*pair)) for pair in batches) / repeats
 
 
-LAW = Law(
-    name="moments",
-    title="Integral probability metrics and matched moments",
-    statement="The largest gap that linear critics of bounded norm find between two laws is the dual norm of the "
-    "difference of their mean features; for bilinear ones it is the sum of the k largest singular values of the "
-    "difference of their second moments.",
-    formula=r"\sup_{\lVert v \rVert_p \le 1} \langle v, \delta \rangle = \lVert \delta \rVert_q, \quad "
-    r"\frac{1}{p} + \frac{1}{q} = 1, \qquad \sup_{U^T U = V^T V = I_k} \operatorname{Tr} U^T \Delta V "
-    r"= \sum_{j \le k} \sigma_j(\Delta)",
-    source="Mroueh, Sercu, Goel 2017 (McGAN); Arjovsky, Chintala, Bottou 2017 (WGAN)",
-    assumes=("features with finite second moments", "features that stand still", "the laws themselves, not batches"),
-    oracle="Hölder's equality and SVD (NumPy), random feasible critics, and the mean of a chi variable for the bias",
-    said="WGAN is said to be McGAN. Only its last layer is: clipped at c, with everything below it fixed, it gives c "
-    "times mean matching with q = 1. Over all 1-Lipschitz critics it gives W1, which sees the two clouds on the left "
-    "that mean matching calls equal.",
-    caption="Left: two clouds of equal means; mean matching gives 0 and covariance matching does not. Right: what mean "
-    "matching (q = 2, 6 features) gives on average for two batches of one law. At n = 64, 0.415 means no distance.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("moments", __doc__, prove)

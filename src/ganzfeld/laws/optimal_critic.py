@@ -1,14 +1,9 @@
-r"""The optimal discriminator is a ratio of densities.
+r"""The optimal discriminator.
 
-Fix the generator and let the discriminator alone improve. At every point x the value of the game is
-a log y + b log(1 - y), with a the density of the data there, b that of the generator and y = D(x): a concave function
-of one number, largest at a / (a + b). Nothing couples two points, so the best discriminator is that ratio everywhere.
-It is a Bayes classifier with equal priors: it says how likely x is to be real. Its raw score is the logarithm of p / q,
-which is why a trained discriminator is an estimator of the density ratio.
+.. math::
+    D^*(x) = \operatorname{argmax}_y \; p(x) \log y + q(x) \log(1 - y) = \frac{p(x)}{p(x) + q(x)}
 
-The proof lets D take any value at any point. A network can only approach that, as fast as its capacity, its data and
-its optimiser allow: the curve shows how its error falls along a training. Outside the supports of both laws every value
-is optimal, and a network's answer there means nothing; it is also where a generator's new samples will fall first.
+Source: Goodfellow et al. 2014, proposition 1.
 """
 
 from __future__ import annotations
@@ -17,7 +12,7 @@ import torch
 
 from .. import metrics, objectives
 from ..optimizers import adam
-from .law import Check, Evidence, Law, Line, Panel, below, near, paragraphs
+from .law import Check, Evidence, Line, Panel, below, law, near
 from .play import Table, atoms, cosine, critic, gaussian_quantiles, match, minimax_value
 
 P, Q = (2, 5, 3, 6), (6, 1, 5, 4)  # sixteenths that two laws give to four atoms
@@ -26,14 +21,14 @@ P, Q = (2, 5, 3, 6), (6, 1, 5, 4)  # sixteenths that two laws give to four atoms
 def prove(fast: bool) -> Evidence:
     panel, curve, error = _network(*((300, 128) if fast else (1_000, 1_024)))
     checks = (
-        _pointwise(),
+        _integrand(),
         *_table(300 if fast else 600),
-        below("a network on two Gaussians: mean |D - p/(p+q)|", error, 0.01),
+        below("a network on two Gaussians: mean |D − p/(p+q)|", error, 0.01),
     )
     return checks, (panel, curve)
 
 
-def _pointwise() -> Check:
+def _integrand() -> Check:
     """The objective's own integrand, by a solver that knows nothing of it."""
     from scipy.optimize import minimize_scalar
 
@@ -60,7 +55,7 @@ def _table(steps: int) -> tuple[Check, Check, Check]:
     others = torch.stack([minimax_value(torch.randn(4, generator=rng) * 2, p, q) for _ in range(1_000)])
     return (
         near("a table trained on four atoms: D", game.score(torch.arange(4.0)[:, None]).sigmoid(), p / (p + q), 1e-6),
-        near("its value, and -log 4 + 2 JS", game.value, best, 1e-10),
+        near("its value, and −log 4 + 2 JS", game.value, best, 1e-10),
         below("1,000 other discriminators: their value", others, best),
     )
 
@@ -85,22 +80,9 @@ def _network(steps: int, samples: int) -> tuple[Panel, Panel, float]:
         ), "After training", low=0, high=1,
     )  # fmt: skip
     curve = Panel(
-        "turns of the critic", "mean error", (Line("mean |D - p/(p+q)|", turns, errors),), "Along it", log_y=True
+        "turns of the critic", "mean error", (Line("mean |D − p/(p+q)|", turns, errors),), "Along it", log_y=True
     )
     return shape, curve, errors[-1]
 
 
-LAW = Law(
-    name="optimal-critic",
-    title="The optimal discriminator",
-    statement="Against a fixed generator the best discriminator is p / (p + q), point by point.",
-    formula=r"D^*(x) = \operatorname{argmax}_y \; p(x) \log y + q(x) \log(1 - y) = \frac{p(x)}{p(x) + q(x)}",
-    source="Goodfellow et al. 2014, proposition 1",
-    assumes=("the generator stands still", "D may be any function with values in (0, 1)", "x in the support of p or q"),
-    oracle="a bounded scalar search (SciPy) for the integrand; the densities themselves for the trained critics",
-    said="A discriminator loss near 2 log 2 is often read as success. It is what D = 1/2 everywhere costs, and a dead "
-    "discriminator says 1/2 as well.",
-    caption="A perceptron after training on N(-1, 1) against N(1, 0.6²), and how its mean error under both laws fell.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("optimal-critic", __doc__, prove)

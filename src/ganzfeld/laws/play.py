@@ -11,18 +11,24 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal
 
-from .. import objectives
+from .. import metrics, objectives
 from ..constraints import Constraint
 from ..core.randomness import fill
 from ..core.tree import Tree
 from ..draws import Generate, Role
-from ..game import Game, constant
+from ..game import Game
 from ..networks import MLP
 from ..objectives import Objective
 from ..optimizers import Optimizer, adam
 
-Pace = Callable[[float], float]
+LrSchedule = Callable[[float], float]
+
+
+def constant(progress: float) -> float:
+    """A rate that stays."""
+    return 1.0
 
 
 class Cloud(nn.Module):
@@ -75,17 +81,18 @@ class Match:
         self,
         role: Role,
         steps: int,
-        lr_schedule: Pace = constant,
+        lr_schedule: LrSchedule = constant,
         look: Callable[[], float] | None = None,
         looks: int = 20,
     ) -> tuple[list[int], list[float]]:
-        """Turns of one role on the whole batch; pace: progress in [0, 1) -> factor on the rate. look: what to measure
-        at the beginning and after each of ``looks`` equal stretches; returns after how many turns, and what it was."""
+        """Turns of one role on the whole batch; lr_schedule: progress in [0, 1) -> factor on the rate. look: what to
+        measure at the beginning and after each of ``looks`` equal stretches; returns after how many turns, and what it
+        was."""
         turns, seen = [0], [look()] if look else []
         for step in range(steps):
             self.turns[role] = self.turns.get(role, 0) + 1
             sizes = self.game.step_sizes(role, self.turns[role], lr_schedule(step / steps))
-            self.state, _ = self.game.turn(role, self.state, (self.real,), self.noise, sizes)
+            self.state, _ = self.game.turn(role, self.state, (self.real,), self.noise, sizes, self.turns[role])
             if look and (step + 1) * looks // steps > step * looks // steps:
                 turns.append(step + 1)
                 seen.append(look())
@@ -135,6 +142,24 @@ def match(
         if name != "z":
             noise[name] = fill(torch.empty(len(fake), *need.shape), need.law, rng)
     return Match(game, real, game.init(seed), noise)
+
+
+def logistic() -> tuple[Objective, Objective]:
+    """The two objectives whose critic is the same and whose generators are not; looked up when they are asked for."""
+    return objectives.minimax, objectives.non_saturating
+
+
+def optimal_slope(
+    objective: Objective, mean: float, std: float, log_p: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """The slope [2], in mean and width, of what N(mean, std^2) costs with D held at its best against p, N(0, 1) unless
+    given: points mean + std e, and the objective at log p / q."""
+    e, w = metrics.nodes(-10, 10, 800)
+    moved = torch.tensor([mean, std], dtype=torch.float64, requires_grad=True)
+    x = moved[0] + moved[1] * e
+    log_p = log_p or Normal(0.0, 1.0).log_prob
+    cost = objective.generator(None, log_p(x) - Normal(float(mean), float(std)).log_prob(x))
+    return torch.autograd.grad((w * metrics.gaussian(0, 1)(e) * cost).sum(), moved)[0]
 
 
 def gaussian_quantiles(mean: float, std: float, n: int) -> Tensor:

@@ -1,16 +1,10 @@
-r"""Saturation: which factor reaches the generator.
+r"""Saturation.
 
-A discriminator ends in D = 1 / (1 + exp(-o)), so grad D = D (1 - D) grad o. The generator does not descend D, though.
-It descends log(1 - D), whose derivative divides by 1 - D, or -log D, whose derivative divides by D. What arrives is
--D grad o in the first case and -(1 - D) grad o in the second. Early in a training the discriminator is sure that the
-samples are fake and D is close to 0: the minimax gradient vanishes with D, while the other keeps its full size. Sample
-by sample their ratio is (1 - D) / D = exp(-o), more than 22,000 at o = -10.
+.. math::
+    \nabla D = D (1 - D) \nabla o, \qquad \nabla \log(1 - D) = -D \, \nabla o, \qquad \nabla \left( -\log D \right)
+    = -(1 - D) \nabla o
 
-The factors belong to the loss, and the slope grad o of the discriminator is multiplied with them. It may itself be
-large, or nearly 0 far from the data, and no choice between the two losses repairs a flat discriminator. A fake that
-passes for real turns the picture round: there D is close to 1 and it is the non-saturating gradient that fades.
-Numerically, log(1 - D) computed in two steps from a rounded D is minus infinity in single precision from o = 17, where
-the true value is -17. Losses have to be computed from the raw score.
+Source: Goodfellow et al. 2014, section 3.
 """
 
 from __future__ import annotations
@@ -23,13 +17,13 @@ from torch import Tensor
 
 from .. import metrics, objectives
 from ..optimizers import adam
-from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
-from .play import Match, cosine, critic, match
+from .law import Check, Evidence, Line, Panel, above, law, near
+from .play import Match, cosine, critic, logistic, match
 
 
 def prove(fast: bool) -> Evidence:
     trained, right = _training(*((100, 64) if fast else (1_200, 256)))
-    return (*_factors(), *_ratios(), *_single(), *trained), (_left(), right)
+    return (*_factors(), *_ratios(), *_single_precision(), *trained), (_factor_panel(), right)
 
 
 def _sigmoid(o: Tensor) -> Tensor:
@@ -44,39 +38,35 @@ def _factors() -> tuple[Check, ...]:
     o = torch.linspace(-100, 100, 4_001)
     d, rest = _sigmoid(o), _sigmoid(-o)
     slope = torch.func.grad(lambda o: torch.sigmoid(o).sum())(o)
-    minimax, other = (metrics.scale_factors(kind, o, o).generator for kind in _objectives())
+    minimax, other = (metrics.scale_factors(kind, o, o).generator for kind in logistic())
     known = metrics.payoff_factors(o)
     return (
-        near("d D / d o, and D (1 - D), |o| <= 100", slope, known[0] * known[1], 1e-12),
+        near("d D / d o, and D (1 − D), |o| <= 100", slope, known[0] * known[1], 1e-12),
         near("minimax: the factor, and D", minimax, d, 1e-12),
-        near("non-saturating: the factor, and 1 - D", other, rest, 1e-12),
+        near("non-saturating: the factor, and 1 − D", other, rest, 1e-12),
         near("both as they are reported, over SciPy's", torch.stack(known) / torch.stack([d, rest]), 1, 1e-12),
     )
-
-
-def _objectives() -> tuple[objectives.Objective, objectives.Objective]:
-    return objectives.minimax, objectives.non_saturating
 
 
 def _ratios() -> tuple[Check, Check]:
     """The non-saturating factor over the minimax one."""
     o = torch.tensor([-10.0, *np.linspace(-100, 100, 401)])
-    minimax, other = (metrics.scale_factors(kind, o, o).generator for kind in _objectives())
+    minimax, other = (metrics.scale_factors(kind, o, o).generator for kind in logistic())
     return (
-        near("their ratio at o = -10", (other / minimax)[0], 22026.4657948, 1e-4),
-        near("log of their ratio, and -o, |o| <= 100", (other / minimax).log(), -o, 1e-9),
+        near("their ratio at o = −10", (other / minimax)[0], 22026.4657948, 1e-4),
+        near("log of their ratio, and −o, |o| <= 100", (other / minimax).log(), -o, 1e-9),
     )
 
 
-def _single() -> tuple[Check, ...]:
+def _single_precision() -> tuple[Check, ...]:
     """In single precision: the payoff in two steps, and the objective from the raw score."""
     sure = torch.arange(17, 101, dtype=torch.float32)
     naive = torch.log(1 - torch.sigmoid(sure))
     o = torch.linspace(-100, 100, 4_001, dtype=torch.float32)
-    seen = [metrics.scale_factors(kind, o, o).generator for kind in _objectives()]
-    seen += [kind.generator(None, o) for kind in _objectives()]
+    seen = [metrics.scale_factors(kind, o, o).generator for kind in logistic()]
+    seen += [kind.generator(None, o) for kind in logistic()]
     return (
-        near("log(1 - D) in two steps, o = 17 ... 100: finite", naive.isfinite().sum(), 0, 0),
+        near("log(1 − D) in two steps, o = 17 ... 100: finite", naive.isfinite().sum(), 0, 0),
         near("from the raw score, at o = 17", objectives.minimax.generator(None, sure[0]), -17, 1e-6),
         near("from the raw score: not finite", (~torch.stack(seen).isfinite()).sum(), 0, 0),
     )
@@ -97,8 +87,7 @@ def _training(steps: int, samples: int) -> tuple[tuple[Check, ...], Panel]:
     rng = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(samples, 2, generator=rng) + torch.tensor([x, 0.0]) for x in (-3, 3))
     game, twin = (
-        match(kind, critic(2, activation="tanh"), real, fake, optimizer=adam(1e-2, (0.9, 0.99)))
-        for kind in _objectives()
+        match(kind, critic(2, activation="tanh"), real, fake, optimizer=adam(1e-2, (0.9, 0.99))) for kind in logistic()
     )
     seen: list[Arrival] = []
 
@@ -107,14 +96,14 @@ def _training(steps: int, samples: int) -> tuple[tuple[Check, ...], Panel]:
         return seen[-1].minimax
 
     turns, _ = game.play("critic", steps, cosine, look, looks=50)
-    last, told = seen[-1], metrics.saturation(game.score, fake)
+    last, given = seen[-1], metrics.saturation(game.score, fake)
     return (
         near("in training: gradient at a fake, and factor times slope", torch.tensor([a.off for a in seen]), 0, 1e-12),
-        near("in training: what is reported", torch.tensor(told[:2]), torch.tensor([last.minimax, last.other]), 1e-12),
+        near("in training: what is reported", torch.tensor(given[:2]), torch.tensor([last.minimax, last.other]), 1e-12),
         above("minimax gradient: fell, by a factor of", seen[0].minimax / last.minimax, 10),
         above("non-saturating gradient: rose, by a factor of", last.other / seen[0].other, 1),
-        above("non-saturating gradient over D (1 - D) |grad o|", last.other / last.product, 50),
-    ), _curves(turns, seen)
+        above("non-saturating gradient over D (1 − D) |grad o|", last.other / last.product, 50),
+    ), _arrival_panel(turns, seen)
 
 
 def _arrival(game: Match, twin: Match) -> Arrival:
@@ -135,44 +124,26 @@ def _gradient(optimizers: Match, game: Match) -> Tensor:
     return gradients["generator"]["points"] * len(game.fake)
 
 
-def _left() -> Panel:
+def _factor_panel() -> Panel:
     """The three factors."""
     o = torch.linspace(-10, 10, 161)
     d, rest = metrics.payoff_factors(o)
     lines = (
         Line("D (minimax)", o, d),
-        Line("1 - D (non-saturating)", o, rest),
-        Line("D (1 - D)", o, d * rest, "dashes"),
+        Line("1 − D (non-saturating)", o, rest),
+        Line("D (1 − D)", o, d * rest, "dashes"),
     )
     return Panel("raw score o of a fake", "factor on grad o", lines, "What the loss multiplies", low=0, high=1)
 
 
-def _curves(turns: list[int], seen: list[Arrival]) -> Panel:
+def _arrival_panel(turns: list[int], seen: list[Arrival]) -> Panel:
     """What arrives at the fakes along the discriminator's training."""
     lines = (
         Line("minimax", turns, [a.minimax for a in seen]),
         Line("non-saturating", turns, [a.other for a in seen]),
-        Line("D (1 - D) |grad o|", turns, [a.product for a in seen], "dashes"),
+        Line("D (1 − D) |grad o|", turns, [a.product for a in seen], "dashes"),
     )
     return Panel("turns of the discriminator", "mean gradient at a fake", lines, "What arrives", log_y=True)
 
 
-LAW = Law(
-    name="saturation",
-    title="Saturation",
-    statement="The generator's gradient carries the factor D under the minimax loss and 1 - D under the non-saturating "
-    "one.",
-    formula=r"\nabla D = D (1 - D) \nabla o, \qquad \nabla \log(1 - D) = -D \, \nabla o, \qquad "
-    r"\nabla \left( -\log D \right) = -(1 - D) \nabla o",
-    source="Goodfellow et al. 2014, section 3",
-    assumes=("D is a sigmoid of a raw score o", "the discriminator stands still in the generator's step"),
-    oracle="SciPy's logistic function; exp(10); the slope of the trained discriminator by automatic differentiation",
-    said="The vanishing gradient is often blamed on D (1 - D). That is the derivative of the probability; the loss "
-    "divides by 1 - D or by D. Under the non-saturating loss a fake that is surely found out gets a factor near 1, "
-    "where D (1 - D) is near 0.",
-    caption="Left: the factors against the raw score of a fake. Right: a discriminator learns to tell two laws well "
-    "apart, and what arrives at the fakes meanwhile under either loss; the dashes show what D (1 - D) would let "
-    "through under both.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("saturation", __doc__, prove)

@@ -1,17 +1,10 @@
-r"""Every layer divided by its largest singular value, and what that bounds.
+r"""Spectral normalisation.
 
-The slope of a chain of layers is at most the product of the layers' own slopes. A dense layer's slope is its largest
-singular value s1, so a perceptron whose weights are divided by theirs has slope at most 1, if its activations have
-too. The value is not computed afresh. Power iteration keeps one vector a layer and improves it by one multiplication a
-turn. The vector's error shrinks by the factor (s2 / s1)^2 a step, that of the estimate by its square. The estimate
-comes from below, so the normalised weight has norm 1 or a little more. Small weights are scaled up as well: the norm
-is set to 1, not held below it.
+.. math::
+    \lVert f \rVert_{Lip} \le \prod_{l} \sigma(W_l), \qquad \bar{W} = \frac{W}{\sigma(W)}, \qquad \hat{\sigma} = u^T
+    W v \le \sigma(W)
 
-The product is an upper bound and may be far from the slope. It holds for dense layers in a row. A convolution is
-normalised by the norm of its flattened kernel, and the operator it applies may be larger by the root of the kernel's
-area, 3 for a 3 x 3 kernel. A residual sum of two branches of norm 1 has norm up to 2. A sum over 8 x 8 places has norm
-8, while a mean over 2 x 2 has 1/2, and batch norm has no bound. So one may say that spectral normalisation fixes the
-scale of every layer, but not that a convolutional critic is 1-Lipschitz.
+Source: Miyato et al. 2018, algorithm 1.
 """
 
 from __future__ import annotations
@@ -27,7 +20,7 @@ from .. import constraints, metrics, objectives
 from ..core.tree import Tree
 from ..networks import layers
 from ..optimizers import adam
-from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, below, law, near
 from .play import Match, constant, critic, match
 
 STEPS = 100  # of power iteration
@@ -38,7 +31,7 @@ def prove(fast: bool) -> Evidence:
     checks = (
         *_iteration(),
         *_random_matrices(3 if fast else 30),
-        *_dressed(),
+        *_norms(),
         _gradient(),
         *_perceptron(*((60, 16, 200) if fast else (600, 64, 1_000))),
         *_kernels(5 if fast else 50),
@@ -66,7 +59,7 @@ def _iterate(weight: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.stack(estimates), torch.stack(vectors), torch.stack(dressed)
 
 
-def _known(ratio: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _known_spectrum(ratio: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Estimates for singular values 3 (1, ratio, .3, ...), what they are in closed form, the vectors, the true one."""
     values = 3 * torch.tensor([1.0, ratio, *[0.3] * 18])
     weight, right = _matrix(values, 30, 0)
@@ -79,14 +72,14 @@ def _known(ratio: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def _iteration() -> tuple[Check, ...]:
     """Singular values of which the second is nine tenths of the first: the estimates, and two rates."""
-    estimates, truth, vectors, best = _known(0.9)
+    estimates, truth, vectors, best = _known_spectrum(0.9)
     cosines = (vectors @ best).abs()
     tangent, short = (vectors - (vectors @ best)[:, None] * best).norm(dim=1) / cosines, 1 - estimates / 3
     return (
         near("power iteration, every step: estimate, closed form", estimates, truth, 1e-12),
-        below("estimate / sigma", estimates / 3, 1, 1e-12),
-        near("error of the vector, a step: (s2 / s1)^2", tangent[30:50] / tangent[29:49], 0.9**2, 1e-6),
-        near("error of the estimate, a step: (s2 / s1)^4", short[45] / short[44], 0.9**4, 1e-6),
+        below("estimate / σ", estimates / 3, 1, 1e-12),
+        near("error of the vector, a step: (s2 / s1)²", tangent[30:50] / tangent[29:49], 0.9**2, 1e-6),
+        near("error of the estimate, a step: (s2 / s1)⁴", short[45] / short[44], 0.9**4, 1e-6),
     )
 
 
@@ -102,25 +95,25 @@ def _random_matrices(count: int) -> tuple[Check, ...]:
             last.append(estimates[-1] / first)
         norms.append(torch.linalg.matrix_norm(dressed, 2))
     return (
-        near("random weights, s2 < .95 s1, 100 steps: estimate / sigma", torch.stack(last), 1, 1e-6),
+        near("random weights, s2 < .95 s1, 100 steps: estimate / σ", torch.stack(last), 1, 1e-6),
         above("random weights when divided: norms, every step", torch.stack(norms), 1, 1e-12),
         above("random weights when divided: norms after one step", torch.stack(norms)[:, 0], 1.1),
     )
 
 
-def _converged(params: Tree, norm: float = 1.0) -> Tree:
-    """The weights as they are played with, by vectors that are the exact ones."""
+def _normalise(weight: Tensor, norm: float = 1.0, at: Tensor | None = None) -> Tensor:
+    """A weight as it is played with, by vectors that are the exact ones, of itself or of another."""
     spectral = constraints.Spectral(norm)
-    return spectral.dress(params, spectral.init(params), advance=False)[0]
+    return spectral.dress({"w": weight}, spectral.init({"w": weight if at is None else at}), advance=False)[0]["w"]
 
 
-def _dressed() -> tuple[Check, ...]:
+def _norms() -> tuple[Check, ...]:
     """What is left of large, small and wanted norms."""
     weight = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     scales, wanted = (0.01, 1.0, 100.0), torch.tensor([0.5, 1.0, 2.0])
-    norms = [metrics.spectral_norms(_converged({"w": scale * weight}))["w"] for scale in scales]
-    others = [metrics.spectral_norms(_converged({"w": weight}, float(c)))["w"] for c in wanted]
-    small = _converged({"w": 0.01 * torch.eye(4)})["w"]
+    norms = [metrics.spectral_norms({"w": _normalise(scale * weight)})["w"] for scale in scales]
+    others = [metrics.spectral_norms({"w": _normalise(weight, float(c))})["w"] for c in wanted]
+    small = _normalise(0.01 * torch.eye(4))
     return (
         near("exact vectors: norm of the divided weight", torch.tensor(norms), 1, 1e-9),
         near("norms c that were asked for", torch.tensor(others), wanted, 1e-9),
@@ -132,16 +125,10 @@ def _gradient() -> Check:
     """The derivative of sum delta^T (W / sigma) h by W, and the formula (delta h^T - lambda u v^T) / sigma."""
     rng = torch.Generator().manual_seed(2)
     weight, h, delta = (torch.randn(n, m, generator=rng) for n, m in ((5, 7), (9, 7), (9, 5)))
-    gradient = torch.func.grad(lambda w: (h @ _held(w, weight).T * delta).sum())(weight)
+    gradient = torch.func.grad(lambda w: (h @ _normalise(w, at=weight).T * delta).sum())(weight)
     u, s, vt = torch.linalg.svd(weight)
     pull = (delta * (h @ weight.T)).sum() / s[0]
-    return near("gradient through sigma", gradient, (delta.T @ h - pull * torch.outer(u[:, 0], vt[0])) / s[0], 1e-10)
-
-
-def _held(weight: Tensor, at: Tensor) -> Tensor:
-    """The weight divided by its estimate, the vectors being those of another."""
-    spectral = constraints.Spectral()
-    return spectral.dress({"w": weight}, spectral.init({"w": at}), advance=False)[0]["w"]
+    return near("gradient through σ", gradient, (delta.T @ h - pull * torch.outer(u[:, 0], vt[0])) / s[0], 1e-10)
 
 
 def _perceptron(turns: int, width: int, chords: int) -> tuple[Check, ...]:
@@ -151,7 +138,7 @@ def _perceptron(turns: int, width: int, chords: int) -> tuple[Check, ...]:
     net = critic(2, width, 3)
     game = match(objectives.hinge, net, real + 1, fake, (constraints.Spectral(),), optimizer=adam(1e-2, (0.0, 0.99)))
     _, products = game.play("critic", turns, constant, lambda: _product(game.weights), looks=turns)
-    weights = _rested(game)
+    weights = _settle(game)
     x, y = torch.randn(2, chords, 2, generator=rng) * 2
     f = lambda x: functional_call(net, weights, (x,))  # noqa: E731
     between = torch.lerp(x[:, None], y[:, None], torch.linspace(0, 1, 101)[:, None]).flatten(0, 1)
@@ -166,7 +153,7 @@ def _perceptron(turns: int, width: int, chords: int) -> tuple[Check, ...]:
     )
 
 
-def _rested(game: Match) -> Tree:
+def _settle(game: Match) -> Tree:
     """The weights after more power iteration while nothing else moves."""
     weights, memory = game.state["params"]["critic"], game.state["constraints"]
     for _ in range(300):
@@ -204,13 +191,13 @@ def _start_at(values: Tensor) -> layers.Init:
 def _kernels(count: int) -> tuple[Check, ...]:
     """Kernels whose flattened norm is 1, and the operators they stand for."""
     ones, rng = torch.ones(1, 1, 3, 3), torch.Generator().manual_seed(4)
-    random = [_unit(torch.randn(8, 8, 3, 3, generator=rng)) for _ in range(count)]
+    random = [_normalise(torch.randn(8, 8, 3, 3, generator=rng)) for _ in range(count)]
     ratios = torch.stack([_by_frequency(kernel) for kernel in random])
     torus = _conv(random[0], padding=0)
     wrapped = _norm(_operator(lambda x: torus(pad(x, [1] * 4, mode="circular")), 8))
     return (
         near("3 x 3 kernel of ones: flattened norm", metrics.spectral_norms({"w": ones})["w"], 3, 1e-9),
-        near("divided by it, on a torus", _by_frequency(_unit(ones)) * 3, 9, 1e-9),
+        near("divided by it, on a torus", _by_frequency(_normalise(ones)) * 3, 9, 1e-9),
         near("with edges of 0, 16 x 16", _norm(_operator(_conv(ones), side=16)), 8.797, 1e-3),
         near("a random kernel on a torus: matrix, and Fourier", wrapped, ratios[0], 1e-9),
         below("random kernels of norm 1: operator", ratios, 3, 1e-9),
@@ -218,13 +205,9 @@ def _kernels(count: int) -> tuple[Check, ...]:
     )
 
 
-def _unit(weight: Tensor) -> Tensor:
-    return _converged({"w": weight})["w"]
-
-
 def _other_layers() -> tuple[Check, ...]:
     """What has no weight to divide, or two ways to add up; and a critic of such layers."""
-    f = nn.Sequential(_conv(_unit(torch.ones(1, 1, 3, 3))), layers.SumPool(), nn.Flatten(0))
+    f = nn.Sequential(_conv(_normalise(torch.ones(1, 1, 3, 3))), layers.SumPool(), nn.Flatten(0))
     slope = metrics.gradient_norms(f, torch.zeros(1, 1, SIDE, SIDE))
     bound = metrics.product_bound(dict(f.named_parameters()))
     return (
@@ -246,7 +229,7 @@ def _mean_pool() -> nn.Module:
 def _residual() -> Tensor:
     """The matrix of the family's residual sum with a normalised weight that shares a direction with the identity."""
     root = torch.randn(5, 5, generator=torch.Generator().manual_seed(5))
-    weight = _unit(root @ root.T)
+    weight = _normalise(root @ root.T)
     way = layers.Chain(layers.Dense(5, 5, bias=False, init=_start_at(weight)))
     return layers.Residual(nn.Identity(), way)(torch.eye(5)).detach().T
 
@@ -255,17 +238,17 @@ def _estimates() -> Panel:
     turns = range(1, 21)
     lines = []
     for ratio in (0.9, 0.6):
-        estimates, truth, *_ = _known(ratio)
+        estimates, truth, *_ = _known_spectrum(ratio)
         lines.append(Line(f"closed form, {ratio}", turns, truth[:20] / 3, "dashes"))
         lines.append(Line(f"s2 / s1 = {ratio}", turns, estimates[:20] / 3, "dots"))
-    return Panel("steps", "estimate / sigma", tuple(lines), "Power iteration", levels=((1.0, "sigma"),))
+    return Panel("steps", "estimate / σ", tuple(lines), "Power iteration", levels=((1.0, "σ"),))
 
 
 def _operators() -> Panel:
     """The true norms of layers that spectral normalisation leaves with norm 1, or does not see."""
     norms = {
-        "dense": _norm(_unit(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))),
-        "3 x 3 kernel": _by_frequency(_unit(torch.ones(1, 1, 3, 3))),
+        "dense": _norm(_normalise(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))),
+        "3 x 3 kernel": _by_frequency(_normalise(torch.ones(1, 1, 3, 3))),
         "x + SN(x)": _norm(_residual()),
         "sum, 8 x 8": _norm(_operator(layers.SumPool())),
         "mean, 2 x 2": _norm(_operator(_mean_pool())),
@@ -274,26 +257,4 @@ def _operators() -> Panel:
     return Panel("layer", "true norm", bars, "Where the bound fails", levels=((1.0, "norm 1"),), low=0)
 
 
-LAW = Law(
-    name="spectral-norm",
-    title="Spectral normalisation",
-    statement="Weights divided by their largest singular value bound the slope of a chain of dense layers by 1; power "
-    "iteration finds that value from below.",
-    formula=r"\lVert f \rVert_{Lip} \le \prod_{l} \sigma(W_l), \qquad \bar{W} = \frac{W}{\sigma(W)}, \qquad "
-    r"\hat{\sigma} = u^T W v \le \sigma(W)",
-    source="Miyato et al. 2018, algorithm 1",
-    assumes=(
-        "dense layers in a row",
-        "activations with slope at most 1",
-        "power iteration that has converged",
-    ),
-    oracle="singular value decompositions; a closed form for power iteration on known singular values; Fourier "
-    "transforms of kernels and the matrices of layers",
-    said='"An SVD at every layer bounds the critic to within 1." One step of power iteration leaves norms above 1, '
-    "and a flattened kernel is not its convolution: a kernel of ones, divided by its norm, and a sum over 8 x 8 "
-    "places have slope above 20.",
-    caption="Left: power iteration approaches the largest singular value from below, the slower the closer the second "
-    "one is. Right: the true norms of layers for which the flattened weight says 1, or that have no weight.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("spectral-norm", __doc__, prove)

@@ -1,16 +1,9 @@
 r"""Transposed convolution: an adjoint, its overlaps and the checkerboard.
 
-A convolution is linear, so it has a matrix C. A layer of DCGAN's generator applies the transpose of such a matrix: each
-number of its input writes a copy of the kernel, times itself, into a picture twice as large, and copies are added where
-they overlap. It is the same as putting zeros between the inputs and convolving with the flipped kernel. How many copies
-meet at a pixel depends on its place. With kernel 4 and stride 2 every inner pixel gets 4. With kernel 5, DCGAN's own,
-rows and columns get 3 and 2 in turn, so that pixels get 9, 6 or 4, and an untrained generator shows that grid.
+.. math::
+    \langle C x, y \rangle = \langle x, C^T y \rangle, \qquad s_{out} = (s_{in} - 1) \cdot 2 - 2 p + k + e
 
-The transpose is not the inverse: a convolution followed by its transpose does not give the picture back, and the name
-deconvolution promises what the layer does not do. The uneven overlap is a fact about kernel and stride, not about
-transposed convolutions: it is there when the stride does not divide the kernel, and only then. It speaks of independent
-weights, as at the start. Training can learn kernels whose copies add up evenly, and it can learn a grid with even
-overlaps too. At the border fewer copies meet, whatever the kernel, so the counts hold for inner pixels.
+Source: Radford, Metz, Chintala 2016 (DCGAN).
 """
 
 from __future__ import annotations
@@ -20,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from .. import networks
-from ..core.randomness import seeded
+from ..core.randomness import global_seed
 from ..networks import layers
-from .law import Check, Evidence, Law, Line, Panel, above, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, law, near
 
 KERNELS = (3, 4, 5)
 PADDING = {3: 0, 4: 1, 5: 2}
@@ -33,13 +26,13 @@ WEIGHTS = {"generator": 3_576_704, "critic": 2_765_568}  # of the public DCGAN, 
 
 def prove(fast: bool) -> Evidence:
     seeds = 16 if fast else 96
-    untrained = {kernel: _untrained(kernel, seeds) for kernel in (4, 5)}
+    untrained = {kernel: _start_variance(kernel, seeds) for kernel in (4, 5)}
     checks = (
         _adjoint(),
-        _transposed(),
+        _transpose(),
         *_zeros_between(),
         *(_sides(kernel) for kernel in (4, 5)),
-        _counted(),
+        _whole_pictures(),
         *(_overlaps(kernel) for kernel in KERNELS),
         *(_layer(kernel, 12 if fast else 100) for kernel in (4, 5)),
         *(_checkerboard(kernel, variance) for kernel, variance in untrained.items()),
@@ -49,7 +42,7 @@ def prove(fast: bool) -> Evidence:
     return checks, (_rows(), _grid(untrained))
 
 
-def _up(kernel: int, inputs: int, outputs: int, init: layers.Init) -> layers.ConvTransposed | layers.Transposed:
+def _upsampling(kernel: int, inputs: int, outputs: int, init: layers.Init) -> layers.ConvTransposed | layers.Transposed:
     """The package's transposed convolution of stride 2."""
     if kernel == 3:
         return layers.ConvTransposed(inputs, outputs, 3, 2, init=init)
@@ -58,14 +51,14 @@ def _up(kernel: int, inputs: int, outputs: int, init: layers.Init) -> layers.Con
 
 def _pair(kernel: int, inputs: int, outputs: int) -> tuple[layers.Conv, layers.ConvTransposed | layers.Transposed]:
     """A convolution [outputs, 2 s, 2 s] -> [inputs, s, s] and the transposed one, of one random kernel."""
-    with seeded("pair", kernel, inputs, outputs):
-        up = _up(kernel, inputs, outputs, layers.normal(1.0))
+    with global_seed("pair", kernel, inputs, outputs):
+        up = _upsampling(kernel, inputs, outputs, layers.normal(1.0))
     down = layers.Conv(outputs, inputs, kernel, 2, PADDING[kernel], init=layers.zeros, bias=False)
     down.weight = up.weight
     return down, up
 
 
-def _large(kernel: int, side: int) -> int:
+def _output_side(kernel: int, side: int) -> int:
     return (side - 1) * 2 - 2 * PADDING[kernel] + kernel + EXTRA[kernel]
 
 
@@ -75,7 +68,7 @@ def _adjoint() -> Check:
     for kernel in KERNELS:
         for outputs in (2, 6):
             down, up = _pair(kernel, 3, outputs)
-            x = torch.randn(2, outputs, *[_large(kernel, 5)] * 2, generator=rng)
+            x = torch.randn(2, outputs, *[_output_side(kernel, 5)] * 2, generator=rng)
             y = torch.randn(2, 3, 5, 5, generator=rng)
             there.append((down(x) * y).sum())
             back.append((x * up(y)).sum())
@@ -88,11 +81,11 @@ def _matrix(layer: nn.Module, channels: int, side: int) -> Tensor:
     return layer(units).flatten(1).T
 
 
-def _transposed() -> Check:
+def _transpose() -> Check:
     gaps = []
     for kernel in KERNELS:
         down, up = _pair(kernel, 3, 2)
-        gaps.append((_matrix(down, 2, _large(kernel, 3)) - _matrix(up, 3, 3).T).abs().max())
+        gaps.append((_matrix(down, 2, _output_side(kernel, 3)) - _matrix(up, 3, 3).T).abs().max())
     return near("the matrix of one less the other's transpose", torch.stack(gaps), 0, 1e-12)
 
 
@@ -103,19 +96,19 @@ def _zeros_between() -> tuple[Check, Check]:
         for outputs in (2, 6):
             _, up = _pair(kernel, 3, outputs)
             y = torch.randn(1, 3, 5, 5, generator=torch.Generator().manual_seed(1))
-            found, truth = up(y)[0], _convolved(y[0], up.weight, PADDING[kernel], _large(kernel, 5))
+            found, truth = up(y)[0], _convolve(y[0], up.weight, PADDING[kernel], _output_side(kernel, 5))
             gaps.append((found - truth).abs().max())
-    with seeded("first"):
+    with global_seed("first"):
         first = layers.FirstTransposed(3, 2, init=layers.normal(1.0))
     z = torch.tensor([[0.5, -2.0, 1.0]])
-    truth = _convolved(z[0, :, None, None], first.weight, 0, 4)
+    truth = _convolve(z[0, :, None, None], first.weight, 0, 4)
     return (
         near("zeros between, flipped kernel: largest gap", torch.stack(gaps), 0, 1e-12),
         near("the first layer, a product, and that of 1 x 1", first(z)[0], truth, 1e-12),
     )
 
 
-def _convolved(y: Tensor, weight: Tensor, padding: int, large: int) -> Tensor:
+def _convolve(y: Tensor, weight: Tensor, padding: int, large: int) -> Tensor:
     from scipy.signal import convolve2d
 
     spread = np.zeros((len(y), 2 * y.shape[1] - 1, 2 * y.shape[2] - 1))
@@ -135,26 +128,26 @@ def _sides(kernel: int) -> Check:
             sides.append(float(x.shape[-1]))
     truth = [4]
     while len(truth) < 5:
-        truth.append(_large(kernel, truth[-1]))
+        truth.append(_output_side(kernel, truth[-1]))
     return near(f"DCGAN, kernel {kernel}: 4, 8, 16, 32, 64", torch.tensor(sides[1:]), torch.tensor(truth), 0)
 
 
-def _ones(kernel: int, side: int) -> Tensor:
+def _overlap_counts(kernel: int, side: int) -> Tensor:
     """How many copies of the kernel meet at each pixel, by a kernel of ones."""
-    return _up(kernel, 1, 1, nn.init.ones_)(torch.ones(1, 1, side, side)).detach()[0, 0]
+    return _upsampling(kernel, 1, 1, nn.init.ones_)(torch.ones(1, 1, side, side)).detach()[0, 0]
 
 
-def _counted() -> Check:
+def _whole_pictures() -> Check:
     """Whole pictures, the border too, beside a count of the places that reach each row and column."""
     gaps = []
     for kernel in KERNELS:
-        reach = torch.zeros(_large(kernel, 8))
+        reach = torch.zeros(_output_side(kernel, 8))
         for place in range(8):
             for step in range(kernel):
                 row = 2 * place + step - PADDING[kernel]
                 if 0 <= row < len(reach):
                     reach[row] += 1
-        gaps.append((_ones(kernel, 8) - torch.outer(reach, reach)).abs().max())
+        gaps.append((_overlap_counts(kernel, 8) - torch.outer(reach, reach)).abs().max())
     return near("overlaps of whole pictures less those counted", torch.stack(gaps), 0, 0)
 
 
@@ -168,11 +161,11 @@ def _overlaps(kernel: int) -> Check:
     sets = {3: "4, 2, 1", 4: "4 alone", 5: "9, 6, 4"}
     return near(
         f"overlaps of kernel {kernel}, stride 2: {sets[kernel]}",
-        _by_parity(_ones(kernel, 8)), torch.tensor(SETS[kernel]), 0,
+        _by_parity(_overlap_counts(kernel, 8)), torch.tensor(SETS[kernel]), 0,
     )  # fmt: skip
 
 
-def _share(kernel: int) -> Tensor:
+def _shares(kernel: int) -> Tensor:
     """Each parity's overlaps over their mean."""
     counts = torch.tensor(SETS[kernel]).double()
     return counts / counts.mean()
@@ -182,18 +175,18 @@ def _layer(kernel: int, seeds: int) -> Check:
     """One layer at its start on independent inputs: the variance of a pixel is proportional to its overlaps."""
     rng, variance = torch.Generator().manual_seed(3), torch.zeros(4)
     for seed in range(seeds):
-        with seeded("layer", kernel, seed):
+        with global_seed("layer", kernel, seed):
             layer = layers.Transposed(64, 3, kernel, init=layers.normal(0.02))
         picture = layer(torch.randn(16, 64, 8, 8, generator=rng)).detach()
         variance += _by_parity(picture.square().mean((0, 1)))
-    return near(f"a layer at its start, kernel {kernel}: variances", variance / variance.mean(), _share(kernel), 0.05)
+    return near(f"a layer at its start, kernel {kernel}: variances", variance / variance.mean(), _shares(kernel), 0.05)
 
 
-def _untrained(kernel: int, seeds: int) -> Tensor:
+def _start_variance(kernel: int, seeds: int) -> Tensor:
     """The variance [16, 16] of each pixel over z, a mean over channels and starts of DCGAN's generator."""
     total = torch.zeros(())
     for seed in range(seeds):
-        with seeded("untrained", kernel, seed):
+        with global_seed("untrained", kernel, seed):
             generator, _ = networks.DCGAN(width=32, latent=16, kernel=kernel).pair((3, 16, 16))
         z = torch.randn(48, 16, generator=torch.Generator().manual_seed(seed))
         with torch.no_grad():
@@ -203,7 +196,7 @@ def _untrained(kernel: int, seeds: int) -> Tensor:
 
 def _checkerboard(kernel: int, variance: Tensor) -> Check:
     found = _by_parity(variance)
-    return near(f"an untrained DCGAN, kernel {kernel}: variances", found / found.mean(), _share(kernel), 0.1)
+    return near(f"an untrained DCGAN, kernel {kernel}: variances", found / found.mean(), _shares(kernel), 0.1)
 
 
 def _not_the_inverse() -> Check:
@@ -211,7 +204,7 @@ def _not_the_inverse() -> Check:
     rng, left = torch.Generator().manual_seed(4), []
     for kernel in KERNELS:
         down, up = _pair(kernel, 8, 1)
-        x = torch.randn(1, 1, *[_large(kernel, 4)] * 2, generator=rng)
+        x = torch.randn(1, 1, *[_output_side(kernel, 4)] * 2, generator=rng)
         back = up(down(x)).detach()
         back = back * (back * x).sum() / back.square().sum()
         left.append((back - x).norm() / x.norm())
@@ -229,7 +222,7 @@ def _sizes() -> tuple[Check, ...]:
 
 def _rows() -> Panel:
     """Overlaps along a row, through the pixels that get most."""
-    lines = (Line(f"kernel {k}", range(16), _ones(k, 8)[8, :16]) for k in KERNELS)
+    lines = (Line(f"kernel {k}", range(16), _overlap_counts(k, 8)[8, :16]) for k in KERNELS)
     return Panel("pixel of a row", "overlapping kernels", tuple(lines), "Overlaps, stride 2", low=0)
 
 
@@ -239,21 +232,4 @@ def _grid(untrained: dict[int, Tensor]) -> Panel:
     return Panel("pixel of a row", "standard deviation", tuple(lines), "Untrained generators", low=0)
 
 
-LAW = Law(
-    name="transposed-convolution",
-    title="Transposed convolution: an adjoint, its overlaps and the checkerboard",
-    statement="A transposed convolution is the adjoint of the convolution with the same kernel; an inner pixel of its "
-    "output gets equally many copies of the kernel everywhere exactly where the stride divides the kernel.",
-    formula=r"\langle C x, y \rangle = \langle x, C^T y \rangle, \qquad "
-    r"s_{out} = (s_{in} - 1) \cdot 2 - 2 p + k + e",
-    source="Radford, Metz, Chintala 2016 (DCGAN)",
-    assumes=("linear layers, stride 2", "independent weights of equal variance", "inner pixels"),
-    oracle="matrices by unit vectors, SciPy's convolution, counts by enumeration, published numbers of weights",
-    said="Transposed convolutions are called deconvolutions and blamed for checkerboards. They are not the inverse of "
-    "a convolution. Their overlaps are uneven only where the stride does not divide the kernel, as with the 5 and 2 of "
-    "DCGAN's authors; with 4 and 2 they are even.",
-    caption="Left: how many kernels overlap along a row of a picture. Right: the standard deviation over z along a row "
-    "of an untrained DCGAN's pictures, a mean over starts: a grid for kernel 5, none for kernel 4.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("transposed-convolution", __doc__, prove)

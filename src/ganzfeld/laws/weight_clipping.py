@@ -1,16 +1,10 @@
-r"""A box around the weights bounds the slope, but nobody chose that bound.
+r"""Weight clipping.
 
-Weight clipping puts every weight back into [-c, c] after the critic's step. A layer of n inputs and m outputs in that
-box has norm at most c sqrt(n m), so the critic is K-Lipschitz for some K that depends on c, on the widths and, as a
-power, on the depth. Its value estimates at most K W1, over the few functions that such a box can hold. Most weights
-end at the bound: larger ones would make the critic steeper, and only the box stops them. For a linear critic the best
-value is c times the sum of absolute mean differences: an l1 norm, not a transport distance.
+.. math::
+    \lVert f \rVert_{Lip} \le \prod_{l} c \sqrt{n_l \, n_{l+1}}, \qquad \max_{\lVert w \rVert_\infty \le c} \langle
+    w, \mu_p - \mu_q \rangle = c \, \lVert \mu_p - \mu_q \rVert_1
 
-The box is a product, so the slope is one too. Without biases a ReLU critic of L layers whose weights are all at the
-bound is worth exactly c^L of what it would be at c = 1, and the gradient that arrives at a layer shrinks or grows by
-about c sqrt(n / 2) for each layer above it, if the signs are random and half of the units are off. Training lines the
-signs up and makes the factor larger, but a deep critic still has only a narrow range of c in which its gradients
-neither vanish nor explode. That range moves with every change of the architecture.
+Source: Arjovsky, Chintala and Bottou 2017, algorithm 1; Gulrajani et al. 2017, section 3.1 and figure 1.
 """
 
 from __future__ import annotations
@@ -29,7 +23,7 @@ from torch.func import functional_call
 from .. import constraints, metrics, objectives
 from ..core.tree import Tree
 from ..optimizers import rmsprop, sgd
-from .law import Check, Evidence, Law, Line, Panel, above, below, near, paragraphs
+from .law import Check, Evidence, Line, Panel, above, below, law, near
 from .play import Match, chords, clouds, cosine, critic, match
 
 F = Callable[[Tensor], Tensor]
@@ -53,7 +47,7 @@ def prove(fast: bool) -> Evidence:
     sizes = Sizes(80, 40, 64, 10, 64) if fast else Sizes(400, 200, 256, 30, 128)
     shallow, weights = _shallow(sizes)
     deep, gradients = _deep(sizes)
-    return (*_linear(), *shallow, *_box(sizes), *_signs(sizes), *deep), (weights, gradients)
+    return (*_linear(), *shallow, *_box(sizes), *_random_signs(sizes), *deep), (weights, gradients)
 
 
 def _linear() -> tuple[Check, ...]:
@@ -80,7 +74,7 @@ def _linear_value(real: Tensor, fake: Tensor, c: float) -> float:
     return game.value
 
 
-def _clipped(sizes: Sizes, c: float, width: int, depth: int) -> Match:
+def _boxed_game(sizes: Sizes, c: float, width: int, depth: int) -> Match:
     """A game between the clouds, its critic in the box; the rate is a share of the box."""
     real, fake = clouds(sizes.samples)
     box = (constraints.Clip(c),)
@@ -89,9 +83,9 @@ def _clipped(sizes: Sizes, c: float, width: int, depth: int) -> Match:
 
 def _shallow(sizes: Sizes) -> tuple[tuple[Check, ...], Panel]:
     """A trained critic of two hidden layers: it stays in the box, and most of it ends at the walls."""
-    game = _clipped(sizes, TIGHT, 32, 2)
-    _, sides = game.play("critic", sizes.turns, cosine, lambda: float(_flat(game).abs().max()), looks=sizes.turns)
-    weights, share = _flat(game), metrics.share_at_bound(_weights(game), TIGHT)
+    game = _boxed_game(sizes, TIGHT, 32, 2)
+    _, sides = game.play("critic", sizes.turns, cosine, lambda: float(_flatten(game).abs().max()), looks=sizes.turns)
+    weights, share = _flatten(game), metrics.share_at_bound(_weights(game), TIGHT)
     checks = (
         below("the largest weight after each of the critic's turns", torch.tensor(sides[1:]), TIGHT),
         above("the share of weights at the bound", share, 0.6),
@@ -108,7 +102,7 @@ def _weights(game: Match) -> Tree:
     return game.state["params"]["critic"]
 
 
-def _flat(game: Match) -> Tensor:
+def _flatten(game: Match) -> Tensor:
     return torch.cat([w.flatten() for w in _weights(game).values()])
 
 
@@ -126,55 +120,51 @@ def _box(sizes: Sizes) -> tuple[Check, ...]:
     x, y = torch.rand(2, 400, 2, generator=rng) * 4
     chords, slopes = [], []
     for shift in torch.linspace(0, 0.6, sizes.critics):  # the further, the more weights share a corner
-        weights = _projected(net, c, partial(_around, float(shift), rng))
-        chords.append(metrics.difference_quotient(_with(net, weights), x, y))
-        slopes.append(float(metrics.gradient_norms(_with(net, weights), x).max()))
-    full = _projected(net, c, lambda w: torch.full_like(w, 1e6) if w.dim() > 1 else torch.zeros_like(w))
+        weights = _project(net, c, partial(_shifted_normal, float(shift), rng))
+        chords.append(metrics.difference_quotient(_function(net, weights), x, y))
+        slopes.append(float(metrics.gradient_norms(_function(net, weights), x).max()))
+    full = _project(net, c, lambda w: torch.full_like(w, 1e6) if w.dim() > 1 else torch.zeros_like(w))
     # along the diagonal the input lies in the direction that every layer of equal weights stretches most
+    corner = metrics.gradient_norms(_function(net, full), x)
     return (
         below("clipped critics: steepest chord / bound of the box", torch.tensor(chords) / bound, 1),
         below("steepest gradient / bound of the box", torch.tensor(slopes) / bound, 1),
-        near(
-            "a critic in the corner of the box: slope / bound",
-            metrics.gradient_norms(_with(net, full), x) / bound,
-            1,
-            1e-12,
-        ),
+        near("a critic in the corner of the box: slope / bound", corner / bound, 1, 1e-12),
         near("its product of norms / bound", metrics.product_bound(full) / bound, 1, 1e-12),
     )
 
 
-def _around(shift: float, rng: torch.Generator, w: Tensor) -> Tensor:
+def _shifted_normal(shift: float, rng: torch.Generator, w: Tensor) -> Tensor:
     return shift + torch.randn(w.shape, generator=rng) / 2
 
 
-def _projected(net: nn.Module, c: float, draw: F) -> Tree:
+def _project(net: nn.Module, c: float, draw: F) -> Tree:
     return constraints.Clip(c).project({name: draw(w.detach()) for name, w in net.named_parameters()})
 
 
-def _with(net: nn.Module, weights: Tree) -> F:
+def _function(net: nn.Module, weights: Tree) -> F:
     return lambda x: functional_call(net, weights, (x,))
 
 
-def _signs(sizes: Sizes) -> tuple[Check, ...]:
+def _random_signs(sizes: Sizes) -> tuple[Check, ...]:
     """Critics whose weights are all at the bound, with random signs and no biases."""
     n, rng, bounds = sizes.width, torch.Generator().manual_seed(2), (0.01, 0.1, 1.0)
     net = critic(2, n, DEPTH)
     raw = {name: torch.randn(w.shape, generator=rng) * 1e6 * (w.dim() > 1) for name, w in net.named_parameters()}
     real, fake = clouds(sizes.samples)
-    truth = _forward(raw, real).mean() - _forward(raw, fake).mean()
+    truth = _sign_network(raw, real).mean() - _sign_network(raw, fake).mean()
     ratios = []
     for c in bounds:
-        f = _with(net, constraints.Clip(c).project(raw))
+        f = _function(net, constraints.Clip(c).project(raw))
         ratios.append(float(objectives.wasserstein.critic(f(real), f(fake)).mean()) / (truth * c ** (DEPTH + 1)))
     factor = torch.tensor([_factor(n, seed, real) for seed in range(sizes.critics)]).log().mean().exp()
     return (
         near("weights all at c: value / (c^L times that at c = 1)", torch.tensor(ratios), 1, 1e-9),
-        near("random signs: factor a layer / (c sqrt(n / 2))", factor, 1, 0.05),
+        near("random signs: factor a layer / (c √(n / 2))", factor, 1, 0.05),
     )
 
 
-def _forward(raw: dict[str, Tensor], x: Tensor) -> np.ndarray:
+def _sign_network(raw: dict[str, Tensor], x: Tensor) -> np.ndarray:
     """The critic of the weights' signs, in plain arithmetic."""
     h = x.numpy()
     *hidden, last = (np.sign(w.numpy()) for w in raw.values() if w.dim() > 1)
@@ -187,7 +177,7 @@ def _factor(n: int, seed: int, x: Tensor) -> float:
     """By how much a layer stretches the gradient, in units of c sqrt(n / 2), in the mean of a critic's layers."""
     c, rng = 0.02, torch.Generator().manual_seed(seed)
     net = critic(2, n, DEPTH)
-    signs = _projected(net, c, lambda w: torch.randn(w.shape, generator=rng) * 1e6 * (w.dim() > 1))
+    signs = _project(net, c, lambda w: torch.randn(w.shape, generator=rng) * 1e6 * (w.dim() > 1))
     bottom, *between, top = _gradients(net, signs, x)[1:]
     return (bottom / top) ** (1 / (len(between) + 1)) / (c * math.sqrt(n / 2))
 
@@ -207,7 +197,7 @@ def _gradients(net: nn.Module, weights: Tree, x: Tensor) -> list[float]:
 
 def _deep(sizes: Sizes) -> tuple[tuple[Check, ...], Panel]:
     """Trained critics of many layers: what of the gradient at the top arrives at the bottom."""
-    games = {c: _clipped(sizes, c, WIDTH, DEPTH) for c in (TIGHT, MIDDLE, LOOSE)}
+    games = {c: _boxed_game(sizes, c, WIDTH, DEPTH) for c in (TIGHT, MIDDLE, LOOSE)}
     norms = {}
     for c, game in games.items():
         game.play("critic", sizes.deep, cosine)
@@ -224,21 +214,4 @@ def _deep(sizes: Sizes) -> tuple[tuple[Check, ...], Panel]:
     return checks, Panel("layer", "gradient norm", lines, f"{DEPTH} trained layers", log_y=True)
 
 
-LAW = Law(
-    name="weight-clipping",
-    title="Weight clipping",
-    statement="A critic with weights in [-c, c] is K-Lipschitz for a K that falls or grows as a power of its depth, "
-    "so its value is at most K W1.",
-    formula=r"\lVert f \rVert_{Lip} \le \prod_{l} c \sqrt{n_l \, n_{l+1}}, \qquad \max_{\lVert w \rVert_\infty \le c} "
-    r"\langle w, \mu_p - \mu_q \rangle = c \, \lVert \mu_p - \mu_q \rVert_1",
-    source="Arjovsky, Chintala and Bottou 2017, algorithm 1; Gulrajani et al. 2017, section 3.1 and figure 1",
-    assumes=("activations with slope at most 1", "every weight in the box after every step", "dense layers"),
-    oracle="a linear program (SciPy) over the box; the product of the layers' largest norms, attained in its corner; "
-    "plain arithmetic on the weights' signs",
-    said='"Clipping makes the critic 1-Lipschitz." It makes it K-Lipschitz for a K that nobody chose: the same '
-    "network of nine layers has a slope below 1e-6 at c = 0.01 and above 100 at c = 0.5.",
-    caption="Left: the weights of a trained critic gather at both walls of the box. Right: the gradient of the score "
-    "by the input of each layer, layer 1 being the lowest; only one of three bounds keeps its size.",
-    words=paragraphs(__doc__),
-    prove=prove,
-)
+LAW = law("weight-clipping", __doc__, prove)

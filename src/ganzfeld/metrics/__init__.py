@@ -9,13 +9,13 @@ from .divergences import (
     gaussian,
     jensen_shannon,
     kullback_leibler,
+    measure_on_line,
     nodes,
-    on_line,
     optimal_discriminator_value,
     total_variation,
 )
 from .features import frechet_distance, gaussian_frechet, kernel_distance
-from .hyperplane import Factors, hyperplane_distance, scale_factors, soft_margin
+from .hyperplane import hyperplane_distance, scale_factors, soft_margin
 from .inference import nearest_accuracy, probe_accuracy, roc_auc, two_sample_accuracy
 from .lipschitz import (
     difference_quotient,
@@ -26,25 +26,7 @@ from .lipschitz import (
     share_at_bound,
     spectral_norms,
 )
-from .manifold import (
-    DensityCoverage,
-    Neighbours,
-    PrecisionRecall,
-    density_coverage,
-    nearest_neighbours,
-    precision_recall,
-)
-from .modes import HIGH_QUALITY_CEILING, OVER_CONCENTRATED, ModeCoverage, high_quality_radius, mode_coverage
-from .saturation import Saturation, payoff_factors, saturation
+from .manifold import density_coverage, nearest_neighbours, precision_recall
+from .modes import HIGH_QUALITY_CEILING, OVER_CONCENTRATED, high_quality_radius, mode_coverage
+from .saturation import payoff_factors, saturation
 from .transport import sliced_w1, w1, w1_gaussians_1d, w1_line
-
-__all__ = [
-    "HIGH_QUALITY_CEILING", "OVER_CONCENTRATED", "DensityCoverage", "Factors", "ModeCoverage", "Neighbours",
-    "PrecisionRecall", "Saturation", "crossings", "density_coverage", "difference_quotient", "f_divergence",
-    "frechet_distance", "gaussian", "gaussian_frechet", "gradient_norms", "gradient_quantiles",
-    "high_quality_radius", "hyperplane_distance", "jensen_shannon", "kernel_distance", "kullback_leibler",
-    "mode_coverage", "nearest_accuracy", "nearest_neighbours", "nodes", "on_line", "optimal_discriminator_value",
-    "payoff_factors", "precision_recall", "probe_accuracy", "product_bound", "roc_auc", "sample_mixing",
-    "saturation", "scale_factors", "share_at_bound", "sliced_w1", "soft_margin", "spectral_norms",
-    "total_variation", "two_sample_accuracy", "w1", "w1_gaussians_1d", "w1_line",
-]  # fmt: skip

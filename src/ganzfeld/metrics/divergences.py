@@ -3,7 +3,7 @@ r"""Divergences of known laws: discrete ones by sums, densities on the line by q
 .. math:: V(D^*, G) = -\log 4 + 2\,JS(p, q), \qquad D^* = p / (p + q)
 
 All in nats. Each measure below is a sum over atoms that is homogeneous in (p, q), so it becomes its integral
-when the atoms are the masses :math:`w_i p(x_i)` of quadrature nodes: `on_line` needs no second set of
+when the atoms are the masses :math:`w_i p(x_i)` of quadrature nodes: `measure_on_line` needs no second set of
 formulas.
 
 Gauss-Legendre converges fast only where the integrand is smooth. Total variation has a kink wherever p = q,
@@ -25,7 +25,7 @@ from ..divergences import Divergence
 Density = Callable[[Tensor], Tensor]
 Measure = Callable[[Tensor, Tensor], float]
 
-PANEL = 20  # nodes of one Gauss-Legendre panel
+PANEL_NODES = 20  # nodes of one Gauss-Legendre panel
 
 
 def kullback_leibler(p: Tensor, q: Tensor) -> float:
@@ -65,7 +65,7 @@ def optimal_discriminator_value(p: Tensor, q: Tensor) -> float:
     return float((real + fake).sum())
 
 
-def on_line(measure: Measure, p: Density, q: Density, low: float, high: float, points: int = 4_000) -> float:
+def measure_on_line(measure: Measure, p: Density, q: Density, low: float, high: float, points: int = 4_000) -> float:
     """A discrete measure above (or any other that is homogeneous in p, q) of two densities on [low, high].
 
     p, q: from points [N] to densities [N], in float64. The interval must hold all mass that counts; beyond
@@ -76,14 +76,7 @@ def on_line(measure: Measure, p: Density, q: Density, low: float, high: float, p
     return measure(w * p(x), w * q(x))
 
 
-def f_divergence(
-    divergence: Divergence,
-    p: Density,
-    q: Density,
-    low: float,
-    high: float,
-    points: int = 4_000,
-) -> float:
+def f_divergence(divergence: Divergence, p: Density, q: Density, low: float, high: float, points: int = 4_000) -> float:
     r"""The f-divergence :math:`\int q\, f(p/q)` of two densities over [low, high], by the same quadrature.
 
     Neither density may be 0 inside. Source: Nowozin, Cseke, Tomioka 2016 (f-GAN), eq. 2.
@@ -92,15 +85,10 @@ def f_divergence(
     return float((w * q(x) * divergence.f(p(x) / q(x))).sum())
 
 
-def nodes(
-    low: float,
-    high: float,
-    points: int = 4_000,
-    breaks: Sequence[float] = (),
-) -> tuple[Tensor, Tensor]:
+def nodes(low: float, high: float, points: int = 4_000, breaks: Sequence[float] = ()) -> tuple[Tensor, Tensor]:
     """Gauss-Legendre nodes and weights [N] of [low, high], float64: panels of 20 that also end at breaks."""
-    x, w = np.polynomial.legendre.leggauss(PANEL)
-    edges = np.union1d(np.linspace(low, high, points // PANEL + 1), np.asarray(breaks, dtype=float))
+    x, w = np.polynomial.legendre.leggauss(PANEL_NODES)
+    edges = np.union1d(np.linspace(low, high, points // PANEL_NODES + 1), np.asarray(breaks, dtype=float))
     half = (edges[1:] - edges[:-1]) / 2
     grid = (edges[:-1] + half)[:, None] + half[:, None] * x
     return torch.from_numpy(grid.ravel()), torch.from_numpy((half[:, None] * w).ravel())

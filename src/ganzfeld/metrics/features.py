@@ -28,10 +28,10 @@ from torch import Tensor
 
 from ..core.randomness import generator
 
-CHUNK = 2**24  # products of rows held at once: 128 MB
+CHUNK_PRODUCTS = 2**24  # products of rows held at once: 128 MB
 
 
-def paired(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def check_features(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Features [n, m] and [k, m] in float64. Raises ValueError on features of different widths or a single row."""
     if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(
@@ -41,7 +41,7 @@ def paired(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return x.detach().double(), y.detach().double()
 
 
-def finite(x: Tensor, y: Tensor) -> bool:
+def all_finite(x: Tensor, y: Tensor) -> bool:
     """Whether every feature is."""
     return bool(torch.isfinite(x).all() and torch.isfinite(y).all())
 
@@ -53,8 +53,8 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     different widths or a single row, which has no covariance.
     Source: Heusel et al. 2017 (TTUR), eq. 6.
     """
-    x, y = paired(x, y)
-    if not finite(x, y):
+    x, y = check_features(x, y)
+    if not all_finite(x, y):
         return math.nan
     cov_x, cov_y = torch.atleast_2d(torch.cov(x.T)), torch.atleast_2d(torch.cov(y.T))
     return gaussian_frechet(x.mean(0), cov_x, y.mean(0), cov_y)
@@ -71,11 +71,11 @@ def gaussian_frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -
     form is symmetric, and its root eigenvalues are the singular values on the right, which never square and
     root a rounding error (1e-16 would come back as 1e-8). Not negative, up to rounding.
     """
-    fidelity = torch.linalg.svdvals(_root(cov1) @ _root(cov2)).sum()
+    fidelity = torch.linalg.svdvals(_square_root(cov1) @ _square_root(cov2)).sum()
     return float((mean1 - mean2).square().sum() + cov1.trace() + cov2.trace() - 2 * fidelity)
 
 
-def _root(cov: Tensor) -> Tensor:
+def _square_root(cov: Tensor) -> Tensor:
     """The symmetric root; eigenvalues below the decomposition's own rounding count as 0."""
     values, vectors = torch.linalg.eigh(cov)
     rounding = len(cov) * torch.finfo(cov.dtype).eps * values[-1].abs()
@@ -95,8 +95,8 @@ def kernel_distance(x: Tensor, y: Tensor, size: int | None = None, subsets: int 
     count.
     Source: Binkowski et al. 2018 (Demystifying MMD GANs), section 4; Gretton et al. 2012, eq. 3.
     """
-    x, y = paired(x, y)
-    if not finite(x, y):
+    x, y = check_features(x, y)
+    if not all_finite(x, y):
         return math.nan
     if size is None:
         return _discrepancy(x, y)
@@ -108,16 +108,16 @@ def kernel_distance(x: Tensor, y: Tensor, size: int | None = None, subsets: int 
 
 
 def _discrepancy(x: Tensor, y: Tensor) -> float:
-    return _within(x) + _within(y) - 2 * _kernels(x, y) / (len(x) * len(y))
+    return _mean_within(x) + _mean_within(y) - 2 * _kernel_sum(x, y) / (len(x) * len(y))
 
 
-def _within(x: Tensor) -> float:
+def _mean_within(x: Tensor) -> float:
     """The mean kernel of two different rows: with the diagonal, a row and itself, it would be biased upwards."""
     diagonal = (x.square().sum(1) / x.shape[1] + 1).pow(3).sum()
-    return (_kernels(x, x) - float(diagonal)) / (len(x) * (len(x) - 1))
+    return (_kernel_sum(x, x) - float(diagonal)) / (len(x) * (len(x) - 1))
 
 
-def _kernels(x: Tensor, y: Tensor) -> float:
+def _kernel_sum(x: Tensor, y: Tensor) -> float:
     """The sum of the kernel over all pairs."""
-    parts = x.split(max(1, CHUNK // len(y)))
+    parts = x.split(max(1, CHUNK_PRODUCTS // len(y)))
     return sum(float((part @ y.T / x.shape[1] + 1).pow(3).sum()) for part in parts)

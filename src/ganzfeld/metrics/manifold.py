@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .features import CHUNK, finite, paired
+from .features import CHUNK_PRODUCTS, all_finite, check_features
 
 ROUNDING = 1e-12  # of a squared distance, against the squared lengths it is the difference of
 TIE = 1e-9  # a row on the rim of a ball stays there, on whichever side its rounding falls
@@ -60,12 +60,12 @@ def precision_recall(x: Tensor, y: Tensor, k: int = 3) -> PrecisionRecall:
     either has no more than k rows.
     Source: Kynkaanniemi et al. 2019, eq. 1 and 2, and their k.
     """
-    x, y = paired(x, y)
-    if not finite(x, y):
+    x, y = check_features(x, y)
+    if not all_finite(x, y):
         return PrecisionRecall(math.nan, math.nan)
-    reach_x, reach_y = _reach(x, k) * (1 + TIE), _reach(y, k) * (1 + TIE)
-    real = torch.cat([(d <= reach_y).any(1) for d in _squared(x, y)])
-    kept = torch.cat([(d <= reach_x).any(1) for d in _squared(y, x)])
+    reach_x, reach_y = _squared_radii(x, k) * (1 + TIE), _squared_radii(y, k) * (1 + TIE)
+    real = torch.cat([(d <= reach_y).any(1) for d in _squared_distances(x, y)])
+    kept = torch.cat([(d <= reach_x).any(1) for d in _squared_distances(y, x)])
     return PrecisionRecall(_share(real), _share(kept))
 
 
@@ -80,12 +80,12 @@ def density_coverage(x: Tensor, y: Tensor, k: int = 5) -> DensityCoverage:
     of different widths, and where the data have no more than k rows.
     Source: Naeem et al. 2020, sections 3.1 and 3.2; their k.
     """
-    x, y = paired(x, y)
-    if not finite(x, y):
+    x, y = check_features(x, y)
+    if not all_finite(x, y):
         return DensityCoverage(math.nan, math.nan)
     inside = torch.zeros(len(y), dtype=torch.float64)  # samples in each of the data's balls
-    reach = _reach(y, k) * (1 - TIE)
-    for d in _squared(x, y):
+    reach = _squared_radii(y, k) * (1 - TIE)
+    for d in _squared_distances(x, y):
         inside += (d < reach).sum(0)
     return DensityCoverage(float(inside.sum()) / (k * len(x)), _share(inside > 0))
 
@@ -99,43 +99,43 @@ def nearest_neighbours(x: Tensor, y: Tensor | Iterable[Tensor], k: int = 1) -> N
     """
     x, start = x.detach().double(), 0
     found = Neighbours(torch.empty(len(x), 0, dtype=torch.float64), torch.empty(len(x), 0, dtype=torch.long))
-    for block in y.split(max(1, CHUNK // max(1, len(x)))) if isinstance(y, Tensor) else y:
-        near = _nearest(x, block.detach().double(), k)
-        found = _closest(found, Neighbours(near.distances, near.indices + start), k)
+    for block in y.split(max(1, CHUNK_PRODUCTS // max(1, len(x)))) if isinstance(y, Tensor) else y:
+        near = _search_block(x, block.detach().double(), k)
+        found = _merge(found, Neighbours(near.distances, near.indices + start), k)
         start += len(block)
     if start < k:
         raise ValueError(f"{k} nearest neighbours need as many rows, not {start}")
     return found
 
 
-def _nearest(x: Tensor, block: Tensor, k: int) -> Neighbours:
+def _search_block(x: Tensor, block: Tensor, k: int) -> Neighbours:
     """Of one block: found by inner products, measured by differences, which lose no digits between near rows."""
     if x.dim() != 2 or block.dim() != 2 or x.shape[1] != block.shape[1]:
         raise ValueError(f"rows [n, m] and [l, m] must share m, not {tuple(x.shape)} and {tuple(block.shape)}")
-    indices = torch.cat([d.topk(min(k, len(block)), largest=False).indices for d in _squared(x, block)])
+    indices = torch.cat([d.topk(min(k, len(block)), largest=False).indices for d in _squared_distances(x, block)])
     columns = [(x - block[column]).norm(dim=1) for column in indices.T]
     return Neighbours(torch.stack(columns, 1), indices)
 
 
-def _closest(a: Neighbours, b: Neighbours, k: int) -> Neighbours:
+def _merge(a: Neighbours, b: Neighbours, k: int) -> Neighbours:
     distances, indices = torch.cat([a.distances, b.distances], 1), torch.cat([a.indices, b.indices], 1)
     order = distances.argsort(dim=1, stable=True)[:, :k]
     return Neighbours(distances.gather(1, order), indices.gather(1, order))
 
 
-def _reach(x: Tensor, k: int) -> Tensor:
+def _squared_radii(x: Tensor, k: int) -> Tensor:
     """The squared distance [n] of each row from its k-th nearest other row."""
     if not 1 <= k < len(x):
         raise ValueError(f"balls that reach to the neighbour k = {k} need more than {k} rows, not {len(x)}")
-    return torch.cat([d.topk(k + 1, largest=False).values[:, k] for d in _squared(x, x)])
+    return torch.cat([d.topk(k + 1, largest=False).values[:, k] for d in _squared_distances(x, x)])
 
 
-def _squared(x: Tensor, y: Tensor) -> Iterator[Tensor]:
+def _squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
     """Squared distances, block of rows by block of rows: [n, l] in all. Equal rows are at 0, whatever the rounding."""
     centre = y.mean(0)  # a common offset costs digits and changes no distance
     x, y = x - centre, y - centre
     lengths = y.square().sum(1)
-    for part in x.split(max(1, CHUNK // len(y))):
+    for part in x.split(max(1, CHUNK_PRODUCTS // len(y))):
         sums = part.square().sum(1, keepdim=True) + lengths
         d = torch.addmm(sums, part, y.T, alpha=-2)
         yield torch.where(d > ROUNDING * sums, d, 0.0)

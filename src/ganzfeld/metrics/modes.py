@@ -26,7 +26,7 @@ from torch import Tensor
 
 HIGH_QUALITY_CEILING = 1 - math.exp(-4.5)
 OVER_CONCENTRATED = 0.993
-CHUNK = 8_192  # samples whose distances to all centres are held at once
+CHUNK_SAMPLES = 8_192  # samples whose distances to all centres are held at once
 
 
 class ModeCoverage(NamedTuple):
@@ -52,12 +52,7 @@ def high_quality_radius(std: float, dimensions: int) -> float:
     return std * math.sqrt(float(chi2.ppf(HIGH_QUALITY_CEILING, dimensions)))
 
 
-def mode_coverage(
-    samples: Tensor,
-    centres: Tensor,
-    std: float,
-    dimensions: int | None = None,
-) -> ModeCoverage:
+def mode_coverage(samples: Tensor, centres: Tensor, std: float, dimensions: int | None = None) -> ModeCoverage:
     r"""Which modes samples [n, d] cover, of centres [K, d] with isotropic noise std, all in the same units.
 
     .. math:: KL(\hat p \,\|\, u) = \sum_k \hat p_k \log(K \hat p_k),
@@ -85,7 +80,7 @@ def mode_coverage(
 def _counts(samples: Tensor, centres: Tensor, radius: float) -> Tensor:
     """High-quality samples by nearest mode, [K]."""
     counts = torch.zeros(len(centres), dtype=torch.float64)
-    for part in samples.split(CHUNK):
+    for part in samples.split(CHUNK_SAMPLES):
         distance, nearest = torch.cdist(part.double(), centres.double()).min(1)
         counts += torch.bincount(nearest[distance <= radius], minlength=len(centres))
     return counts

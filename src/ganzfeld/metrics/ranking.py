@@ -4,6 +4,8 @@ The candidates of a query, and no other document, are listed by falling score. W
 document at rank r, relevant where :math:`g_r > 0`, and R relevant candidates in all,
 
 .. math:: P@k = \frac1k \sum_{r \le k} 1[g_r > 0], \qquad
+          R@k = \frac1R \sum_{r \le k} 1[g_r > 0], \qquad
+          RR = \max_r 1[g_r > 0] / r, \qquad
           AP = \frac1R \sum_r 1[g_r > 0]\, P@r, \qquad
           NDCG@k = \frac{\sum_{r \le k} \gamma(g_r) / \log_2(1 + r)}{\max_\text{lists} \sum_{r \le k} \ldots}.
 
@@ -28,11 +30,13 @@ Liu 2013 (LETOR 4.0).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+
+from ..core.names import find
 
 Gain = Literal["linear", "exponential"]
 Empty = Literal["excluded", "zero"]
@@ -50,76 +54,16 @@ class Mean(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """shown: gains [Q, n] in the order of the ranks, 0 past a list's end. gains: [Q, D], 0 where not a candidate.
-    relevant: candidates of a positive gain, [Q]. sound: no candidate's score is nan, [Q]."""
+    """by_rank: gains [Q, n] in the order of the ranks, 0 past a list's end. gains: [Q, D], 0 where not a candidate.
+    relevant: candidates of a positive gain, [Q]. all_known: no candidate's score is nan, [Q]."""
 
-    shown: Tensor
+    by_rank: Tensor
     gains: Tensor
     relevant: Tensor
-    sound: Tensor
+    all_known: Tensor
 
 
-def precision_at(scores: Tensor, gains: Tensor, candidates: Tensor, k: int, empty: Empty = "excluded") -> Tensor:
-    r"""The share of relevant documents among the first k, [Q].
-
-    .. math:: P@k = \frac1k \sum_{r \le k} 1[g_r > 0]
-
-    Divided by k even where the list is shorter: what is missing is not relevant. scores, gains, candidates: [Q, D].
-    nan where a candidate's score is. Raises ValueError for k < 1, shapes that differ, candidates that are not bool,
-    and gains that are negative or not finite.
-    """
-    lists = _lists(scores, gains, candidates, k)
-    return _stated(_precision(lists, k), lists, empty)
-
-
-def recall_at(scores: Tensor, gains: Tensor, candidates: Tensor, k: int, empty: Empty = "excluded") -> Tensor:
-    r"""The share of the R relevant candidates that stand among the first k, [Q].
-
-    .. math:: R@k = \frac1R \sum_{r \le k} 1[g_r > 0]
-
-    Cannot reach 1 where R > k. Arguments, nan and errors as for precision_at.
-    """
-    lists = _lists(scores, gains, candidates, k)
-    return _stated(_recall(lists, k), lists, empty)
-
-
-def ndcg_at(scores: Tensor, gains: Tensor, candidates: Tensor, k: int, gain: Gain, empty: Empty = "excluded") -> Tensor:
-    r"""The discounted gain of the first k, as a share of the best that any list of these candidates could have, [Q].
-
-    .. math:: NDCG@k = \frac{\sum_{r \le k} \gamma(g_r) / \log_2(1 + r)}{\sum_{r \le k} \gamma(g^*_r) / \log_2(1 + r)}
-
-    with the gains g* of the candidates in falling order, cut at k as the list is. gain: "linear", :math:`\gamma(g) = g`
-    (trec_eval), or "exponential", :math:`2^g - 1` (LETOR); on gains 0 and 1 they agree, on grades not. The other
-    arguments, nan and errors as for precision_at.
-    Source: Jarvelin and Kekalainen 2002; Burges et al. 2005, the exponential gain.
-    """
-    lists = _lists(scores, gains, candidates, k)
-    return _stated(_ndcg(lists, k, gain), lists, empty)
-
-
-def average_precision(scores: Tensor, gains: Tensor, candidates: Tensor, empty: Empty = "excluded") -> Tensor:
-    r"""The mean, over the R relevant candidates, of the precision at their ranks, [Q].
-
-    .. math:: AP = \frac1R \sum_r 1[g_r > 0]\, P@r
-
-    Over the whole list; grades above 0 count alike. Arguments, nan and errors as for precision_at.
-    """
-    lists = _lists(scores, gains, candidates)
-    return _stated(_average_precision(lists), lists, empty)
-
-
-def reciprocal_rank(scores: Tensor, gains: Tensor, candidates: Tensor, empty: Empty = "excluded") -> Tensor:
-    r"""One over the rank of the first relevant candidate, [Q].
-
-    .. math:: RR = \max_r 1[g_r > 0] / r
-
-    Over the whole list. Arguments, nan and errors as for precision_at.
-    """
-    lists = _lists(scores, gains, candidates)
-    return _stated(_reciprocal_rank(lists), lists, empty)
-
-
-def answerable(gains: Tensor, candidates: Tensor) -> Tensor:
+def has_relevant(gains: Tensor, candidates: Tensor) -> Tensor:
     """Which queries have a relevant candidate, [Q]: those that "excluded" counts."""
     return ((gains > 0) & candidates).any(1)
 
@@ -133,18 +77,29 @@ def per_query(
     empty: Empty = "excluded",
     whole: bool = True,
 ) -> dict[str, Tensor]:
-    """p@k, ndcg@k and recall@k for every k, map and mrr of each query, [Q] each, from one sort.
+    r"""p@k, ndcg@k and recall@k for every k, map and mrr of each query, [Q] each, from one sort.
+
+    scores, gains, candidates (bool): [Q, D]. P@k is divided by k even where the list is shorter: what is missing is not
+    relevant. R@k cannot reach 1 where R > k. NDCG has the gains of the candidates in falling order for an ideal, cut at
+    k as the list is; gain: "linear", :math:`\gamma(g) = g` (trec_eval), or "exponential", :math:`2^g - 1` (LETOR); on
+    gains 0 and 1 they agree, on grades not. For AP and RR grades above 0 count alike.
 
     whole: False leaves map and mrr out, and sorts no more than the first max(ks): several times faster, unless most
-    lists are cut inside a tie. The other arguments, nan and errors as for precision_at and ndcg_at.
+    lists are cut inside a tie. nan where a candidate's score is. Raises ValueError for k < 1, shapes that differ,
+    candidates that are not bool, and gains that are negative or not finite.
     """
-    lists = _lists(scores, gains, candidates, None if whole else max(ks))
-    found = {f"p@{k}": _precision(lists, k) for k in ks}
+    if min(ks, default=1) < 1:
+        raise ValueError(f"a list is cut at rank 1 or later, not at k = {min(ks)}")
+    lists = _sort_lists(scores, gains, candidates, None if whole else max(ks))
+    hits, without = (lists.by_rank > 0).double(), find("answer to empty queries", empty, EMPTY)
+    found = {f"p@{k}": hits[:, :k].sum(1) / k for k in ks}
     found |= {f"ndcg@{k}": _ndcg(lists, k, gain) for k in ks}
-    found |= {f"recall@{k}": _recall(lists, k) for k in ks}
+    found |= {f"recall@{k}": hits[:, :k].sum(1) / lists.relevant for k in ks}
     if whole:
-        found |= {"map": _average_precision(lists), "mrr": _reciprocal_rank(lists)}
-    return {name: _stated(values, lists, empty) for name, values in found.items()}
+        precisions = hits.cumsum(1) / _ranks(hits)
+        found |= {"map": (hits * precisions).sum(1) / lists.relevant, "mrr": (hits / _ranks(hits)).amax(1)}
+    found = {name: torch.where(lists.relevant > 0, values, without) for name, values in found.items()}
+    return {name: torch.where(lists.all_known, values, torch.nan) for name, values in found.items()}
 
 
 def judge(
@@ -162,7 +117,7 @@ def judge(
     lack of any.
     """
     found = per_query(scores, gains, candidates, ks, gain, empty, whole)
-    counted = answerable(gains, candidates) if empty == "excluded" else None
+    counted = has_relevant(gains, candidates) if empty == "excluded" else None
     return {name: mean_over_queries(values, counted).value for name, values in found.items()}
 
 
@@ -181,20 +136,18 @@ def mean_over_queries(values: Tensor, counted: Tensor | None = None) -> Mean:
     return Mean(float(v.mean()), error, n)
 
 
-def _lists(scores: Tensor, gains: Tensor, candidates: Tensor, k: int | None = None) -> Lists:
+def _sort_lists(scores: Tensor, gains: Tensor, candidates: Tensor, k: int | None = None) -> Lists:
     """The lists, down to rank k or (None) whole."""
     if scores.dim() != 2 or not scores.shape == gains.shape == candidates.shape or candidates.dtype != torch.bool:
         shapes = ", ".join(f"{tuple(t.shape)} of {t.dtype}" for t in (scores, gains, candidates))
         raise ValueError(f"scores, gains and candidates (bool) must all be [Q, D], not {shapes}")
-    if k is not None and k < 1:
-        raise ValueError(f"a list is cut at rank 1 or later, not at k = {k}")
     scores = scores.detach().double()
     gains = torch.where(candidates, gains.detach().double(), 0.0)
     if not bool(((gains >= 0) & gains.isfinite()).all()):
         raise ValueError("gains must be 0 (not relevant) or positive, and finite; shift grades that are not")
     order = _order(torch.where(candidates, -scores, torch.nan), k)
-    sound = ~(scores.isnan() & candidates).any(1)
-    return Lists(gains.gather(1, order), gains, (gains > 0).sum(1), sound)
+    all_known = ~(scores.isnan() & candidates).any(1)
+    return Lists(gains.gather(1, order), gains, (gains > 0).sum(1), all_known)
 
 
 def _order(keys: Tensor, k: int | None) -> Tensor:
@@ -213,47 +166,14 @@ def _order(keys: Tensor, k: int | None) -> Tensor:
     return order
 
 
-def _stated(values: Tensor, lists: Lists, empty: Empty) -> Tensor:
-    """What is said of queries that have no value of their own."""
-    values = torch.where(lists.relevant > 0, values, _choice(EMPTY, empty))
-    return torch.where(lists.sound, values, torch.nan)
-
-
-def _choice(table: Mapping[str, Any], name: str) -> Any:
-    if name not in table:
-        raise ValueError(f"{name!r} is not one of {', '.join(table)}")
-    return table[name]
-
-
-def _precision(lists: Lists, k: int) -> Tensor:
-    return _hits(lists, k) / k
-
-
-def _recall(lists: Lists, k: int) -> Tensor:
-    return _hits(lists, k) / lists.relevant
-
-
-def _hits(lists: Lists, k: int) -> Tensor:
-    return (lists.shown[:, :k] > 0).sum(1).double()
-
-
 def _ndcg(lists: Lists, k: int, gain: Gain) -> Tensor:
-    weigh = _choice(GAINS, gain)
+    weigh = find("gain", gain, GAINS)
     best = lists.gains.topk(min(k, lists.gains.shape[1])).values
-    return _discounted(weigh(lists.shown[:, :k])) / _discounted(weigh(best))
+    return _discount(weigh(lists.by_rank[:, :k])) / _discount(weigh(best))
 
 
-def _discounted(gains: Tensor) -> Tensor:
+def _discount(gains: Tensor) -> Tensor:
     return gains @ (1 / torch.log2(_ranks(gains) + 1))
-
-
-def _average_precision(lists: Lists) -> Tensor:
-    hits = (lists.shown > 0).double()
-    return (hits * hits.cumsum(1) / _ranks(hits)).sum(1) / lists.relevant
-
-
-def _reciprocal_rank(lists: Lists) -> Tensor:
-    return ((lists.shown > 0) / _ranks(lists.shown)).amax(1)
 
 
 def _ranks(lists: Tensor) -> Tensor:

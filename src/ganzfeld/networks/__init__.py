@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Protocol
 from torch import nn
 
 from .critic import Critic, Head
+from .functional import Precision, call, fresh_weights
 from .joint import Encoder, Triple
 from .mlp import MLP
-from .norm import blockwise, mixes_samples, standing, treats_samples_separately
+from .norm import apply_blockwise, freeze_norms, mixes_samples, treats_samples_separately
 from .pictures import ALI, DCGAN, R3, SNDCGAN, ResNet
 from .rankers import RANKERS, Factorised, Featured, ItemItem, RankerMaker
 
@@ -35,8 +36,3 @@ class Maker(Protocol):
 
 
 TABLE: dict[str, type[Maker]] = {"mlp": MLP, "dcgan": DCGAN, "sndcgan": SNDCGAN, "resnet": ResNet, "r3": R3, "ali": ALI}
-
-__all__ = [
-    "ALI", "DCGAN", "MLP", "R3", "RANKERS", "SNDCGAN", "TABLE", "Critic", "Encoder", "Factorised", "Featured", "Head",
-    "ItemItem", "Maker", "RankerMaker", "ResNet", "blockwise", "mixes_samples", "standing", "treats_samples_separately",
-]  # fmt: skip

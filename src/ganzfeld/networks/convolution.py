@@ -21,15 +21,15 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from ..core.autodiff import asked, transformed
+from ..core.autodiff import inside_transform, needs_gradient
 
 
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> Tensor:
     """``F.conv2d``: x [B, I, H, W], weight [O, I / groups, k, k], bias [O] -> [B, O, H', W']."""
-    weight = turned(weight, x)
-    if transformed():
+    weight = turn_kernel(weight, x)
+    if inside_transform():
         return F.conv2d(x, weight, bias, stride, padding, groups=groups)
     # as views: of a leaf it cannot be told whether it is what a backward pass is after
     return _Product.apply(x[...], weight[...], None if bias is None else bias[...], stride, padding, groups)
@@ -40,7 +40,7 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def turned(weight: Tensor, x: Tensor) -> Tensor:
+def turn_kernel(weight: Tensor, x: Tensor) -> Tensor:
     """The kernel channels last, once instead of again in each of the passes; as it is where it has more places than the
     picture, since turning it then costs more than it saves."""
     return channels_last(weight) if weight[0, 0].numel() <= x[0, 0].numel() else weight
@@ -59,7 +59,7 @@ class _Product(Function):
     @staticmethod
     def backward(ctx, g):
         x, w = ctx.saved_tensors
-        by_x, by_w, by_b = (asked(ctx, i) for i in range(3))
+        by_x, by_w, by_b = (needs_gradient(ctx, i) for i in range(3))
         if not torch.is_grad_enabled():  # nobody will differentiate again
             return *_slopes(g, x, w, ctx.how, by_x, by_w, by_b), None, None, None
         of_x = _ByInput.apply(g, w, x.detach(), *ctx.how) if by_x else None
@@ -79,8 +79,8 @@ class _ByInput(Function):
     @staticmethod
     def backward(ctx, h):
         g, w = ctx.saved_tensors
-        by_g = _Product.apply(h, w, None, *ctx.how) if asked(ctx, 0) else None
-        by_w = _ByWeight.apply(h, g, w.detach(), False, *ctx.how)[0] if asked(ctx, 1) else None
+        by_g = _Product.apply(h, w, None, *ctx.how) if needs_gradient(ctx, 0) else None
+        by_w = _ByWeight.apply(h, g, w.detach(), False, *ctx.how)[0] if needs_gradient(ctx, 1) else None
         return by_g, by_w, None, None, None, None
 
 
@@ -96,8 +96,8 @@ class _ByWeight(Function):
     @staticmethod
     def backward(ctx, h, of_bias):
         x, g = ctx.saved_tensors
-        by_x = _ByInput.apply(g, h, x.detach(), *ctx.how) if asked(ctx, 0) else None
-        by_g = _Product.apply(x, h, of_bias, *ctx.how) if asked(ctx, 1) else None
+        by_x = _ByInput.apply(g, h, x.detach(), *ctx.how) if needs_gradient(ctx, 0) else None
+        by_g = _Product.apply(x, h, of_bias, *ctx.how) if needs_gradient(ctx, 1) else None
         return by_x, by_g, None, None, None, None, None
 
 

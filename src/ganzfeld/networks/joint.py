@@ -11,8 +11,8 @@ is used: none of these has one.
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from functools import reduce
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .critic import Critic, Head
 from .layers import Dense, Leaky, glorot, he
 
-WIDEST = 512  # of the features of z: ALI's 1 x 1 convolutions
+MAX_WIDTH = 512  # of the features of z: ALI's 1 x 1 convolutions
 Triple = tuple[nn.Module, nn.Module, Critic]
 
 
@@ -93,39 +93,39 @@ class Maxout(nn.Module):
         return reduce(torch.maximum, h.chunk(self.pieces, 1))
 
 
-class Pairs(Protocol):
-    """What `trunks` asks of a maker."""
+class PairMaker(ABC):
+    """A frozen record of sizes whose encoder is made like its critic. latent, rank: of z, and of a bilinear head."""
 
-    @property
-    def rank(self) -> int: ...
+    latent: int
+    rank: int
 
-    def latent_of(self, shape: tuple[int, ...]) -> int: ...
+    def latent_of(self, shape: tuple[int, ...]) -> int:
+        return self.latent
 
+    @abstractmethod
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]: ...
 
-
-def trunks(maker: Pairs, shape: tuple[int, ...], head: Head, stochastic: bool) -> Triple:
-    """Generator, encoder and critic of pairs from a maker's pair: its critic's features are the encoder's, and the
-    trunk of x in the critic of pairs."""
-    latent = maker.latent_of(shape)
-    generator, eye = maker.pair(shape, "features")
-    # sum pooling and the like leave features of any size, and a standard deviation is the exponential of theirs
-    last = nn.Sequential(nn.LayerNorm(eye.width), Dense(eye.width, latent * (1 + stochastic), init=glorot()))
-    encoder = Encoder(copy.deepcopy(eye.features), last, stochastic)
-    wide = min(WIDEST, eye.width)
-    of_z, of_both = dense([latent, wide, wide]), dense([eye.width + wide, 2 * wide, 2 * wide])
-    features = Trunks(eye.features, of_z, of_both)
-    return generator, encoder, Critic(features, 2 * wide, head, maker.rank, Dense(2 * wide, 1, init=glorot()))
+    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
+        """Generator, encoder and critic of pairs from a pair: its critic's features are the encoder's, and the trunk
+        of x in the critic of pairs."""
+        generator, eye = self.pair(shape, "features")
+        # sum pooling and the like leave features of any size, and a standard deviation is the exponential of theirs
+        out = Dense(eye.width, self.latent * (1 + stochastic), init=glorot())
+        encoder = Encoder(copy.deepcopy(eye.features), nn.Sequential(nn.LayerNorm(eye.width), out), stochastic)
+        wide = min(MAX_WIDTH, eye.width)
+        of_z, of_both = dense_layers([self.latent, wide, wide]), dense_layers([eye.width + wide, 2 * wide, 2 * wide])
+        features = Trunks(eye.features, of_z, of_both)
+        return generator, encoder, Critic(features, 2 * wide, head, self.rank, Dense(2 * wide, 1, init=glorot()))
 
 
-def dense(sizes: list[int], pieces: int = 1) -> nn.Sequential:
+def dense_layers(sizes: list[int], pieces: int = 1) -> nn.Sequential:
     """Linear layers with a leaky ReLU, or the largest of so many pieces, behind each."""
     layers: list[nn.Module] = []
     for n, m in zip(sizes, sizes[1:], strict=False):
-        layers += [Dense(n, pieces * m, init=he(2**0.5)), bend(pieces, 0.2)]
+        layers += [Dense(n, pieces * m, init=he(2**0.5)), nonlinearity(pieces, 0.2)]
     return nn.Sequential(*layers)
 
 
-def bend(pieces: int, slope: float) -> nn.Module:
+def nonlinearity(pieces: int, slope: float) -> nn.Module:
     """The largest of several pieces, or of one a leaky ReLU."""
     return Maxout(pieces) if pieces > 1 else Leaky(slope)

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from ..core.autodiff import transformed
-from .convolution import channels_last, convolve, turned
+from ..core.autodiff import inside_transform
+from .convolution import channels_last, convolve, turn_kernel
 
-THIN = 4  # channels of a picture: a transposed convolution to so few is slow
+THIN_CHANNELS = 4  # channels of a picture: a transposed convolution to so few is slow
 
 Init = Callable[[Tensor], object]
 
@@ -48,9 +48,7 @@ def he(gain: float = 1.0) -> Init:
     return lambda weight: nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))
 
 
-def zeros(weight: Tensor) -> Tensor:
-    """All 0: a residual branch that starts as nothing."""
-    return nn.init.zeros_(weight)
+zeros: Init = nn.init.zeros_  # a residual branch that starts as nothing
 
 
 class _Weighted(nn.Module):
@@ -90,8 +88,8 @@ class Transposed(_Weighted):
 
     def forward(self, x: Tensor) -> Tensor:
         inputs, outputs, kernel, _ = self.weight.shape
-        if outputs > THIN or self.bias is not None:
-            return F.conv_transpose2d(x, turned(self.weight, x), self.bias, 2, self.padding, self.extra)
+        if outputs > THIN_CHANNELS or self.bias is not None:
+            return F.conv_transpose2d(x, turn_kernel(self.weight, x), self.bias, 2, self.padding, self.extra)
         # a thin output: the product of every place with the kernels, summed where they overlap
         patches = (x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)).transpose(1, 2)
         return F.fold(patches, (2 * x.shape[2], 2 * x.shape[3]), kernel, padding=self.padding, stride=2)
@@ -105,7 +103,7 @@ class ConvTransposed(_Weighted):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, turned(self.weight, x), stride=self.stride)
+        return F.conv_transpose2d(x, turn_kernel(self.weight, x), stride=self.stride)
 
 
 class FirstTransposed(_Weighted):
@@ -162,7 +160,7 @@ class Leaky(nn.Module):
         self.slope = slope
 
     def forward(self, h: Tensor) -> Tensor:
-        return torch.where(h > 0, h, self.slope * h) if transformed() else _Leaky.apply(h, self.slope)
+        return torch.where(h > 0, h, self.slope * h) if inside_transform() else _Leaky.apply(h, self.slope)
 
 
 class _Leaky(Function):
@@ -179,23 +177,9 @@ class _Leaky(Function):
         return torch.ops.aten.leaky_relu_backward(gradient, out.detach(), ctx.slope, True), None
 
 
-class Up(nn.Module):
-    """Nearest upsampling by 2."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-class Widen(nn.Module):
-    """Bilinear upsampling by 2."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
 class Blur(nn.Module):
-    """Downsampling by 2 with the kernel (1, 3, 3, 1)/8 along each side, the transpose of `Widen` but for the edges:
-    three averages of two, the last in steps of two."""
+    """Downsampling by 2 with the kernel (1, 3, 3, 1)/8 along each side, the transpose of bilinear upsampling but for
+    the edges: three averages of two, the last in steps of two."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 2, 1), 2, 1), 2)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from ..core.randomness import ROWS
+from ..core.randomness import BLOCK_ROWS
 from . import joint
 from . import layers as own
 from .critic import Bilinear, Critic, Projection
@@ -27,29 +27,22 @@ def mixes_samples(module: nn.Module) -> bool:
     return any(isinstance(layer, BATCH_NORMS) for layer in module.modules())
 
 
-SEPARATE = (
+SEPARATE_LAYERS = (
     nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm, nn.GroupNorm, nn.Identity, nn.Flatten, nn.ReLU,
-    nn.LeakyReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.Sigmoid, nn.AvgPool2d, nn.Unflatten, Bilinear,
-    own.Conv, own.Transposed, own.FirstTransposed, own.Dense, own.Leaky, own.Up, own.Widen, own.Blur, own.SumPool,
+    nn.LeakyReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.Sigmoid, nn.AvgPool2d, nn.Upsample, nn.Unflatten, Bilinear,
+    own.Conv, own.Transposed, own.FirstTransposed, own.Dense, own.Leaky, own.Blur, own.SumPool,
     own.MeanPool, own.Flat, own.Shaped, own.ChannelsLast, joint.Maxout,
 )  # fmt: skip
-FRAMES = (
-    nn.Sequential,
-    nn.ModuleList,
-    own.Residual,
-    Projection,
-    Critic,
-    joint.Injected,
-    joint.Trunks,
-)  # as separate as what they hold
+# as separate as what they hold
+CONTAINERS = (nn.Sequential, nn.ModuleList, own.Residual, Projection, Critic, joint.Injected, joint.Trunks)
 
 
 def treats_samples_separately(module: nn.Module) -> bool:
     """Whether every layer inside is known to treat the samples of a batch one by one; an unknown layer is a no."""
-    return all(isinstance(layer, SEPARATE) for layer in module.modules() if not isinstance(layer, FRAMES))
+    return all(isinstance(layer, SEPARATE_LAYERS) for layer in module.modules() if not isinstance(layer, CONTAINERS))
 
 
-def standing(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> nn.Module:
+def freeze_norms(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> nn.Module:
     """A copy in eval mode whose batch norms hold the average statistics of their inputs over the batches."""
     module = copy.deepcopy(module)
     layers = [layer for layer in module.modules() if isinstance(layer, BATCH_NORMS)]
@@ -67,10 +60,10 @@ def standing(module: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> nn.Mod
 
 
 @torch.no_grad()
-def blockwise(module: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+def apply_blockwise(module: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """Applied to whole blocks of rows, so that the arithmetic of a row never depends on how many there are."""
     rows = len(inputs[0])
-    pad = -rows % ROWS
+    pad = -rows % BLOCK_ROWS
     padded = [torch.cat([x, x[:1].expand(pad, *x.shape[1:])]) for x in inputs]
-    blocks = zip(*(x.split(ROWS) for x in padded), strict=True)
+    blocks = zip(*(x.split(BLOCK_ROWS) for x in padded), strict=True)
     return torch.cat([module(*block) for block in blocks])[:rows]

@@ -13,7 +13,7 @@ from typing import Literal
 from torch import nn
 
 from .critic import Critic, Head
-from .joint import Encoder, Triple, Trunks, bend, dense, trunks
+from .joint import Encoder, PairMaker, Triple, Trunks, dense_layers, nonlinearity
 from .layers import (
     BatchNorm,
     Blur,
@@ -31,9 +31,7 @@ from .layers import (
     Shaped,
     SumPool,
     Transposed,
-    Up,
     UpConv,
-    Widen,
     doublings,
     glorot,
     he,
@@ -46,7 +44,7 @@ SIDES = (8, 16, 32, 64, 128)
 Norm = Literal["none", "batch", "layer"]
 
 
-def picture(shape: tuple[int, ...]) -> tuple[int, int]:
+def picture_sizes(shape: tuple[int, ...]) -> tuple[int, int]:
     """(channels, side) of a shape these networks are made for. Raises ValueError for any other."""
     if len(shape) != 3 or shape[1] != shape[2] or shape[2] not in SIDES:
         raise ValueError(
@@ -63,7 +61,7 @@ def _norm(kind: Norm, channels: int, gain_std: float = 0.0) -> list[nn.Module]:
 
 
 @dataclass(frozen=True)
-class DCGAN:
+class DCGAN(PairMaker):
     """Radford, Metz, Chintala 2016: strided convolutions for pooling, batch norm but for the two ends, ReLU up and
     leaky ReLU down, no hidden layer fully connected, every weight from N(0, .02).
 
@@ -84,16 +82,10 @@ class DCGAN:
         if self.kernel not in (4, 5):
             raise ValueError(f"the kernel of dcgan is 4 or 5, not {self.kernel}")
 
-    def latent_of(self, shape: tuple[int, ...]) -> int:
-        return self.latent
-
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
-        channels, side = picture(shape)
+        channels, side = picture_sizes(shape)
         widths = [self.width * 2**i for i in range(doublings(side))]  # from the picture inwards
         return self._generator(channels, widths, classes), self._critic(channels, widths, head, classes)
-
-    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
-        return trunks(self, shape, head, stochastic)
 
     def _generator(self, channels: int, widths: list[int], classes: int) -> nn.Module:
         init, top = normal(0.02), widths[-1]
@@ -123,7 +115,7 @@ class DCGAN:
 
 
 @dataclass(frozen=True)
-class SNDCGAN:
+class SNDCGAN(PairMaker):
     """The standard CNN of Miyato et al. 2018, table 3: the critic alternates 3 x 3 and strided 4 x 4 convolutions,
     leaky ReLU .1, no norm (it is made for spectral normalisation). width: the first layer's, 64 in the paper. Public
     copies differ: 64, 128, 128, 256, 256, 512, 512. Weights start at N(0, .02)."""
@@ -133,11 +125,8 @@ class SNDCGAN:
     critic_norm: Norm = "none"
     rank: int = 16
 
-    def latent_of(self, shape: tuple[int, ...]) -> int:
-        return self.latent
-
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
-        channels, side = picture(shape)
+        channels, side = picture_sizes(shape)
         init, w, base = normal(0.02), self.width, side // 8
         up: list[nn.Module] = [Dense(self.latent, base * base * 8 * w, init=init, bias=False), Shaped(base)]
         up += [norm(8 * w, classes), nn.ReLU()]
@@ -155,12 +144,9 @@ class SNDCGAN:
             Chain(*down, Flat()), size, head, self.rank, Dense(size, 1, init=init), classes
         )  # fmt: skip
 
-    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
-        return trunks(self, shape, head, stochastic)
-
 
 @dataclass(frozen=True)
-class ResNet:
+class ResNet(PairMaker):
     """The residual pair of SNGAN (Miyato et al. 2018, table 4: width 256, pool sum) and of WGAN-GP (Gulrajani et al.
     2017: width 128, pool mean), with Glorot starts, gain sqrt(2) inside blocks.
 
@@ -176,54 +162,49 @@ class ResNet:
     critic_norm: Norm = "none"
     rank: int = 16
 
-    def latent_of(self, shape: tuple[int, ...]) -> int:
-        return self.latent
-
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
-        channels, side = picture(shape)
-        blocks = [self._up(classes) for _ in range(doublings(side))]
+        channels, side = picture_sizes(shape)
+        blocks = [self._up_block(classes) for _ in range(doublings(side))]
         generator = Chain(
             Dense(self.latent, 16 * self.width, init=glorot(), bias=False), Shaped(4), *blocks,
             norm(self.width, classes), nn.ReLU(), Conv(self.width, channels, init=glorot()), nn.Tanh(),
         )  # fmt: skip
         halvings = max(1, doublings(side, 8))
-        down = [self._first(channels), *(self._down() for _ in range(halvings - 1)), self._plain(), self._plain()]
-        features = Chain(ChannelsLast(), *down, nn.ReLU(), SumPool() if self.pool == "sum" else MeanPool())
+        down = [self._first_block(channels), *(self._down_block() for _ in range(halvings - 1))]
+        pool = SumPool() if self.pool == "sum" else MeanPool()
+        features = Chain(ChannelsLast(), *down, self._plain_block(), self._plain_block(), nn.ReLU(), pool)
         w = self.critic_width
         return generator, Critic(features, w, head, self.rank, Dense(w, 1, init=glorot()), classes)
 
-    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
-        return trunks(self, shape, head, stochastic)
-
-    def _up(self, classes: int) -> Residual:
+    def _up_block(self, classes: int) -> Residual:
         w, gain = self.width, glorot(2**0.5)
         way = Chain(
             norm(w, classes), nn.ReLU(), UpConv(w, w, init=gain, bias=False),
             norm(w, classes), nn.ReLU(), Conv(w, w, init=gain, bias=False),
         )  # fmt: skip
-        return Residual(Chain(Conv(w, w, 1, padding=0, init=glorot(), bias=False), Up()), way)
+        return Residual(Chain(Conv(w, w, 1, padding=0, init=glorot(), bias=False), nn.Upsample(scale_factor=2)), way)
 
-    def _first(self, channels: int) -> Residual:
+    def _first_block(self, channels: int) -> Residual:
         w, gain = self.critic_width, glorot(2**0.5)
         way = Chain(Conv(channels, w, init=gain), nn.ReLU(), PooledConv(w, w, init=gain))
         return Residual(Chain(nn.AvgPool2d(2), Conv(channels, w, 1, padding=0, init=glorot())), way)
 
-    def _down(self) -> Residual:
+    def _down_block(self) -> Residual:
         w, gain = self.critic_width, glorot(2**0.5)
-        way = Chain(*self._enter(), Conv(w, w, init=gain), *self._enter(), PooledConv(w, w, init=gain))
+        way = Chain(*self._activation(), Conv(w, w, init=gain), *self._activation(), PooledConv(w, w, init=gain))
         return Residual(Chain(nn.AvgPool2d(2), Conv(w, w, 1, padding=0, init=glorot())), way)
 
-    def _plain(self) -> Residual:
+    def _plain_block(self) -> Residual:
         w, gain = self.critic_width, glorot(2**0.5)
-        way = Chain(*self._enter(), Conv(w, w, init=gain), *self._enter(), Conv(w, w, init=gain))
+        way = Chain(*self._activation(), Conv(w, w, init=gain), *self._activation(), Conv(w, w, init=gain))
         return Residual(nn.Identity(), way)
 
-    def _enter(self) -> list[nn.Module]:
+    def _activation(self) -> list[nn.Module]:
         return [*_norm(self.critic_norm, self.critic_width), nn.ReLU()]
 
 
 @dataclass(frozen=True)
-class R3:
+class R3(PairMaker):
     """The modern residual pair of Huang et al. 2024 (R3GAN), small: no normalisation; blocks of a 1 x 1, a grouped
     3 x 3 and a 1 x 1 convolution around leaky ReLU .2, the last started at 0; smooth resampling; He's start, divided by
     the fourth root of the number of blocks so that depth does not blow the signal up (fix-up).
@@ -240,29 +221,24 @@ class R3:
     latent: int = 64
     rank: int = 16
 
-    def latent_of(self, shape: tuple[int, ...]) -> int:
-        return self.latent
-
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
-        channels, side = picture(shape)
+        channels, side = picture_sizes(shape)
         widths = [min(self.most, self.width * 2**i) for i in range(doublings(side) + 1)]
         top, first = widths[-1], widths[0]
         if classes:
             raise ValueError("r3 has no labelled form here; use dcgan, sndcgan or resnet")
         up: list[nn.Module] = [FirstTransposed(self.latent, top, init=he()), *self._stage(top, widths)]
         for wide, narrow in zip(widths[:0:-1], widths[-2::-1], strict=True):
-            up += [*_change(wide, narrow), Widen(), *self._stage(narrow, widths)]
+            up += [*_change_width(wide, narrow), nn.Upsample(scale_factor=2, mode="bilinear")]
+            up += self._stage(narrow, widths)
         down: list[nn.Module] = [ChannelsLast(), Conv(channels, first, 1, padding=0, init=he(), bias=False)]
         for narrow, wide in zip(widths, widths[1:], strict=False):
-            down += [*self._stage(narrow, widths), Blur(), *_change(narrow, wide)]
+            down += [*self._stage(narrow, widths), Blur(), *_change_width(narrow, wide)]
         # a depthwise 4 x 4 kernel reads the last side of every channel
         last = [*self._stage(top, widths), Conv(top, top, 4, padding=0, init=he(), bias=False, groups=top), Flat()]
         generator = Chain(*up, Conv(first, channels, 1, padding=0, init=he(), bias=False))
         score = Dense(top, 1, init=he(), bias=False)
         return generator, Critic(Chain(*down, *last), top, head, self.rank, score)
-
-    def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
-        return trunks(self, shape, head, stochastic)
 
     def _stage(self, width: int, widths: list[int]) -> list[nn.Module]:
         start = he(2**0.5 * (len(widths) * self.blocks) ** -0.25)
@@ -281,7 +257,7 @@ class R3:
         ]  # fmt: skip
 
 
-def _change(narrow: int, wide: int) -> list[nn.Module]:
+def _change_width(narrow: int, wide: int) -> list[nn.Module]:
     return [] if narrow == wide else [Conv(narrow, wide, 1, padding=0, init=he(), bias=False)]
 
 
@@ -309,40 +285,40 @@ class ALI:
             raise ValueError("ali's networks have no labelled form here; use --network dcgan, sndcgan or resnet")
         channels, plan, widths = self._plan(shape)
         top = widths[-1]
-        features = Chain(*self._down(channels, plan, widths), *dense([top, top], self.pieces))
+        features = Chain(*self._down_layers(channels, plan, widths), *dense_layers([top, top], self.pieces))
         return self._generator(channels, plan, widths), Critic(features, top, head, self.rank)
 
     def triple(self, shape: tuple[int, ...], head: Head = "score", stochastic: bool = True) -> Triple:
         channels, plan, widths = self._plan(shape)
         top = widths[-1]
-        seen: list[nn.Module] = self._down(channels, plan, widths, encodes=True)
+        seen: list[nn.Module] = self._down_layers(channels, plan, widths, encodes=True)
         seen += [Dense(top, top, init=he(2**0.5)), nn.LayerNorm(top), Leaky(0.1)]
         last = Dense(top, self.latent * (1 + stochastic), init=glorot())
-        of_x = Chain(*self._down(channels, plan, widths))
-        of_z = dense([self.latent, top, top], self.pieces)
-        of_both = dense([2 * top, 2 * top, 2 * top], self.pieces)
+        of_x = Chain(*self._down_layers(channels, plan, widths))
+        of_z = dense_layers([self.latent, top, top], self.pieces)
+        of_both = dense_layers([2 * top, 2 * top, 2 * top], self.pieces)
         critic = Critic(Trunks(of_x, of_z, of_both), 2 * top, head, self.rank, Dense(2 * top, 1, init=glorot()))
         return self._generator(channels, plan, widths), Encoder(Chain(*seen), last, stochastic), critic
 
     def _plan(self, shape: tuple[int, ...]) -> tuple[int, tuple[tuple[int, int], ...], list[int]]:
         """Channels, (kernel, stride) from the picture inwards, and the width behind each."""
-        channels, side = picture(shape)
+        channels, side = picture_sizes(shape)
         plans = {8: ((3, 1), (3, 1)), 16: ((4, 1), (4, 1), (4, 2)), 32: ((5, 1), (4, 2), (4, 1), (4, 2))}
         if side not in plans:
             raise ValueError(f"ali's networks are for sides 8, 16 and 32, not {side}; use --network dcgan")
         return channels, plans[side], [self.width * 2**i for i in range(len(plans[side]) + 1)]
 
-    def _down(self, channels: int, plan, widths: list[int], encodes: bool = False) -> list[nn.Module]:
+    def _down_layers(self, channels: int, plan, widths: list[int], encodes: bool = False) -> list[nn.Module]:
         """To one place [B, widths[-1]]; the last kernel, 4 on 4 places, is a product."""
         init, pieces = he(2**0.5), 1 if encodes else self.pieces
         layers: list[nn.Module] = [ChannelsLast()]
         for (kernel, stride), narrow, wide in zip(plan, [channels, *widths], widths, strict=False):
             layers.append(Conv(narrow, pieces * wide, kernel, stride, 0, init=init))
             layers += [nn.GroupNorm(1, wide)] if encodes else []
-            layers.append(bend(pieces, 0.1))
+            layers.append(nonlinearity(pieces, 0.1))
         layers += [Flat(), Dense(16 * widths[-2], pieces * widths[-1], init=init)]
         layers += [nn.LayerNorm(widths[-1])] if encodes else []
-        return [*layers, bend(pieces, 0.1)]
+        return [*layers, nonlinearity(pieces, 0.1)]
 
     def _generator(self, channels: int, plan, widths: list[int]) -> nn.Module:
         init, first = he(2**0.5), widths[-2]

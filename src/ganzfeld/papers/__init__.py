@@ -45,7 +45,7 @@ def find_paper(name: str) -> Paper:
     return find("paper", name, TABLE)
 
 
-def fitting(form: Form) -> tuple[str, ...]:
+def papers_for(form: Form) -> tuple[str, ...]:
     """The names of the papers that have numbers for a form of data."""
     return tuple(name for name, paper in TABLE.items() if form in paper.records)
 
@@ -77,7 +77,3 @@ def describe(name: str, form: Form | None = None) -> list[Row]:
     for size, value in dataclasses.asdict(make_networks(record)).items():
         rows.append(Row(size, value, SIZES[size], record.sizes[size].source if size in record.sizes else own))
     return rows
-
-
-__all__ = ["FORMS", "TABLE", "Choice", "Form", "Number", "Paper", "Part", "Record", "Row", "describe", "find_paper",
-           "fitting"]  # fmt: skip

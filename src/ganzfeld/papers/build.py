@@ -7,7 +7,6 @@ was asked for (``gradient-penalty.weight``). Unknown keys are refused with the n
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,13 +17,14 @@ from torch import nn
 
 from .. import constraints, divergences, networks, objectives, optimizers
 from ..augment import Augment
-from ..core.names import find, nearest
+from ..core.names import find, unknown_name
 from ..data.rankings.collection import Collection
 from ..draws import Draw, Generate, Hardest, Infer, Retrieve
-from ..game import LR_SCHEDULES, Game, Schedule
+from ..game import Game
 from ..networks.rankers import Factors
-from . import find_paper, fitting
-from .paper import FORMS, Form, Formed, Paper, Piece, Record, chosen
+from ..schedule import Schedule
+from . import find_paper, papers_for
+from .paper import FORMS, Form, HasForm, Paper, Piece, Record, choose
 from .settings import SETTINGS, read_value
 
 Settings = Mapping[str, Any]
@@ -44,7 +44,7 @@ FAMILIES: dict[str, Callable[..., objectives.Objective]] = {
 
 def build(
     paper: str,
-    data: Formed,
+    data: HasForm,
     *,
     settings: Settings | None = None,
     network: str | None = None,
@@ -70,18 +70,23 @@ def resolve(
     Raises ValueError, in one line, for an unknown key or a value that does not fit.
     """
     found = find_paper(paper)
-    record = record_for(found, form, network)
-    known = types_of_paper(found, record)
+    return _resolve(found, record_for(found, form, network), settings, network, bound)
+
+
+def _resolve(
+    paper: Paper, record: Record, settings: Settings, network: Networks, bound: Sequence[str] | None
+) -> dict[str, Any]:
+    known = types_of_paper(paper, record)
     values = {name: number.value for name, number in record.numbers.items()}
     if network is None or isinstance(network, str):
         maker = make_networks(record, network)
         known |= types_of(type(maker))
         values |= dataclasses.asdict(maker)
-    for name in _names(bound):
+    for name in _constraint_names(bound):
         known |= {f"{name}.{key}": kind for key, kind in types_of(find("constraint", name, constraints.TABLE)).items()}
     for key in settings:
         if key not in known:
-            raise nearest("setting", key, known, found.name)
+            raise unknown_name("setting", key, known, paper=paper.name)
     return {**values, **{key: read_value(key, value, known[key]) for key, value in settings.items()}}
 
 
@@ -90,16 +95,16 @@ def record_for(paper: Paper, form: Form, network: Networks = None) -> Record:
     ValueError where it has none, and says which papers have."""
     if form in paper.records:
         return paper.records[form]
+    others = ", ".join(papers_for(form)) or "a Game of your own"
     if form == "pictures" and "vectors" in paper.records:
         if network is not None:
             return paper.records["vectors"]
         raise ValueError(
             f"{paper.name} has no settings for pictures of its own: cross one that has (dcgan --objective ... "
-            f"--constraint ...), or say which networks are to play (--network dcgan); set for pictures are "
-            f"{', '.join(fitting(form))}"
+            f"--constraint ...), or say which networks are to play (--network dcgan); set for pictures are {others}"
         )
-    forms = " and ".join(FORMS[other] for other in paper.forms)
-    raise ValueError(f"{paper.name} is a paper of {forms}, and these are {FORMS[form]}: use {', '.join(fitting(form))}")
+    forms = " and ".join(FORMS[own] for own in paper.forms)
+    raise ValueError(f"{paper.name} is a paper of {forms}, and these are {FORMS.get(form, form)}: use {others}")
 
 
 def make_networks(record: Record, network: str | None = None, sizes: Settings | None = None) -> networks.Maker:
@@ -117,22 +122,19 @@ def networks_of(paper: str, form: Form, settings: Settings, network: str | None 
 
 def types_of(kind: type) -> dict[str, Any]:
     """The fields of a frozen record with their types."""
-    hints = typing.get_type_hints(kind.__init__)
-    return {name: hints[name] for name in inspect.signature(kind).parameters}
+    hints = typing.get_type_hints(kind)
+    return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
 
 
 def types_of_paper(paper: Paper, record: Record) -> dict[str, Any]:
     """The settings of a record with their types: the names of what can be chosen, and None where it is the default."""
-    choices = {name: typing.Literal[values] for name, values in paper.choices(record).items()}  # type: ignore[valid-type]
+    choices = {name: typing.Literal[values] for name, values in paper.choices(record).items()}
     types = {name: choices.get(name, SETTINGS[name].type) for name in record.numbers}
     return {name: kind | None if record.numbers[name].value is None else kind for name, kind in types.items()}
 
 
-# --- the game ---
-
-
 class Sides(NamedTuple):
-    """A draw and the players of its two sides; rows: the collection they are of, where there is one."""
+    """A draw and the players of its two sides; rows: the collection they rank, where there is one."""
 
     draw: Draw
     generators: dict[str, nn.Module]
@@ -150,12 +152,12 @@ def make_game(
 ) -> Game:
     """The game of a paper: its pieces, with the numbers of its record and the settings in their place."""
     record = record_for(paper, data.form, network)
-    values = resolve(paper.name, data.form, settings, network, bound)
+    values = _resolve(paper, record, settings, network, bound)
     maker = make_networks(record, network, values) if network is None or isinstance(network, str) else network
     usual = paper.usual.get(next((name for name, kind in KINDS.items() if isinstance(maker, kind)), ""), {})
     filled = {key: usual[key].value if value is None and key in usual else value for key, value in values.items()}
     goal, head = _objective(paper, filled, objective)
-    draw, arguments = _chosen(paper.draw, filled)
+    draw, arguments = _choose(paper.draw, filled)
     sides = DRAWS[draw](data, maker, head, filled, arguments)
     return Game(
         objective=goal,
@@ -167,8 +169,8 @@ def make_game(
             for role in (("critic", "generator") if sides.generators else ("critic",))
         },
         constraints=_constraints(paper, filled, bound),
-        schedule=Schedule(**_turns(filled, bool(sides.generators))),
-        lr_schedule=_lr_schedule(filled),
+        schedule=_schedule(filled, bool(sides.generators)),
+        lr_schedule=optimizers.LRSchedule(filled["lr_schedule"], filled["lr_warm_up"], filled["lr_steps"]),
         batch_size=filled["batch_size"],
         ema_half_life=filled.get("ema_half_life", 0.0),
         share_fakes=filled.get("share_fakes", False),
@@ -179,35 +181,35 @@ def make_game(
     )
 
 
-def _chosen(piece: Piece, values: Settings) -> tuple[str, dict[str, Any]]:
-    found = chosen(piece, values)
+def _choose(piece: Piece, values: Settings) -> tuple[str, dict[str, Any]]:
+    found = choose(piece, values)
     assert found, piece
     return found
 
 
 def _objective(paper: Paper, values: Settings, crossed: str | None) -> tuple[objectives.Objective, networks.Head]:
     """The objective, and what the critic returns for it."""
-    name, arguments = _chosen(paper.objective, values)
+    name, arguments = _choose(paper.objective, values)
     own = FAMILIES[name](**arguments) if arguments or name not in objectives.TABLE else objectives.TABLE[name]
     goal = own if crossed is None else find("objective", crossed, objectives.TABLE)
     if paper.head is not None and goal.features == own.features:
-        return goal, typing.cast(networks.Head, _chosen(paper.head, values)[0])
+        return goal, typing.cast(networks.Head, _choose(paper.head, values)[0])
     return goal, "features" if goal.features else "score"
 
 
 def _constraints(paper: Paper, values: Settings, crossed: Sequence[str] | None) -> tuple[constraints.Constraint, ...]:
     if crossed is not None:
-        return tuple(_crossed(name, values) for name in _names(crossed))
-    found = (chosen(piece, values) for piece in paper.constraints)
+        return tuple(_constraint(name, values) for name in _constraint_names(crossed))
+    found = (choose(piece, values) for piece in paper.constraints)
     return tuple(constraints.TABLE[name](**arguments) for name, arguments in filter(None, found))
 
 
-def _names(bound: Sequence[str] | None) -> list[str]:
+def _constraint_names(bound: Sequence[str] | None) -> list[str]:
     names = list(bound or [])
     return [] if names == ["none"] else names
 
 
-def _crossed(name: str, values: Settings) -> constraints.Constraint:
+def _constraint(name: str, values: Settings) -> constraints.Constraint:
     kind: type[Any] = find("constraint", name, constraints.TABLE)
     given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{name}.")}
     if kind is constraints.Margin:
@@ -224,28 +226,21 @@ def _optimizer(piece: Piece, values: Settings, usual: Mapping, role: Any, sides:
     own = f"{role}_lr"
     given = (values.get(own), values["lr"], usual[own].value if own in usual else None)
     lr = next(value for value in given if value is not None)
-    name, arguments = _chosen(piece, values)
+    name, arguments = _choose(piece, values)
     if name == "sgd" and sides.rows:
         lr *= values["batch_size"] or max(1, sides.rows.side(role).rows)
-    return optimizers.TABLE[name](lr, **arguments)
+    make: Any = optimizers.TABLE[name]
+    return make(lr, **arguments)
 
 
-def _turns(values: Settings, played: bool) -> dict[str, Any]:
-    names = {"n_critic": "critic", "n_generator": "generator"}
-    names |= {name: name for name in ("warm", "warm_steps", "warm_every", "at_once")}
-    turns = {field: values[name] for name, field in names.items() if name in values}
-    return turns if played else {"generator": 0}
-
-
-def _lr_schedule(values: Settings) -> Callable[[float], float]:
-    return LR_SCHEDULES[values["lr_schedule"]]
+def _schedule(values: Settings, two: bool) -> Schedule:
+    """Of two players, or of a critic alone."""
+    turns = {entry.name: values[entry.name] for entry in dataclasses.fields(Schedule) if entry.name in values}
+    return Schedule(**turns) if two else Schedule(n_generator=0)
 
 
 def _augment(names: str) -> Augment | None:
     return Augment(tuple(name.strip() for name in names.split(","))) if names else None
-
-
-# --- the draws ---
 
 
 def _generate(data: Any, maker: Any, head: networks.Head, values: Settings, arguments: Settings) -> Sides:

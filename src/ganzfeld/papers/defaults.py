@@ -7,7 +7,7 @@ from .paper import Number
 
 SEARCH = "the search on ring8 and grid25, benchmarks/results/search.md"
 VALIDATION = "chosen by the validation part of MovieLens-100K"
-OURS = "ours, no number of the paper's"
+OURS = "our choice"
 
 RATES = {
     "critic_lr": Number(None, "lr is for both players"),

@@ -30,9 +30,7 @@ dns = Paper(
     {
         "interactions": Record("factors", {**NUMBERS, **CANDIDATES, "decay": Number(0.03, VALIDATION)}, DESCENT, RANK),
         "letor": Record(
-            "perceptron",
-            {**NUMBERS, **CANDIDATES, "lr": Number(0.01, OURS), "decay": Number(1e-4, OURS)},
-            DESCENT,
+            "perceptron", {**NUMBERS, **CANDIDATES, "lr": Number(0.01, OURS), "decay": Number(1e-4, OURS)}, DESCENT
         ),
     },
     (DECAY,),

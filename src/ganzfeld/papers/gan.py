@@ -9,10 +9,7 @@ from .defaults import PLANE_ADAM, SEARCH
 from .paper import Number, Paper, Record
 
 CITATION = "Goodfellow et al. 2014, Generative adversarial nets"
-RECORD = Record(
-    "mlp",
-    {**PLANE_ADAM, "n_critic": Number(1, "Algorithm 1, k = 1"), "lr": Number(1e-3, SEARCH)},
-)
+RECORD = Record("mlp", {**PLANE_ADAM, "n_critic": Number(1, "Algorithm 1, k = 1"), "lr": Number(1e-3, SEARCH)})
 
 gan = Paper("gan", "The minimax game.", CITATION, "minimax", {"vectors": RECORD})
 ns_gan = Paper("ns-gan", "The non-saturating game.", CITATION, "non-saturating", {"vectors": RECORD})

@@ -7,14 +7,16 @@ such by the value of a setting. Nothing here imports torch: `build` turns a pape
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from .settings import SETTINGS
 
 if TYPE_CHECKING:
     from ..game import Game
 
-Form = Literal["vectors", "pictures", "interactions", "letor"]
+Form = str  # of data, which says it: ``data.form``
 FORMS: dict[Form, str] = {
     "vectors": "vectors",
     "pictures": "pictures",
@@ -23,7 +25,7 @@ FORMS: dict[Form, str] = {
 }
 
 
-class Formed(Protocol):
+class HasForm(Protocol):
     """What a paper reads of a data set. A saved run remembers it, and needs no data."""
 
     @property
@@ -64,11 +66,11 @@ def part(name: str, *settings: str, optional: bool = False, **arguments: Any) ->
     return Part(name, {**{setting: setting for setting in settings}, **arguments}, optional)
 
 
-def chosen(piece: Piece, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+def choose(piece: Piece, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """The name of the entry and its arguments, with the settings' values; None where it is left out."""
     here = piece.pieces[values[piece.setting]] if isinstance(piece, Choice) else piece
     if here is None or isinstance(here, str):
-        return here and (here, {})
+        return None if here is None else (here, {})
     arguments = {key: values[of] if isinstance(of, str) else of for key, of in here.arguments.items()}
     return None if here.optional and 0 in arguments.values() else (here.name, arguments)
 
@@ -90,6 +92,7 @@ class Paper:
 
     objective, constraints, draw: pieces of their tables. head: of the critic, where the objective does not say it.
     usual: by kind of network what settings stand for that are None.
+    Raises ValueError for a piece whose settings have no number, and a number of a setting without a meaning.
     """
 
     name: str
@@ -102,12 +105,19 @@ class Paper:
     head: Piece | None = None
     usual: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for form, record in self.records.items():
+            if spare := self.settings(record) - record.numbers.keys():
+                raise ValueError(f"{self.name} reads {min(spare)}, and has no number of it for {form}")
+            if strange := record.numbers.keys() - SETTINGS.keys():
+                raise ValueError(f"{self.name} has a number of {min(strange)}, which settings.py does not explain")
+
     @property
     def forms(self) -> tuple[Form, ...]:
         """The forms of data it has numbers for."""
         return tuple(self.records)
 
-    def __call__(self, data: Formed, networks: Any = None, **settings: Any) -> Game:
+    def __call__(self, data: HasForm, networks: Any = None, **settings: Any) -> Game:
         """The game of the paper on data of a form, with networks of its own or a record of sizes. Raises ValueError
         for data it has no numbers for, unknown settings, and values that do not fit."""
         from .build import make_game
@@ -116,5 +126,17 @@ class Paper:
 
     def choices(self, record: Record) -> dict[str, tuple[str, ...]]:
         """The settings that choose a piece, with their values."""
-        pieces: Sequence[Piece | None] = (self.objective, *self.constraints, self.draw, self.head, record.optimizer)
-        return {piece.setting: tuple(piece.pieces) for piece in pieces if isinstance(piece, Choice)}
+        return {piece.setting: tuple(piece.pieces) for piece in self._pieces(record) if isinstance(piece, Choice)}
+
+    def settings(self, record: Record) -> set[str]:
+        """The settings that its pieces are chosen by and made of."""
+        found = {*self.choices(record)}
+        for piece in self._pieces(record):
+            for here in piece.pieces.values() if isinstance(piece, Choice) else (piece,):
+                if isinstance(here, Part):
+                    found |= {of for of in here.arguments.values() if isinstance(of, str)}
+        return found
+
+    def _pieces(self, record: Record) -> list[Piece]:
+        found = (self.objective, *self.constraints, self.draw, self.head, record.optimizer)
+        return [piece for piece in found if piece is not None]

@@ -14,8 +14,7 @@ r3gan = Paper(
     "relativistic",
     {
         "vectors": Record(
-            "mlp",
-            {**PLANE_ADAM, "lr": Number(2e-3, SEARCH), "gamma": Number(0.1, "changed: " + SEARCH)},
+            "mlp", {**PLANE_ADAM, "lr": Number(2e-3, SEARCH), "gamma": Number(0.1, "changed: " + SEARCH)}
         ),
         "pictures": Record(
             "r3",

@@ -106,9 +106,9 @@ def read_value(key: str, value: Any, annotation: Any) -> Any:
     """A value, or the text of one, as the type that is asked for. Raises ValueError where it does not fit."""
     if isinstance(value, str) and annotation is not str and typing.get_origin(annotation) is not typing.Literal:
         value = _parse(value)
-    fitted = _fit(value, annotation)
+    fitted = _fit_type(value, annotation)
     if fitted is NotImplemented:
-        raise ValueError(f"{key} must be {_say(annotation)}, not {value!r}")
+        raise ValueError(f"{key} must be {_describe_type(annotation)}, not {value!r}")
     return fitted
 
 
@@ -125,12 +125,12 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _fit(value: Any, annotation: Any) -> Any:
+def _fit_type(value: Any, annotation: Any) -> Any:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is Any:
         return value
     if origin in (types.UnionType, typing.Union):
-        fits = [fitted for a in arguments if (fitted := _fit(value, a)) is not NotImplemented]
+        fits = [fitted for a in arguments if (fitted := _fit_type(value, a)) is not NotImplemented]
         return fits[0] if fits else NotImplemented
     if origin is typing.Literal:
         return value if value in arguments else NotImplemented
@@ -138,7 +138,7 @@ def _fit(value: Any, annotation: Any) -> Any:
         if not isinstance(value, (tuple, list)):
             return NotImplemented
         many = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        parts = [_fit(v, a) for v, a in zip(value, many, strict=False)]
+        parts = [_fit_type(v, a) for v, a in zip(value, many, strict=False)]
         return NotImplemented if len(many) != len(value) or NotImplemented in parts else tuple(parts)
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -147,9 +147,8 @@ def _fit(value: Any, annotation: Any) -> Any:
     return value if isinstance(value, type(None) if annotation is None else annotation) else NotImplemented
 
 
-def _say(annotation: Any) -> str:
+def _describe_type(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return " or ".join(map(repr, typing.get_args(annotation)))
-    return {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}.get(annotation) or str(
-        annotation
-    ).replace("typing.", "")
+    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
+    return words.get(annotation) or str(annotation).replace("typing.", "")

@@ -26,8 +26,8 @@ from ..core import tree
 from ..core.tree import Tree
 from . import files
 
-KEPT = 3  # checkpoints: the newest, and two to fall back on
-RENAMED = {"rules": "optimizers"}  # parts of a state that had another name in format 1
+CHECKPOINTS_KEPT = 3  # checkpoints: the newest, and two to fall back on
+RENAMED_PARTS = {"rules": "optimizers"}  # parts of a state that had another name in format 1
 
 
 class Damaged(ValueError):
@@ -45,7 +45,7 @@ def save_checkpoint(directory: Path, step: int, states: Sequence[Tree], identity
     folder = directory / "checkpoints"
     folder.mkdir(exist_ok=True)
     final = _save(folder, f"step-{step:08d}", states, {"step": step, "identity": identity})
-    for stale in [*folder.glob(".step-*"), *sorted(folder.glob("step-*"))[:-KEPT]]:
+    for stale in [*folder.glob(".step-*"), *sorted(folder.glob("step-*"))[:-CHECKPOINTS_KEPT]]:
         shutil.rmtree(stale, ignore_errors=True)
     return final
 
@@ -57,7 +57,7 @@ def save_selected(directory: Path, states: Sequence[Tree], steps: Mapping[str, S
     return final
 
 
-def selected(
+def read_selected(
     directory: Path, templates: Sequence[Tree], identities: Collection[str]
 ) -> tuple[list[Tree], dict[str, list[int]]]:
     """The selected states and their steps, none where nothing was selected. Raises Damaged where they are not whole."""
@@ -70,25 +70,25 @@ def selected(
         _, flat = _read(folder, identities)
     except Damaged as error:
         raise Damaged(f"{error}; without {folder} the run ranks by its final weights") from None
-    return _members(folder, flat, templates), files.read_json(folder / "meta.json")["steps"]
+    return _split_members(folder, flat, templates), files.read_json(folder / "meta.json")["steps"]
 
 
-def _save(folder: Path, name: str, states: Sequence[Tree], said: Mapping[str, Any]) -> Path:
-    aside = folder / f".{name}.tmp"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+def _save(folder: Path, name: str, states: Sequence[Tree], facts: Mapping[str, Any]) -> Path:
+    temporary = folder / f".{name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
     flat = {f"{i}/{path}": leaf.contiguous() for i, s in enumerate(states) for path, leaf in tree.flatten(s).items()}
     data = save({path: leaf.clone() for path, leaf in flat.items()})  # safetensors refuses shared storage
-    files.write(aside / "state.safetensors", data)
-    meta = {"format": files.FORMAT, "members": len(states), "sha256": _digest(data), **said}
-    files.write(aside / "meta.json", (json.dumps(meta, indent=2) + "\n").encode())
-    files.sync(aside)
+    files.write(temporary / "state.safetensors", data)
+    meta = {"format": files.FORMAT, "members": len(states), "sha256": _digest(data), **facts}
+    files.write(temporary / "meta.json", (json.dumps(meta, indent=2) + "\n").encode())
+    files.sync(temporary)
     final = folder / name
     if final.exists():  # a damaged one that a resumed run has reached again
         old = folder / f".{name}.old"
         shutil.rmtree(old, ignore_errors=True)
         os.rename(final, old)
-    os.rename(aside, final)
+    os.rename(temporary, final)
     files.sync(folder)
     return final
 
@@ -105,7 +105,7 @@ def newest_checkpoint(
     for folder in folders:
         try:
             step, flat = _read(folder, identities)
-            return Checkpoint(step, _members(folder, flat, templates), skipped)
+            return Checkpoint(step, _split_members(folder, flat, templates), skipped)
         except Damaged as error:
             skipped.append(str(error))
     if folders:
@@ -113,10 +113,10 @@ def newest_checkpoint(
     return None
 
 
-def report_skipped(found: Checkpoint) -> None:
+def report_skipped(checkpoint: Checkpoint) -> None:
     """Say on standard error what was wrong with newer checkpoints than the one that is used."""
-    for text in found.skipped:
-        print(f"{text}; using step {found.step} instead", file=sys.stderr)
+    for text in checkpoint.skipped:
+        print(f"{text}; using step {checkpoint.step} instead", file=sys.stderr)
 
 
 def _read(folder: Path, identities: Collection[str]) -> tuple[int, dict[str, Tensor]]:
@@ -136,13 +136,13 @@ def _read(folder: Path, identities: Collection[str]) -> tuple[int, dict[str, Ten
         raise Damaged(f"{folder} is damaged: {error}") from None
 
 
-def _members(folder: Path, flat: dict[str, Tensor], templates: Sequence[Tree] | None) -> list[Tree]:
+def _split_members(folder: Path, flat: dict[str, Tensor], templates: Sequence[Tree] | None) -> list[Tree]:
     count = 1 + max(int(path.partition("/")[0]) for path in flat)
     parts: list[dict[str, Tensor]] = [{} for _ in range(count)]
     for path, leaf in flat.items():
         member, _, rest = path.partition("/")
         name, slash, more = rest.partition("/")
-        parts[int(member)][RENAMED.get(name, name) + slash + more] = leaf
+        parts[int(member)][RENAMED_PARTS.get(name, name) + slash + more] = leaf
     if templates is None:
         return list(parts)
     try:

@@ -49,10 +49,10 @@ def observe(game: Game, state: Tree, batch: Batch) -> dict[str, float]:
         if isinstance(constraint, Clip):
             inside = {k: v for k, v in state["params"]["critic"].items() if not k.startswith(constraint.spare or "\0")}
             facts["share_at_bound"] = metrics.share_at_bound(inside, constraint.bound)
-    return facts | (_scores(f, _flat(scene.real), _flat(scene.fake)) if not game.objective.features else {})
+    return facts | (_scores(f, _flatten(scene.real), _flatten(scene.fake)) if not game.objective.features else {})
 
 
-def _flat(parts: tuple[Tensor, ...]) -> Tensor:
+def _flatten(parts: tuple[Tensor, ...]) -> Tensor:
     """The parts of a sample side by side [n, d]."""
     return torch.cat([part.flatten(1) for part in parts], 1)
 
@@ -103,7 +103,7 @@ def warnings(game: Game, facts: Mapping[str, float], record: Mapping[str, float]
     return out
 
 
-def judged_warnings(per_member: Mapping[str, list[float]], total: int | None) -> dict[str, str]:
+def metric_warnings(per_member: Mapping[str, list[float]], total: int | None) -> dict[str, str]:
     """Cause -> text, from the metrics of a judged step."""
     out = {}
     modes, quality = per_member.get("modes", []), per_member.get("high_quality", [])
@@ -126,7 +126,7 @@ def _saturates(game: Game) -> bool:
     return float(slope.abs()) < 1e-3
 
 
-def averaged(game: Game, state: Tree) -> Tree:
+def averaged_weights(game: Game, state: Tree) -> Tree:
     """The generator side's weights as a user gets them: the moving average where there is one."""
     mine = game.moved(state["params"], "generator")
     return tree.unvector(mine, state["average"]) if "average" in state else mine

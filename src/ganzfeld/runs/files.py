@@ -25,7 +25,7 @@ FORMAT = 2  # of a run directory; those of format 1 are still read (`plan.read_p
 
 
 @contextlib.contextmanager
-def owned(directory: Path) -> Iterator[None]:
+def lock(directory: Path) -> Iterator[None]:
     """Inside, this process alone writes to the directory. Raises ValueError where another does, or nobody can."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -57,17 +57,13 @@ def clean(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Written aside, synced, renamed."""
-    aside = path.with_name(f".{path.name}.tmp")
-    write(aside, (json.dumps(clean(value), indent=2, ensure_ascii=False) + "\n").encode())
-    os.replace(aside, path)
-    sync(path.parent)
+    replace(path, (json.dumps(clean(value), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Raises ValueError, naming the file, where it is missing or damaged."""
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path.parent} holds no run: {path.name} is missing") from None
     except (OSError, ValueError) as error:
@@ -82,12 +78,12 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(clean(line), ensure_ascii=False) + "\n")
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     """All whole lines; a last one cut short by a crash is left out."""
     if not path.exists():
         return []
     out = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(ValueError):
             out.append(json.loads(text))
     return out
@@ -96,10 +92,16 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def rewind(path: Path, step: int) -> None:
     """Drop the lines behind a step: a resumed run writes them again."""
     if path.exists():
-        kept = [line for line in lines(path) if line.get("step", 0) <= step]
-        aside = path.with_name(f".{path.name}.tmp")
-        write(aside, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept).encode())
-        os.replace(aside, path)
+        kept = [line for line in read_lines(path) if line.get("step", 0) <= step]
+        replace(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept).encode())
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Written under another name, synced, renamed: a reader sees the old bytes or the new."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary, data)
+    os.replace(temporary, path)
+    sync(path.parent)
 
 
 def write(path: Path, data: bytes) -> None:

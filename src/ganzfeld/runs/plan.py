@@ -20,9 +20,9 @@ from ..papers import Form, find_paper
 from ..papers.build import build, resolve
 
 PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
-READING = ("valid", "test", "size", "crop", "background", "exclude_classes", "min_rating", "fold", "qrels")
+READING_OPTIONS = ("valid", "test", "size", "crop", "background", "exclude_classes", "min_rating", "fold", "qrels")
 # how a run is played, not what comes of it: all that may be another at a resume
-PLAYING = ("steps", "engine", "device", "log_every", "judge_every", "checkpoint_every")
+PLAY_OPTIONS = ("steps", "engine", "device", "log_every", "judge_every", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Plan:
 
     def identity(self, fingerprint: str, weights: Mapping[str, list[int]]) -> str:
         """A digest of all that decides the numbers of a run on data of a fingerprint with weights of these shapes."""
-        own = {key: value for key, value in dataclasses.asdict(self).items() if key not in (*PLAYING, "reading")}
+        own = {key: value for key, value in dataclasses.asdict(self).items() if key not in (*PLAY_OPTIONS, "reading")}
         own |= {"data": fingerprint, "weights": weights}
         return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -141,7 +141,7 @@ def read_plan(values: Mapping[str, Any]) -> Plan:
     """The plan that a run wrote down, whatever the version that wrote it."""
     values = rename(values)
     if "reading" not in values:  # format 1 had the options of reading among all others
-        options = {key: values.pop(key, None) for key in READING}
+        options = {key: values.pop(key, None) for key in READING_OPTIONS}
         values["reading"] = {key: value for key, value in options.items() if value is not None}
     if values.get("constraints") is not None:
         values["constraints"] = tuple(values["constraints"])
@@ -155,10 +155,10 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], usual: Mapping[st
     """
     before, now = (json.loads(json.dumps(dataclasses.asdict(read_plan(facts["plan"])))) for facts in (old, new))
     was, settings = {**usual, **before.pop("settings")}, now.pop("settings")
-    pairs = {key: (before[key], now[key]) for key in now if key not in (*PLAYING, "data", "reading")}
+    pairs = {key: (before[key], now[key]) for key in now if key not in (*PLAY_OPTIONS, "data", "reading")}
     pairs |= {key: (was.get(key), settings.get(key)) for key in dict.fromkeys((*settings, *was))}
     if old["data"]["fingerprint"] != new["data"]["fingerprint"]:
-        pairs |= {key: (before["reading"].get(key), now["reading"].get(key)) for key in READING}
+        pairs |= {key: (before["reading"].get(key), now["reading"].get(key)) for key in READING_OPTIONS}
         pairs["data"] = (before["data"], now["data"])
     for key, (one, other) in pairs.items():
         if one != other:

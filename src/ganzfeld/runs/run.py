@@ -17,14 +17,13 @@ from .plan import read_plan
 
 
 class Run(ABC):
-    """directory, facts: of ``run.json``, game, and a state of each member. data: what it was trained on, where that is
-    at hand."""
+    """directory, facts: of ``run.json``, game, and a state of each member."""
 
     abilities: ClassVar[tuple[str, ...]] = ("judge", "report")  # the commands that know what to do with it
 
-    def __init__(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree], data: Any = None):
-        self.directory, self.facts, self.game, self.data = directory, facts, game, data
-        self.states = list(states)
+    def __init__(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]):
+        self.directory, self.facts, self.game, self.states = directory, facts, game, list(states)
+        self.data: Any = None  # what it was trained on, where that is at hand
 
     @property
     def name(self) -> str:
@@ -41,7 +40,7 @@ class Run(ABC):
             raise ValueError(f"there is no member {member}: this run has {self.members}, counted from 0")
         return self.states[member]
 
-    def only(self, member: int) -> Self:
+    def select_member(self, member: int) -> Self:
         """The same run of one member alone."""
         run = copy.copy(self)
         run.states = [self.state(member)]
@@ -55,14 +54,14 @@ class Run(ABC):
         if data is None and self.data is not None:
             return self.data
         try:
-            found = read_plan(self.facts["plan"]).read(data)
+            rows = read_plan(self.facts["plan"]).read(data)
         except ValueError as error:
             if data is not None:
                 raise
             raise ValueError(f"{error} (the data of {self.directory}: give others, data=)") from None
         if data is None:
-            self.data = found
-        return found
+            self.data = rows
+        return rows
 
     def judge(self, data: Any = None, metrics: Sequence[str] | None = None) -> dict[str, Any]:
         """``{name: {"mean", "std", "per_member"}}`` on the test part of the run's data, or of other data that fit."""

@@ -19,13 +19,15 @@ from typing import Any, ClassVar, Protocol
 from ..compatibility import Doubtful
 from ..core.tree import Tree
 from ..game import Game
-from ..papers import Form, fitting
+from ..papers import Form, papers_for
 from . import checkpoints, files
 from .plan import Plan, StandIn, read_plan
 from .run import Run
 
 Tell = Callable[[str, int, Mapping[str, Any]], None]  # what happened, at which step, its facts
-First = Callable[[str, int, Mapping[str, Any]], Path]  # trains a paper for some steps with settings, on the same data
+Pretrain = Callable[
+    [str, int, Mapping[str, Any]], Path
+]  # trains a paper for some steps with settings, on the same data
 
 
 class Source(Protocol):
@@ -94,9 +96,9 @@ class Task(ABC):
         """Whether a game's draw is one of such data."""
         return True
 
-    def fitting(self) -> tuple[str, ...]:
+    def fitting_papers(self) -> tuple[str, ...]:
         """The papers that can be played on such data."""
-        return tuple(dict.fromkeys(paper for form in self.forms for paper in fitting(form)))
+        return tuple(dict.fromkeys(paper for form in self.forms for paper in papers_for(form)))
 
     def label_settings(self, data: Any) -> Mapping[str, Any]:
         """The settings by which a paper tells its players the classes. Raises ValueError where there are none."""
@@ -129,9 +131,9 @@ class Task(ABC):
     # --- its runs ---
 
     def starting_weights(
-        self, game: Game, data: Any, plan: Plan, first: First
+        self, game: Game, data: Any, plan: Plan, pretrain: Pretrain
     ) -> Iterator[tuple[int, Mapping[str, Tree]]]:
-        """Of every seed the weights of players that do not start afresh. first: trains, or goes on with, a run
+        """Of every seed the weights of players that do not start afresh. pretrain: trains, or goes on with, a run
         that this one starts from, and returns its directory."""
         return ((seed, {}) for seed in plan.members)
 
@@ -149,13 +151,13 @@ class Task(ABC):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Doubtful)  # said when it was trained
             game = game or plan.game(stand_in)
-        found = checkpoints.newest_checkpoint(
+        checkpoint = checkpoints.newest_checkpoint(
             directory, [game.init(plan.seed)] * plan.seeds, {facts["identity"], *facts.get("formerly", ())}
         )
-        if found is None:
+        if checkpoint is None:
             raise ValueError(f"{directory} has no checkpoint yet")
-        checkpoints.report_skipped(found)
-        return self.open_run(directory, facts, game, found.states)
+        checkpoints.report_skipped(checkpoint)
+        return self.open_run(directory, facts, game, checkpoint.states)
 
     def keeper(self, run: Any, data: Any) -> Keeper:
         """What looks after a run while it trains."""
@@ -163,7 +165,7 @@ class Task(ABC):
 
     def outcome(self, run: Any) -> dict[str, Any]:
         """How a finished run was judged on the test part, as it wrote it down."""
-        return files.lines(run.directory / "metrics.jsonl")[-1]
+        return files.read_lines(run.directory / "metrics.jsonl")[-1]
 
     def next_command(self, run: Any) -> str:
         """What to try with a finished run."""
@@ -180,6 +182,8 @@ class Task(ABC):
         that have no such table."""
         raise ValueError(f"--ablate takes one paper, irgan or irgan-pairwise, not {' '.join(papers)}")
 
-    def common_start(self, paper: str, game: Game, settings: Mapping[str, Any], first: First) -> Mapping[str, Any]:
+    def common_start(
+        self, paper: str, game: Game, settings: Mapping[str, Any], pretrain: Pretrain
+    ) -> Mapping[str, Any]:
         """The settings that start every variant of a paper from the same weights."""
         return {}

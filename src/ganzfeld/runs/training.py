@@ -69,11 +69,11 @@ class Loop:
         self.ranks, self.keep_going, self.tell, self.begin = ranks, keep_going, tell, begin
         self.device = place(plan.device, game)
         self.mode = choose(plan.engine, game, plan.steps, plan.seeds, self.device)
-        self.dead: set[int] = set()  # members frozen at their last finite state
-        self.warned: set[tuple[str, int]] = set()  # causes and members that the user has heard of
+        self.frozen: set[int] = set()  # members frozen at their last finite state
+        self.known_warnings: set[tuple[str, int]] = set()  # causes and members that the user has heard of
         self.seconds = 0.0  # of playing alone
-        self.logged = (0, 0.0)  # step and seconds of the last line
-        self.found: checkpoints.Checkpoint | None = None  # what is resumed
+        self.last_log = (0, 0.0)  # step and seconds of the last line
+        self.checkpoint: checkpoints.Checkpoint | None = None  # what is resumed
 
     @property
     def writes(self) -> bool:
@@ -81,14 +81,14 @@ class Loop:
 
     def play(self, resume: bool) -> Run:
         facts = self._facts()
-        step = self._open(facts, resume)
+        step = self._open_directory(facts, resume)
         self.ranks.any(False)  # all have read the directory before one writes to it
         self.engine = Engine(
             self.game, self.data, self.plan.members, self.plan.steps, self.mode, self.ranks, self.device
         )
-        self.logged = (step, 0.0)
-        if self.found:
-            self.engine.load(self.found.states)
+        self.last_log = (step, 0.0)
+        if self.checkpoint:
+            self.engine.load(self.checkpoint.states)
         else:
             self.engine.load([self.game.init(seed, weights) for seed, weights in self.begin()])
         if self.writes:
@@ -104,13 +104,13 @@ class Loop:
             self.keeper = self.task.keeper(self.run, self.data)
             if not step:
                 self.keeper.keep(0)
-        with _signals() as asked:
+        with _note_signals() as asked:
             while step < self.plan.steps:
-                step = self._piece(step, asked)
+                step = self._play_piece(step, asked)
         self.run.states = self.engine.states()
         return self.run
 
-    def _piece(self, step: int, asked: list[int]) -> int:
+    def _play_piece(self, step: int, asked: list[int]) -> int:
         """Play to the next event or a part of the way, and do what is due there."""
         plan, start = self.plan, time.perf_counter()
         due = min((step // n + 1) * n for n in (plan.log_every, plan.judge_every, plan.checkpoint_every))
@@ -127,7 +127,7 @@ class Loop:
         if self.writes and (step % plan.checkpoint_every == 0 or last or stopping):
             states = self.engine.states()
             if not all(tree.finite(state) for state in states):
-                raise Diverged(f"the weights were not finite after step {step}; {self._last_good()}")
+                raise Diverged(f"the weights were not finite after step {step}; {self._last_checkpoint()}")
             checkpoints.save_checkpoint(self.directory, step, states, self._identity)
         if stopping and not last:
             raise Interrupted(asked[0] if asked else signal.SIGTERM, f"step {step}")
@@ -144,7 +144,7 @@ class Loop:
     def _template(self) -> Tree:
         return self.game.init(self.plan.seed)
 
-    def _open(self, facts: dict[str, Any], resume: bool) -> int:
+    def _open_directory(self, facts: dict[str, Any], resume: bool) -> int:
         """The step to begin at, from what the directory holds."""
         here = (self.directory / "run.json").exists()
         if here and not resume:
@@ -159,15 +159,15 @@ class Loop:
                 raise ValueError(f"{self.directory} holds another run: {other}")
             facts["formerly"] = identities  # an older version told the same run by another digest
         templates = [self._template] * self.plan.seeds
-        self.found = checkpoints.newest_checkpoint(self.directory, templates, {self._identity, *identities})
-        if self.found is None:
+        self.checkpoint = checkpoints.newest_checkpoint(self.directory, templates, {self._identity, *identities})
+        if self.checkpoint is None:
             return 0
-        checkpoints.report_skipped(self.found)
-        if self.found.step > self.plan.steps:
+        checkpoints.report_skipped(self.checkpoint)
+        if self.checkpoint.step > self.plan.steps:
             raise ValueError(
-                f"{self.directory} has already played {self.found.step} steps, more than {self.plan.steps}"
+                f"{self.directory} has already played {self.checkpoint.step} steps, more than {self.plan.steps}"
             )
-        return self.found.step
+        return self.checkpoint.step
 
     def _difference(self, old: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
         plan = self.plan
@@ -219,21 +219,21 @@ class Loop:
             return
         bad = [i for i in range(len(ok)) if not ok[i]]
         if not self.keep_going:
-            name, turn = _first_bad(records, bad[0])
+            name, turn = _first_not_finite(records, bad[0])
             raise Diverged(
                 f"{name} of member {bad[0]} (seed {self.plan.seed + bad[0]}) is not finite in the "
-                f"{name.split('_')[0]}'s turn {turn + 1} after step {step}; {self._last_good()}"
+                f"{name.split('_')[0]}'s turn {turn + 1} after step {step}; {self._last_checkpoint()}"
             )
         now = self.engine.states()
         self.engine.groups = before
-        held = self.engine.states()
-        self.engine.load([held[i] if i in bad else state for i, state in enumerate(now)])
+        finite = self.engine.states()
+        self.engine.load([finite[i] if i in bad else state for i, state in enumerate(now)])
         for i in bad:
-            if i not in self.dead:
-                self.dead.add(i)
+            if i not in self.frozen:
+                self.frozen.add(i)
                 self.tell("warn", step, {"member": i, "cause": "divergence", "text": "numbers are no longer finite"})
 
-    def _last_good(self) -> str:
+    def _last_checkpoint(self) -> str:
         steps = sorted((self.directory / "checkpoints").glob("step-*"))
         return f"the last good checkpoint is {steps[-1]}" if steps else "there is no checkpoint yet"
 
@@ -247,8 +247,8 @@ class Loop:
             members.append({**last, **facts})
             for cause, text in diagnostics.warnings(self.game, facts, last).items():
                 warned += self._warn(step, i, cause, text)
-        played, took = step - self.logged[0], self.seconds - self.logged[1]
-        self.logged = (step, self.seconds)
+        played, took = step - self.last_log[0], self.seconds - self.last_log[1]
+        self.last_log = (step, self.seconds)
         batch = self.engine.batch
         speed = played * batch * len(states) / took if took > 0 else math.nan
         mean = {name: _mean([m[name] for m in members]) for name in members[0]}
@@ -257,7 +257,7 @@ class Loop:
             "seconds": round(self.seconds, 3),
             "samples_per_second": round(speed, 1),
             **mean,
-            "diverged": len(self.dead),
+            "diverged": len(self.frozen),
             "warnings": warned,
             "per_member": {name: [m[name] for m in members] for name in members[0]},
         }
@@ -268,8 +268,8 @@ class Loop:
         if step < self.plan.steps / 10:
             return []  # every game begins with one blob and an idle critic
         message = f"{cause}: {text}" if self.plan.seeds == 1 or member < 0 else f"member {member}: {cause}: {text}"
-        if (cause, member) not in self.warned:
-            self.warned.add((cause, member))
+        if (cause, member) not in self.known_warnings:
+            self.known_warnings.add((cause, member))
             self.tell("warn", step, {"member": member, "cause": cause, "text": text})
         return [message]
 
@@ -277,9 +277,9 @@ class Loop:
         self.run.states = self.engine.states()
         out = self.keeper.judge()
         per_member = {name: value["per_member"] for name, value in out["metrics"].items()}
-        causes = diagnostics.judged_warnings(per_member, out["provenance"].get("modes_total"))
-        warned = [text for cause, words in causes.items() for text in self._warn(step, -1, cause, words)]
-        line = {"step": step, "seconds": round(self.seconds, 3), **out, "diverged": len(self.dead), "warnings": warned}
+        causes = diagnostics.metric_warnings(per_member, out["provenance"].get("modes_total"))
+        texts = [text for cause, words in causes.items() for text in self._warn(step, -1, cause, words)]
+        line = {"step": step, "seconds": round(self.seconds, 3), **out, "diverged": len(self.frozen), "warnings": texts}
         files.append(self.directory / "metrics.jsonl", line)
         self.keeper.keep(step)
         if step == self.plan.steps:
@@ -292,19 +292,19 @@ def _mean(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _first_bad(records: Mapping[str, Tensor], member: int) -> tuple[str, int]:
+def _first_not_finite(records: Mapping[str, Tensor], member: int) -> tuple[str, int]:
     """The record and the turn of the first number that is not finite."""
-    found = []
+    failures = []
     for name, values in records.items():
         bad = (~torch.isfinite(values[member])).nonzero()
         if len(bad):
-            found.append((int(bad[0]), name))
-    turn, name = min(found)
+            failures.append((int(bad[0]), name))
+    turn, name = min(failures)
     return name, turn
 
 
 @contextlib.contextmanager
-def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+def handle_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
     """Inside, SIGINT and SIGTERM go to the handler. One that is ignored stays so, and off the main thread signals are
     somebody else's business."""
     main = threading.current_thread() is threading.main_thread()
@@ -318,7 +318,7 @@ def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
+def _note_signals() -> Iterator[list[int]]:
     """Inside, signals are noted instead of raised; a second one is raised at once."""
     asked: list[int] = []
 
@@ -327,5 +327,5 @@ def _signals() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         asked.append(signum)
 
-    with handled(note):
+    with handle_signals(note):
         yield asked

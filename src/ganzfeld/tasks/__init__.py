@@ -20,9 +20,20 @@ def task_of(kind: str) -> Task:
     raise ValueError(f"no task is for data of the kind {kind!r}")
 
 
+def task_of_paper(name: str) -> Task:
+    """The task whose data a paper is for. Raises ValueError where none is."""
+    for task in TASKS:
+        if name in task.fitting_papers():
+            return task
+    raise ValueError(f"no task has data that {name} has numbers for")
+
+
 def task_of_run(facts: Mapping[str, Any]) -> Task:
     """The task of a run, from its ``run.json``."""
     return task_of(facts["data"].get("kind", "vectors"))
 
 
-__all__ = ["TASKS", "GeneratorRun", "Keeper", "RankerRun", "Source", "Task", "task_of", "task_of_run"]
+__all__ = [
+    "TASKS", "GeneratorRun", "Keeper", "RankerRun", "Source", "Task", "task_of", "task_of_paper",
+    "task_of_run",
+]  # fmt: skip

@@ -16,10 +16,10 @@ from ..rendering import sheet
 from ..runs import files
 from ..runs.task import Keeper
 
-STRIPS, ACROSS = 4, 16  # interpolations at the end of a run of pictures, and the pictures of each
-PAIRS, PAIRED = 48, 12  # held-out rows that are reconstructed, and how many stand in a line
-CODES = 600  # held-out rows whose codes are kept to be drawn
-COPIED, NEAREST = 8, 3  # samples that are looked for in the training part, and the rows shown of each
+STRIPS, STRIP_PICTURES = 4, 16  # interpolations at the end of a run of pictures, and the pictures of each
+PAIR_ROWS, PAIR_COLUMNS = 48, 12  # held-out rows that are reconstructed, and how many stand in a line
+CODE_ROWS = 600  # held-out rows whose codes are kept to be drawn
+NEIGHBOUR_SAMPLES, NEIGHBOUR_ROWS = 8, 3  # samples that are looked for in the training part, and the rows shown of each
 
 
 class Gallery(Keeper):
@@ -36,82 +36,72 @@ class Gallery(Keeper):
     def finish(self, step: int) -> None:
         """What the finished run can do besides."""
         if self.data.kind == "pictures":
-            self._interpolations(step)
-            self._neighbours(step)
+            self._draw_interpolations(step)
+            self._draw_neighbours(step)
         if self.run.encodes:
-            self._reconstructions(step)
-            self._codes(step)
+            self._draw_reconstructions(step)
+            self._save_codes(step)
 
     def keep(self, step: int) -> None:
         """A sheet of samples."""
         path = self.directory / "samples" / f"step-{step:08d}.png"
         self.run.view.picture(self.run.sample(self.run.view.count)).save(path)
 
-    def _interpolations(self, step: int) -> None:
+    def _draw_interpolations(self, step: int) -> None:
         """Strips from one latent of seed 0 to another; with labels, each within a class."""
         ends = latents(self.run.latent, 0, 2 * STRIPS).view(STRIPS, 2, *self.run.latent.shape)
         names = self.run.classes
         classes = [i % len(names) if names else None for i in range(STRIPS)]
-        ways = [great_circle(first, last, ACROSS) for first, last in ends]
+        ways = [great_circle(first, last, STRIP_PICTURES) for first, last in ends]
         strips = [self.run.decode(z, label=label) for z, label in zip(ways, classes, strict=True)]
-        said = {"rows": STRIPS, "columns": ACROSS, "classes": [names[i] for i in classes if i is not None]}
-        self._beside("interpolation", step, torch.cat(strips), said)
+        facts = {"rows": STRIPS, "columns": STRIP_PICTURES, "classes": [names[i] for i in classes if i is not None]}
+        self._save_sheet("interpolation", step, torch.cat(strips), facts)
 
-    def _neighbours(self, step: int) -> None:
+    def _draw_neighbours(self, step: int) -> None:
         """Samples of seed 0, and below each the training pictures nearest to it by each eye, if there are enough
         held-out pictures to say how near is usual."""
-        if not set(judges.FEATURES) & set(judges.fitting(self.data)):
+        if not set(judges.FEATURES) & set(judges.metrics_for(self.data)):
             return
-        samples = self.run.sample(COPIED)
-        found = judges.memorised(samples, self.data, n=COPIED, k=NEAREST)
-        below = [copies.pictures.transpose(0, 1).flatten(0, 1) for copies in found.values()]
+        samples = self.run.sample(NEIGHBOUR_SAMPLES)
+        eyes = judges.nearest_copies(samples, self.data, n=NEIGHBOUR_SAMPLES, k=NEIGHBOUR_ROWS)
+        below = [copies.pictures.transpose(0, 1).flatten(0, 1) for copies in eyes.values()]
         spaces = {
-            space: {
-                "distances": copies.distances.tolist(),
-                "indices": copies.indices.tolist(),
-                "usual": copies.usual,
-            }
-            for space, copies in found.items()
+            space: {"distances": copies.distances.tolist(), "indices": copies.indices.tolist(), "usual": copies.usual}
+            for space, copies in eyes.items()
         }
-        shape = {"rows": 1 + NEAREST * len(found), "columns": COPIED, "nearest": NEAREST}
-        among = {"train": len(self.data.train), "held_out": min(judges.USUAL, len(self.data.test))}
-        self._beside("neighbours", step, torch.cat([samples, *below]), {**shape, **among, "spaces": spaces})
+        shape = {"rows": 1 + NEIGHBOUR_ROWS * len(eyes), "columns": NEIGHBOUR_SAMPLES, "nearest": NEIGHBOUR_ROWS}
+        among = {"train": len(self.data.train), "held_out": min(judges.USUAL_ROWS, len(self.data.test))}
+        self._save_sheet("neighbours", step, torch.cat([samples, *below]), {**shape, **among, "spaces": spaces})
 
-    def _reconstructions(self, step: int) -> None:
+    def _draw_reconstructions(self, step: int) -> None:
         """The first held-out rows, and below each, or beside all, what their codes give back."""
         flat = self.run.view.kind in ("plane", "vectors")
-        x = self.data.restored("test", self.run.view.count if flat else PAIRS)
+        x = self.data.restore("test", self.run.view.count if flat else PAIR_ROWS)
         again = self.run.reconstruct(x)
-        place = self.directory / "samples" / "reconstruction.png"
-        self.run.view.pairs(x, again, PAIRED).save(place)
+        self.run.view.pairs(x, again, PAIR_COLUMNS).save(self.directory / "samples" / "reconstruction.png")
         rmse = float((x - again).square().mean().sqrt())
-        said = {
-            "pairs": len(x),
-            "columns": 2 if flat else PAIRED,
-            "rmse": rmse,
-            "part": "test",
-            "layout": "beside" if flat else "below",
-        }
-        files.write_json(place.with_suffix(".json"), {"step": step, "member": 0, **said})
+        layout = {"columns": 2 if flat else PAIR_COLUMNS, "part": "test", "layout": "beside" if flat else "below"}
+        self._write("reconstruction", step, {"pairs": len(x), "rmse": rmse, **layout})
 
-    def _codes(self, step: int) -> None:
+    def _save_codes(self, step: int) -> None:
         """Codes of the first held-out rows on their two principal axes, with the class of each where it is known."""
-        x = self.data.restored("test", CODES)
+        x = self.data.restore("test", CODE_ROWS)
         codes = self.run.encode(x)
         codes = codes - codes.mean(0)
         axes = torch.linalg.svd(codes, full_matrices=False)
         points = codes @ axes.Vh[:2].T
         shares = (axes.S.square() / axes.S.square().sum())[:2].tolist()
-        classes = self.data.labels if inference.classified(self.data) else None
-        said = {
+        classes = self.data.labels if inference.has_classes(self.data) else None
+        self._write("codes", step, {
             "points": [[round(float(v), 4) for v in point] for point in points], "shares": shares,
             "latent": codes.shape[1], "classes": classes.test[: len(x)].tolist() if classes else None,
             "names": list(classes.names) if classes else [], "part": "test",
-        }  # fmt: skip
-        files.write_json(self.directory / "samples" / "codes.json", {"step": step, "member": 0, **said})
+        })  # fmt: skip
 
-    def _beside(self, name: str, step: int, pictures: Tensor, said: Mapping[str, Any]) -> None:
+    def _save_sheet(self, name: str, step: int, pictures: Tensor, facts: Mapping[str, Any]) -> None:
         """A sheet beside the samples, with its facts."""
-        place = self.directory / "samples" / name
-        sheet(pictures, said["columns"]).save(place.with_suffix(".png"))
-        files.write_json(place.with_suffix(".json"), {"step": step, "member": 0, "latents": "of seed 0", **said})
+        sheet(pictures, facts["columns"]).save(self.directory / "samples" / f"{name}.png")
+        self._write(name, step, {"latents": "of seed 0", **facts})
+
+    def _write(self, name: str, step: int, facts: Mapping[str, Any]) -> None:
+        files.write_json(self.directory / "samples" / f"{name}.json", {"step": step, "member": 0, **facts})

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import networks
-from ..core.randomness import ROWS, Need, latents
+from ..core.randomness import BLOCK_ROWS, Need, latents
 from ..core.tree import Tree
 from ..data import Data, Units
 from ..draws import Hardest, Retrieve
@@ -25,21 +25,20 @@ from ..runs.run import Run, with_weights
 from ..runs.task import Task
 from .galleries import Gallery
 from .inference import RECONSTRUCTION, Codes
-from .modules import Restored, truncated
+from .modules import OutputInUnits, truncate
 
-CRITIC = "critic_w1"  # the one metric that asks the critic, not the samples
+CRITIC_W1 = "critic_w1"  # the one metric that asks the critic, not the samples
 STANDING_BATCHES, STANDING_LATENTS = 16, 64  # batches, and latents of each, for batch norm's standing statistics
-OBSERVED, OBSERVED_PICTURES = 256, 64  # held-out rows that are looked at when a step is logged
+OBSERVED_ROWS, OBSERVED_PICTURES = 256, 64  # held-out rows that are looked at when a step is logged
 
 
 class GeneratorRun(Run):
     """A played run of samples. member picks one of its population, counted from 0."""
 
-    def __init__(
-        self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree], data: Data | None = None
-    ):
-        super().__init__(directory, facts, game, states, data)
-        self._generators: dict[int, tuple[Tree, nn.Module]] = {}
+    @cached_property
+    def _generators(self) -> dict[int, tuple[Tree, nn.Module]]:
+        """Of members, each with the state that it was made from."""
+        return {}
 
     @property
     def encodes(self) -> bool:
@@ -65,17 +64,17 @@ class GeneratorRun(Run):
     @property
     def classes(self) -> tuple[str, ...]:
         """What its labels are called, where it was trained with them."""
-        return tuple(self.facts["data"].get("classes", ())) if self.game.draw.labelled else ()
+        return tuple(self.facts["data"].get("classes", ())) if "y" in self.game.draw.columns("critic") else ()
 
     def generator(self, member: int = 0) -> nn.Module:
         """An ordinary module in eval mode: latents [n, z] (and labels [n], where it was trained with them) to samples
         [n, *shape] in the data's units, with averaged weights and standing statistics, so that a sample does not depend
         on its neighbours."""
-        weights = diagnostics.averaged(self.game, self.state(member))["generator"]
+        weights = diagnostics.averaged_weights(self.game, self.state(member))["generator"]
         module = with_weights(self.game.generators["generator"], weights)
-        return Restored(networks.standing(module, self._standing()), self.units).eval()
+        return OutputInUnits(networks.freeze_norms(module, self._standing_batches()), self.units).eval()
 
-    def _standing(self) -> Iterator[tuple[Tensor, ...]]:
+    def _standing_batches(self) -> Iterator[tuple[Tensor, ...]]:
         """The batches whose statistics a generator keeps; with labels, all classes in turn."""
         for i in range(STANDING_BATCHES):
             z = latents(self.latent, -1 - i, STANDING_LATENTS)
@@ -102,7 +101,8 @@ class GeneratorRun(Run):
         """
         if n < 1:
             raise ValueError(f"ask for at least one sample, not {n}")
-        whole = -(-n // ROWS) * ROWS  # whole blocks: the arithmetic of a row never depends on how many were asked for
+        # whole blocks: the arithmetic of a row never depends on how many were asked for
+        whole = -(-n // BLOCK_ROWS) * BLOCK_ROWS
         return self.decode(latents(self.latent, seed, whole), member, label, truncation)[:n]
 
     @torch.no_grad()
@@ -111,20 +111,20 @@ class GeneratorRun(Run):
         if label is not None and not 0 <= label < len(self.classes):
             known = f"0 to {len(self.classes) - 1}" if self.classes else "trained without labels"
             raise ValueError(f"there is no class {label}: this run has {known}")
-        generator = self._whole(member)
-        z = truncated(z, truncation) if truncation is not None else z
+        generator = self._cached_generator(member)
+        z = truncate(z, truncation) if truncation is not None else z
         if not self.classes:
-            return networks.blockwise(generator, z)
+            return networks.apply_blockwise(generator, z)
         labels = torch.arange(len(z)) % len(self.classes) if label is None else torch.full((len(z),), label)
-        return networks.blockwise(generator, z, labels)
+        return networks.apply_blockwise(generator, z, labels)
 
-    def _whole(self, member: int) -> nn.Module:
+    def _cached_generator(self, member: int) -> nn.Module:
         """The generator, kept while its state is the same: its standing statistics cost a thousand samples."""
         state = self.state(member)
-        held = self._generators.get(member)
-        if held is None or held[0] is not state:
-            held = self._generators[member] = (state, self.generator(member))
-        return held[1]
+        cached = self._generators.get(member)
+        if cached is None or cached[0] is not state:
+            cached = self._generators[member] = (state, self.generator(member))
+        return cached[1]
 
     # --- with an encoder ---
 
@@ -173,11 +173,11 @@ class GeneratorRun(Run):
             raise ValueError(f"{rows.name} holds rankings, and {self.directory} makes samples")
         if rows.shape != self.game.shape:
             raise ValueError(f"{rows.name} has rows of shape {rows.shape}, the run was trained on {self.game.shape}")
-        samples = [self.sample(judges.count(rows), seed, member) for member in range(self.members)]
-        own = (CRITIC, *inference.NAMES)
+        samples = [self.sample(judges.sample_count(rows), seed, member) for member in range(self.members)]
+        own = (CRITIC_W1, *inference.NAMES)
         asked = None if metrics is None else [name for name in metrics if name not in own]
         out = judges.judge(samples, rows, asked)
-        if CRITIC in (metrics or ()) or (metrics is None and rows.units.shared):
+        if CRITIC_W1 in (metrics or ()) or (metrics is None and rows.units.shared):
             out["metrics"] |= self._critic_estimates(rows, must=metrics is not None)
         if baselines or set(inference.NAMES) & set(metrics or ()) or (metrics is None and self.encodes):
             found, facts = self._judge_codes(rows, seed, self._seconds() if baselines is True else baselines)
@@ -188,12 +188,12 @@ class GeneratorRun(Run):
     def _judge_codes(self, data: Data, seed: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the encoders are worth, and how that was found. Raises ValueError where there are none."""
         rows, facts = [], inference.facts(data)
-        z = latents(self.latent, seed, judges.COUNT)
+        z = latents(self.latent, seed, judges.SAMPLES)
         for member in range(self.members):
             coder = Codes(self, member).coder
             row = inference.judge(coder, z, data)
             if seconds:
-                more, facts["baselines"] = inference.trained(
+                more, facts["baselines"] = inference.judge_trained(
                     self.game, coder, data, self.facts["seed"] + member, seconds
                 )
                 row |= more
@@ -202,7 +202,7 @@ class GeneratorRun(Run):
 
     def _seconds(self) -> float:
         """For which each member was trained."""
-        lines = files.lines(self.directory / "log.jsonl")
+        lines = files.read_lines(self.directory / "log.jsonl")
         if not lines:
             raise ValueError(f"{self.directory} has no log that says how long it was trained")
         return float(lines[-1]["seconds"]) / self.facts["seeds"]
@@ -213,15 +213,15 @@ class GeneratorRun(Run):
         rows = [critic_estimate(self.game, state, data) for state in self.states]
         if must and not rows[0]:
             raise ValueError(
-                f"{CRITIC} needs a critic of scores of samples alone; this one returns features, or scores pairs"
+                f"{CRITIC_W1} needs a critic of scores of samples alone; this one returns features, or scores pairs"
             )
         return judges.summary(rows) if rows[0] else {}
 
 
 def observe(game: Game, state: Tree, data: Data) -> dict[str, float]:
     """The facts of one member, from held-out rows (`diagnostics.observe`)."""
-    x = data.part("valid", OBSERVED if len(data.shape) == 1 else OBSERVED_PICTURES)
-    labels = (data.labels.valid[: len(x)],) if game.draw.labelled and data.labels else ()
+    x = data.part("valid", OBSERVED_ROWS if len(data.shape) == 1 else OBSERVED_PICTURES)
+    labels = (data.labels.valid[: len(x)],) if "y" in game.draw.columns("critic") and data.labels else ()
     return diagnostics.observe(game, state, (x, *labels))
 
 
@@ -229,7 +229,7 @@ def critic_estimate(game: Game, state: Tree, data: Data) -> dict[str, float]:
     """The critic's own distance :math:`E f(x) - E f(G(z))` on held-out rows, divided by its steepest slope between
     the two sides, in the data's units (where its columns share one): to be read beside the exact W1. A critic of
     scores only, and of a game that compares nothing else."""
-    if game.objective.features or game.draw.encodes:
+    if game.objective.features or game.draw.moves_real:
         return {}
     facts = observe(game, state, data)
     if facts["lipschitz"] <= 0:
@@ -250,13 +250,13 @@ class Generation(Task):
         return not isinstance(game.draw, (Retrieve, Hardest))
 
     def label_settings(self, data: Data) -> dict[str, Any]:
-        return {"classes": data.count}
+        return {"classes": data.class_count}
 
     def check(self, game: Game, data: Data) -> None:
         super().check(game, data)
-        if game.draw.labelled and not data.count:
+        if "y" in game.draw.columns("critic") and not data.class_count:
             raise ValueError(f"{data.name} has no labels: put its pictures into a folder for each class")
-        if game.draw.labelled and data.coded("valid") is None:
+        if "y" in game.draw.columns("critic") and data.codes("valid") is None:
             raise ValueError(f"the validation rows have no labels of the classes of {data.name}: play without --labels")
         if data.kind == "pictures" and game.batch_size > data.rows:
             raise ValueError(f"{data.name} has {data.rows} training pictures, fewer than a batch of {game.batch_size}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,18 +11,15 @@ from ..core.randomness import latents
 from ..judging import inference
 from ..runs import diagnostics
 from ..runs.run import with_weights
-from .modules import Stripped
-
-if TYPE_CHECKING:
-    from .generation import GeneratorRun
+from .modules import InputInUnits
 
 RECONSTRUCTION = 0.9  # the weight of reconstruction in an anomaly score (Zenati et al. 2018)
 
 
 class Codes:
-    """Of one member of a run of samples. Raises ValueError where it has no encoder."""
+    """Of one member of a run of samples (`GeneratorRun`). Raises ValueError where it has no encoder."""
 
-    def __init__(self, run: GeneratorRun, member: int):
+    def __init__(self, run: Any, member: int):
         if "encoder" not in run.game.generators:
             raise ValueError(
                 f"this run of {run.name} has no encoder: it holds a "
@@ -35,8 +32,8 @@ class Codes:
         """An ordinary module in eval mode: samples [n, *shape] in the data's units (and noise [n, latent], where it is
         stochastic) to codes [n, latent], with averaged weights."""
         run = self.run
-        weights = diagnostics.averaged(run.game, run.state(self.member))["encoder"]
-        return Stripped(with_weights(run.game.generators["encoder"], weights), run.units).eval()
+        weights = diagnostics.averaged_weights(run.game, run.state(self.member))["encoder"]
+        return InputInUnits(with_weights(run.game.generators["encoder"], weights), run.units).eval()
 
     def encode(self, x: Tensor, seed: int | None = None) -> Tensor:
         """As `GeneratorRun.encode`."""
@@ -47,7 +44,7 @@ class Codes:
         """Of samples that need not be in the data's range: the generator's may not be."""
         noise = self.run.game.draw.needs("generator").get("e")
         extra = () if seed is None or noise is None else (latents(noise, seed, len(x)),)
-        return networks.blockwise(self.encoder, x, *extra)
+        return networks.apply_blockwise(self.encoder, x, *extra)
 
     def decode(self, z: Tensor) -> Tensor:
         """Samples of codes."""
@@ -59,7 +56,7 @@ class Codes:
         critic = self.run.critic(self.member)
         if not isinstance(critic, networks.Critic):
             raise ValueError("this critic has no features of its own: build it as a networks.Critic")
-        return networks.blockwise(Stripped(critic.features, self.run.units), x, z)
+        return networks.apply_blockwise(InputInUnits(critic.features, self.run.units), x, z)
 
     def anomaly(self, x: Tensor, weight: float = RECONSTRUCTION) -> Tensor:
         """As `GeneratorRun.anomaly`."""

@@ -12,11 +12,17 @@ from ..engine import Ranks, called, choose, place
 from ..game import Game
 from ..papers import find_paper
 from ..runs import files
-from ..runs.plan import READING, Plan, make_plan
+from ..runs.plan import READING_OPTIONS, Plan, make_plan
 from ..runs.run import Run
 from ..runs.task import Source, Tell
 from ..runs.training import Loop
-from . import TASKS, task_of, task_of_run
+from . import task_of, task_of_paper, task_of_run
+
+# what a run that another starts from has of its own: all but data, seeds and networks
+AS_A_START: dict[str, Any] = {
+    "batch_size": None, "objective": None, "constraints": None, "labels": False, "engine": "auto", "device": "auto",
+    "precision": "fp32", "log_every": 0, "judge_every": 0, "checkpoint_every": 0,
+}  # fmt: skip
 
 
 def load(path: str | Path, game: Game | None = None) -> Run:
@@ -29,6 +35,17 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     if not isinstance(facts.get("data"), dict):
         raise ValueError(f"{directory / 'run.json'} is not a description of a run: it names no data")
     return task_of_run(facts).load(directory, facts, game)
+
+
+def open_run(path: Path, ability: str = "judge") -> Any:
+    """The run in a directory that can do what is asked of it. Raises ValueError, in one line, where there is none, and
+    where it cannot, with what it can do."""
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a run directory" if path.exists() else f"{path}: no such run")
+    run = load(path)
+    if ability not in run.abilities:
+        raise ValueError(f"{path} holds a run of {run.name}, which cannot {ability}; it can {', '.join(run.abilities)}")
+    return run
 
 
 def train(
@@ -88,31 +105,44 @@ def train(
         "checkpoint_every": checkpoint_every,
     }  # fmt: skip
     source, reading = load_data(data, [paper], network, seed, strict, reading)
-    plan, game = resolve_game(paper, source, data if isinstance(data, str) else data.name, reading, **asked)
+    name = data if isinstance(data, str) else data.name
+    return _play(paper, source, name, reading, asked, None if out is None else Path(out), resume, keep_going, tell)
+
+
+def _play(
+    paper: str | Game,
+    source: Any,
+    name: str,
+    reading: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    out: Path | None,
+    resume: bool,
+    keep_going: bool = False,
+    tell: Tell | None = None,
+) -> Run:
+    """A run on data that have been read. name, reading: how; asked: what else a plan holds."""
+    plan, game = resolve_game(paper, source, name, reading, **asked)
     task = task_of(source.kind)
-    directory = Path(out) if out is not None else Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
+    directory = out or Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
     with Ranks() as ranks:
         tell = tell if tell and ranks.rank == 0 else (lambda *_: None)
 
-        def first(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
+        def pretrain(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
             """The run that this one starts from, in a directory of its own; resumed where it was interrupted."""
             out = directory / "start"
             tell("note", 0, {"text": f"first {paper}, to start from: {out}"})
-            train(
-                paper, source, out=out, steps=steps, seed=seed, seeds=seeds, network=network, settings=settings,
-                resume=True,
-            )  # fmt: skip
-            return out
+            own = {**asked, **AS_A_START, "steps": steps, "settings": settings}
+            return _play(paper, source, name, reading, own, out, resume=True).directory
 
-        begin = lambda: task.starting_weights(game, source, plan, first)  # noqa: E731
+        begin = lambda: task.starting_weights(game, source, plan, pretrain)  # noqa: E731
         loop = Loop(task, plan, game, source, directory, ranks, keep_going, tell, begin)
-        with files.owned(directory) if ranks.rank == 0 else contextlib.nullcontext():
+        with files.lock(directory) if ranks.rank == 0 else contextlib.nullcontext():
             return loop.play(resume)
 
 
 def describe(paper: str, data: str, *, strict: bool = False, **asked: Any) -> dict[str, Any]:
     """What `train` would play, resolved and checked, without playing it. Takes what `train` takes."""
-    reading = {key: asked.pop(key, None) for key in READING}
+    reading = {key: asked.pop(key, None) for key in READING_OPTIONS}
     source, reading = load_data(data, [paper], asked["network"], asked["seed"], strict, reading)
     plan, game = resolve_game(paper, source, data, reading, **asked)
     device = place(plan.device, game)
@@ -165,9 +195,9 @@ def check_fits(paper: str | Game, source: Source) -> None:
         if not task.accepts(paper):
             raise ValueError(f"this game's draw is not one of {task.noun}, which {source.name} holds")
         return
-    name, fitting = find_paper(paper).name, task.fitting()
+    name, fitting = find_paper(paper).name, task.fitting_papers()
     if name not in fitting:
-        other = next(other for other in TASKS if name in other.fitting())
+        other = task_of_paper(name)
         raise ValueError(
             f"{name} is a paper of {other.noun}, and {source.name} holds {task.noun}: give {other.sources}; or use "
             f"{', '.join(fitting)}"

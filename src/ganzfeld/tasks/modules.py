@@ -20,7 +20,7 @@ class InUnits(nn.Module):
         self.register_buffer("scale", units.scale.clone())
 
 
-class Restored(InUnits):
+class OutputInUnits(InUnits):
     """A generator whose samples come out in the data's units."""
 
     def __init__(self, generator: nn.Module, units: Units):
@@ -31,7 +31,7 @@ class Restored(InUnits):
         return self.shift + self.scale * self.generator(*inputs)
 
 
-class Stripped(InUnits):
+class InputInUnits(InUnits):
     """A module that reads samples in the data's units, and whatever else beside them."""
 
     def __init__(self, module: nn.Module, units: Units):
@@ -42,7 +42,7 @@ class Stripped(InUnits):
         return self.module((x - self.shift) / self.scale, *others)
 
 
-def truncated(z: Tensor, most: float) -> Tensor:
+def truncate(z: Tensor, most: float) -> Tensor:
     """Normal numbers mapped monotonically to the normal law cut off at plus and minus ``most``: fewer odd samples, less
     variety. Source: Brock et al. 2019 (BigGAN), section 3.1, who draw again instead."""
     if not most > 0:

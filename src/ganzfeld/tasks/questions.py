@@ -7,19 +7,21 @@ validation part as well. Of documents, those of the query; a query without a rel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..data import Interactions, Letor, Rankings
 from ..data.samples.rows import Part
+from ..judging import judges
 from ..judging.baselines import closed_form, supervised
 from ..metrics import ranking
 
 KS = (1, 3, 5, 10)
-CHOSEN = "ndcg@10"  # by which weights, and the options of baselines, are chosen on the validation part
+SELECTOR = "ndcg@10"  # by which weights, and the options of baselines, are chosen on the validation part
 NAMES = (*(f"{name}@{k}" for name in ("p", "ndcg") for k in KS), "map", "mrr")
-LARGEST = 6_000  # items for which the rankers in closed form are worked out: they take the cube of it
+MOST_CLOSED_FORM_ITEMS = 6_000  # items for which the rankers in closed form are worked out: they take the cube of it
 
 
 class Question(NamedTuple):
@@ -39,12 +41,25 @@ class Question(NamedTuple):
         """[Q] each; nan for queries that are not counted."""
         return ranking.per_query(scores, *self[:2], ks=KS, empty=self.empty)
 
+    def summary(
+        self, tables: Sequence[Tensor], names: Sequence[str] = NAMES
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+        """Of scores [Q, D] of each member: ``{name: {"mean", "std", "per_member"}}``, std over members, and the
+        standard error of each mean over queries, the members' values of a query averaged."""
+        whole = bool({"map", "mrr"} & set(names))
+        found = [ranking.per_query(scores, *self[:2], ks=KS, empty=self.empty, whole=whole) for scores in tables]
+        counted = ranking.has_relevant(*self[:2]) if self.empty == "excluded" else None
+        lines = [{name: ranking.mean_over_queries(values[name], counted).value for name in names} for values in found]
+        mean = {name: torch.stack([values[name] for values in found]).mean(0) for name in names}
+        errors = {name: ranking.mean_over_queries(values, counted).error for name, values in mean.items()}
+        return judges.summary(lines), errors
+
     @property
-    def counted(self) -> int:
-        return int(ranking.answerable(*self[:2]).sum()) if self.empty == "excluded" else len(self.gains)
+    def query_count(self) -> int:
+        return int(ranking.has_relevant(*self[:2]).sum()) if self.empty == "excluded" else len(self.gains)
 
 
-def question(data: Rankings, part: Part) -> Question:
+def make_question(data: Rankings, part: Part) -> Question:
     """Of a part of the data."""
     if isinstance(data, Interactions):
         seen = data.matrix("train") | data.matrix("valid") if part == "test" else data.matrix("train")
@@ -53,25 +68,25 @@ def question(data: Rankings, part: Part) -> Question:
     return Question(gains, candidates, "zero")
 
 
-def baselines(data: Rankings, part: Part, seed: int = 0) -> dict[str, Tensor]:
+def baseline_scores(data: Rankings, part: Part, seed: int = 0) -> dict[str, Tensor]:
     """Scores [Q, D] of what an adversarial ranker has to beat: rankers in closed form, or taught by labels."""
-    return closed(data, part) if isinstance(data, Interactions) else taught(data, part, seed)
+    return closed_form_scores(data, part) if isinstance(data, Interactions) else supervised_scores(data, part, seed)
 
 
-def taught(data: Letor, part: Part, seed: int = 0) -> dict[str, Tensor]:
+def supervised_scores(data: Letor, part: Part, seed: int = 0) -> dict[str, Tensor]:
     """Scores [Q, D] of what learns from the labels of the training queries, chosen by the validation queries."""
     features = data.part(part).padded().features
     return {name: supervised.teach(name, data, seed=seed).score(features).detach() for name in supervised.TABLE}
 
 
-def closed(data: Interactions, part: Part) -> dict[str, Tensor]:
+def closed_form_scores(data: Interactions, part: Part) -> dict[str, Tensor]:
     """Scores [U, I] of the rankers in closed form, fitted to the training part, their options chosen by the validation
     part, and of the truth where it is known."""
     x = data.matrix("train")
     found = {"popularity": closed_form.popularity(x)} | ({} if data.truth is None else {"truth": data.truth.double()})
-    if x.shape[1] > LARGEST:
+    if x.shape[1] > MOST_CLOSED_FORM_ITEMS:
         return found
-    asked = question(data, "valid") if len(data.valid) else None
+    asked = make_question(data, "valid") if len(data.valid) else None
     tried = {
         "item-knn": [closed_form.item_knn(x, k) for k in (20, 50, 100, 200, None)],
         "ease": [closed_form.ease(x, w) for w in (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)],
@@ -82,5 +97,5 @@ def closed(data: Interactions, part: Part) -> dict[str, Tensor]:
         if asked is None:
             found[name] = x.double() @ matrices[usual[name]]
         else:
-            found[name] = max(tables, key=lambda scores: asked.judge(scores, (CHOSEN,))[CHOSEN])
+            found[name] = max(tables, key=lambda scores: asked.judge(scores, (SELECTOR,))[SELECTOR])
     return found

@@ -1,8 +1,8 @@
 """Retrieval: rankers that a game has trained, judged, and used for lists.
 
 Two sets of weights are kept. *Final* are those of the last step; *selected* are, for each ranker, those of the judged
-step, the start among them, that ranked the validation part best, by `CHOSEN`. The test part is looked at when a run is
-judged, and chooses nothing. A run whose data have no validation part has selected nothing: its final weights stand in.
+step, the start among them, that ranked the validation part best, by `SELECTOR`. The test part is looked at when a run
+is judged, and chooses nothing. Where data have no validation part nothing is selected: the final weights stand in.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..core.names import nearest
+from ..core.names import unknown_name
 from ..core.tree import Tree
 from ..data import Collection, Interactions, Letor, Rankings
 from ..data.samples.rows import Part
 from ..draws import Hardest, Retrieve
 from ..game import Game
-from ..judging import judges
 from ..papers import find_paper
 from ..papers.irgan import ABLATIONS
 from ..runs import checkpoints, files
 from ..runs.plan import Plan, StandIn
 from ..runs.run import Run, with_weights
-from ..runs.task import First, Task
+from ..runs.task import Pretrain, Task
 from . import questions, warm_starts
-from .questions import CHOSEN, NAMES, Question, question
-from .shortlists import HISTORY, KEPT_IDS, TABLE, Shortlist
+from .questions import NAMES, SELECTOR, Question, make_question
+from .shortlists import HISTORY_FILE, IDS_FILE, TABLE_FILE, Shortlist
 
 State = Literal["selected", "final"]
 
@@ -47,21 +46,20 @@ class RankerRun(Run):
         facts: Mapping[str, Any],
         game: Game,
         states: Sequence[Tree],
-        selected: Sequence[Tree] | None = None,
-        steps: Mapping[str, list[int]] | None = None,
-        data: Rankings | None = None,
+        selected: Sequence[Tree],
+        steps: Mapping[str, list[int]],
     ):
-        super().__init__(directory, facts, game, states, data)
-        self.selected = list(selected or [])
-        self.steps = dict(steps or {})  # of each ranker and member, the step that was selected
+        super().__init__(directory, facts, game, states)
+        self.selected = list(selected)
+        self.steps = dict(steps)  # of each ranker and member, the step that was selected
 
     @property
     def abilities(self) -> tuple[str, ...]:  # type: ignore[override]
         lists = self.facts["data"]["kind"] == "interactions"
         return (*Run.abilities, "recommend") if lists else Run.abilities
 
-    def only(self, member: int) -> RankerRun:
-        run = super().only(member)
+    def select_member(self, member: int) -> RankerRun:
+        run = super().select_member(member)
         run.selected = self.selected[member : member + 1]
         run.steps = {name: steps[member : member + 1] for name, steps in self.steps.items()}
         return run
@@ -78,25 +76,25 @@ class RankerRun(Run):
             raise ValueError(
                 "this run ranks documents by their features: run.ranker()(features) scores them; there are no users"
             )
-        held = files.read_json(self.directory / KEPT_IDS)
-        return tuple(held["users"]), tuple(held["items"])
+        stored = files.read_json(self.directory / IDS_FILE)
+        return tuple(stored["users"]), tuple(stored["items"])
 
     @cached_property
-    def seen(self) -> Tensor:
+    def history(self) -> Tensor:
         """What users have, of the training and validation parts, bool [users, items]."""
-        held = load_file(self.directory / HISTORY)
+        stored = load_file(self.directory / HISTORY_FILE)
         matrix = torch.zeros(*self.game.shape, dtype=torch.bool)
-        for pairs in held.values():
+        for pairs in stored.values():
             matrix[tuple(pairs.T)] = True
         return matrix
 
     def weights(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> Tree:
         """Of a ranker."""
         last = self.state(member)
-        held = self.selected[member] if state == "selected" and self.selected else last
-        return held["params"][self._named(ranker)]
+        stored = self.selected[member] if state == "selected" and self.selected else last
+        return stored["params"][self._check_ranker(ranker)]
 
-    def _named(self, ranker: str | None) -> str:
+    def _check_ranker(self, ranker: str | None) -> str:
         name = ranker or self.rankers[0]
         if name not in self.rankers:
             raise ValueError(f"there is no ranker {name!r}: this run has {' and '.join(self.rankers)}")
@@ -104,7 +102,7 @@ class RankerRun(Run):
 
     def ranker(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> nn.Module:
         """An ordinary module in eval mode: users [n, 1] and items [1, m], or features [..., d], to scores."""
-        module = {**self.game.generators, "critic": self.game.critic}[self._named(ranker)]
+        module = {**self.game.generators, "critic": self.game.critic}[self._check_ranker(ranker)]
         return with_weights(module, self.weights(ranker, member, state))
 
     def scores(
@@ -113,7 +111,7 @@ class RankerRun(Run):
     ) -> Tensor:  # fmt: skip
         """[n, items] of users by their ids, all unless given, in the order of ``run.ids``. Raises ValueError for a user
         that was not in the data."""
-        rows = self._rows(users)
+        rows = self._user_rows(users)
         with torch.no_grad():
             return self.ranker(ranker, member, state)(rows.unsqueeze(1), torch.arange(self.game.shape[1]).unsqueeze(0))
 
@@ -130,10 +128,10 @@ class RankerRun(Run):
         if k < 1:
             raise ValueError(f"recommend at least one item, not {k}")
         names, items = self.ids
-        rows = self._rows(users)
+        rows = self._user_rows(users)
         scores = self.scores(users, ranker, member).double()
         if exclude_seen:
-            scores = scores.masked_fill(self.seen[rows], -math.inf)
+            scores = scores.masked_fill(self.history[rows], -math.inf)
         order = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
         best = scores.gather(1, order)
         return {
@@ -141,7 +139,7 @@ class RankerRun(Run):
             for row, line, value in zip(rows.tolist(), order.tolist(), best.tolist(), strict=True)
         }
 
-    def _rows(self, users: Sequence[str | int] | None) -> Tensor:
+    def _user_rows(self, users: Sequence[str | int] | None) -> Tensor:
         names, _ = self.ids
         if users is None:
             return torch.arange(len(names))
@@ -153,7 +151,7 @@ class RankerRun(Run):
 
     # --- judging ---
 
-    def table(self, data: Rankings, part: Part, ranker: str, member: int, state: State = "final") -> Tensor:
+    def candidate_scores(self, data: Rankings, part: Part, ranker: str, member: int, state: State = "final") -> Tensor:
         """Scores [Q, D] of the candidates of a part."""
         if isinstance(data, Interactions):
             return self.scores(None, ranker, member, state)
@@ -176,35 +174,42 @@ class RankerRun(Run):
 
         Raises ValueError for other data than users and items, or features, that the run was trained on.
         """
-        rows = self._own(data)
+        rows = self._check_data(data)
         asked = list(NAMES) if metrics is None else list(metrics)
         for name in asked:
             if name not in NAMES:
-                raise nearest("metric", name, NAMES)
-        what = question(rows, part)
+                raise unknown_name("metric", name, NAMES)
+        what = make_question(rows, part)
         found: dict[str, Any] = {}
-        for prefix, ranker, state in self.rankers_judged(part):
-            lines = [what.judge(self.table(rows, part, ranker, i, state), asked) for i in range(self.members)]
-            found |= {f"{prefix}{name}": value for name, value in judges.summary(lines).items()}
-        if baselines:
-            for title, scores in questions.baselines(rows, part, self.facts["seed"]).items():
-                found |= {f"{title}.{n}": v for n, v in judges.summary([what.judge(scores, asked)]).items()}
-        return {"metrics": found, "provenance": self._provenance(rows, part, what)}
+        errors: dict[str, float] = {}
+        for prefix, tables in self._tables_judged(rows, part, baselines):
+            means, over_queries = what.summary(tables, asked)
+            found |= {f"{prefix}{name}": value for name, value in means.items()}
+            errors |= {f"{prefix}{name}": value for name, value in over_queries.items()}
+        return {"metrics": found, "provenance": {**self._provenance(rows, part, what), "errors": errors}}
 
-    def prefix(self, ranker: str) -> str:
+    def _tables_judged(self, data: Rankings, part: Part, baselines: float) -> Iterator[tuple[str, list[Tensor]]]:
+        """A prefix and the scores [Q, D] of each member: of the run's own rankers, and of baselines."""
+        for prefix, ranker, state in self.judged_rankers(part):
+            yield prefix, [self.candidate_scores(data, part, ranker, i, state) for i in range(self.members)]
+        if baselines:
+            for title, scores in questions.baseline_scores(data, part, self.facts["seed"]).items():
+                yield f"{title}.", [scores]
+
+    def prefix_of(self, ranker: str) -> str:
         """Of a ranker's metrics: none of the first, the one that ranks unless told otherwise."""
         return "" if ranker == self.rankers[0] else f"{ranker}."
 
-    def rankers_judged(self, part: Part) -> Iterable[tuple[str, str, State]]:
+    def judged_rankers(self, part: Part) -> Iterable[tuple[str, str, State]]:
         for name in self.rankers:
-            prefix = self.prefix(name)
+            prefix = self.prefix_of(name)
             if part == "valid":
                 yield prefix, name, "final"
             else:
                 yield prefix, name, "selected"
                 yield f"final.{prefix}", name, "final"
 
-    def _own(self, data: str | Rankings | None) -> Rankings:
+    def _check_data(self, data: str | Rankings | None) -> Rankings:
         rows = self.source(data)
         if not isinstance(rows, (Interactions, Letor)):
             raise ValueError(f"{rows.name} holds samples; this run ranks")
@@ -219,11 +224,11 @@ class RankerRun(Run):
 
     def _provenance(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
         return {
-            "data": data.name, "fingerprint": data.fingerprint, "part": part, "queries": what.counted,
+            "data": data.name, "fingerprint": data.fingerprint, "part": part, "queries": what.query_count,
             "empty": what.empty, "gain": "exponential",
-            "selected_by": f"{CHOSEN} of the validation part" if self.selected else "nothing: the final weights",
+            "selected_by": f"{SELECTOR} of the validation part" if self.selected else "nothing: the final weights",
             "selected": {name: list(steps) for name, steps in self.steps.items() if part == "test"}, "perfect": {},
-            "samples": what.counted, "held_out": int((what.gains > 0).sum()),
+            "samples": what.query_count, "held_out": int((what.gains > 0).sum()),
         }  # fmt: skip
 
     # --- watching ---
@@ -236,7 +241,7 @@ class RankerRun(Run):
         if not isinstance(draw, Retrieve):
             return {}
         collection = data.collection
-        query = collection.side("generator").held
+        query = collection.side("generator").entries
         parts, mask = collection.all(query)
         tables = {
             name: with_weights(module, state["params"][name])(*parts)
@@ -286,15 +291,15 @@ class Retrieval(Task):
             if isinstance(data, Interactions)
             else f"queries of {data.shape[-1]} features"
         )
-        noted = {"noted": "; ".join(self.notes(data))} if data.noted else {}
+        noted = {"noted": "; ".join(self.notes(data))} if data.notes else {}
         parts = f"{data.name}: {train} train, {valid} validation, {test} test {what}"
         return {"data": parts, **noted, "start": game.start or "afresh"}
 
     def facts(self, data: Rankings) -> dict[str, Any]:
-        return {"noted": [note._asdict() for note in data.noted]}
+        return {"noted": [note._asdict() for note in data.notes]}
 
     def notes(self, data: Rankings) -> Sequence[str]:
-        return [f"{note.reason}: {note.times}, first at {note.first}" for note in data.noted]
+        return [f"{note.reason}: {note.times}, first at {note.first}" for note in data.notes]
 
     def stand_in(self, directory: Path, facts: Mapping[str, Any]) -> StandIn:
         data = facts["data"]
@@ -304,21 +309,21 @@ class Retrieval(Task):
             none = torch.zeros(0, 2, dtype=torch.long)
             return StandIn(shape, form, Collection(queries, width, none, torch.zeros(0, width, features)))
         try:
-            positives = load_file(directory / HISTORY)["train"]
+            positives = load_file(directory / HISTORY_FILE)["train"]
         except (OSError, KeyError) as error:
-            raise ValueError(f"{directory / HISTORY} cannot be read: {error}") from None
+            raise ValueError(f"{directory / HISTORY_FILE} cannot be read: {error}") from None
         users, items = shape
         return StandIn(shape, form, Collection(users, items, positives))
 
     def starting_weights(
-        self, game: Game, data: Rankings, plan: Plan, first: First
+        self, game: Game, data: Rankings, plan: Plan, pretrain: Pretrain
     ) -> Iterator[tuple[int, Mapping[str, Tree]]]:
-        return warm_starts.starting_weights(self, game, data, plan, first)
+        return warm_starts.starting_weights(self, game, data, plan, pretrain)
 
     def open_run(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]) -> RankerRun:
         template = {"params": states[0]["params"]}
         identities = {facts["identity"], *facts.get("formerly", ())}
-        selected, steps = checkpoints.selected(directory, [template] * len(states), identities)
+        selected, steps = checkpoints.read_selected(directory, [template] * len(states), identities)
         return RankerRun(directory, facts, game, states, selected, steps)
 
     def keeper(self, run: RankerRun, data: Rankings) -> Shortlist:
@@ -326,8 +331,8 @@ class Retrieval(Task):
 
     def outcome(self, run: RankerRun) -> dict[str, Any]:
         """The table of rankers, without those that were not trained."""
-        found = files.read_json(run.directory / TABLE)
-        own = {name for prefix, *_ in run.rankers_judged("test") for name in (f"{prefix}{m}" for m in NAMES)}
+        found = files.read_json(run.directory / TABLE_FILE)
+        own = {name for prefix, *_ in run.judged_rankers("test") for name in (f"{prefix}{m}" for m in NAMES)}
         return {**found, "metrics": {name: value for name, value in found["metrics"].items() if name in own}}
 
     def next_command(self, run: RankerRun) -> str:
@@ -335,10 +340,8 @@ class Retrieval(Task):
         return f"recommend {run.directory} --k 10 --out lists.csv" if lists else super().next_command(run)
 
     def baselines(self, data: Rankings) -> dict[str, dict[str, Any]]:
-        asked = question(data, "test")
-        return {
-            name: judges.summary([asked.judge(scores)]) for name, scores in questions.baselines(data, "test").items()
-        }
+        asked = make_question(data, "test")
+        return {name: asked.summary([scores])[0] for name, scores in questions.baseline_scores(data, "test").items()}
 
     def ablations(self, papers: Sequence[str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
         """IRGAN as it is asked for, with one thing changed at a time, and its start taught on without an adversary."""
@@ -351,7 +354,9 @@ class Retrieval(Task):
             fitting = {title: own for title, own in fitting.items() if "reward" not in own}
         return {name: (name, {}), **{title: (name, own) for title, own in fitting.items()}, "dns, on": ("dns", {})}
 
-    def common_start(self, paper: str, game: Game, settings: Mapping[str, Any], first: First) -> Mapping[str, Any]:
+    def common_start(
+        self, paper: str, game: Game, settings: Mapping[str, Any], pretrain: Pretrain
+    ) -> Mapping[str, Any]:
         if game.start != "dns":
             return {"start": game.start}
-        return {"start": str(warm_starts.train_dns(settings, first))}
+        return {"start": str(warm_starts.train_dns(settings, pretrain))}

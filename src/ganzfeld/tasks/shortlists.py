@@ -13,9 +13,9 @@ from ..core.tree import Tree
 from ..data import Interactions, Rankings
 from ..runs import checkpoints, files
 from ..runs.task import Keeper
-from .questions import CHOSEN, question
+from .questions import SELECTOR, make_question
 
-HISTORY, KEPT_IDS, TABLE = "interactions.safetensors", "ids.json", "ranking.json"
+HISTORY_FILE, IDS_FILE, TABLE_FILE = "interactions.safetensors", "ids.json", "ranking.json"
 
 
 class Shortlist(Keeper):
@@ -24,17 +24,17 @@ class Shortlist(Keeper):
     def __init__(self, run: Any, data: Rankings):
         super().__init__(run, data)
         if isinstance(data, Interactions):
-            files.write_json(run.directory / KEPT_IDS, {"users": data.users, "items": data.items})
-            held = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
-            save_file(held, run.directory / HISTORY)
+            files.write_json(run.directory / IDS_FILE, {"users": data.users, "items": data.items})
+            parts = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
+            save_file(parts, run.directory / HISTORY_FILE)
         self.selects = bool(data.sizes()["valid"])
-        self.now: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
+        self.unselected: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
         self.best: dict[str, list[float]] = {name: [-math.inf] * run.members for name in run.rankers}
         if run.selected:  # a resumed run goes on from what it had
-            asked = question(data, "valid")
+            asked = make_question(data, "valid")
             for name in run.rankers:
-                tables = (run.table(data, "valid", name, i, "selected") for i in range(run.members))
-                self.best[name] = [asked.judge(scores, (CHOSEN,))[CHOSEN] for scores in tables]
+                tables = (run.candidate_scores(data, "valid", name, i, "selected") for i in range(run.members))
+                self.best[name] = [asked.judge(scores, (SELECTOR,))[SELECTOR] for scores in tables]
 
     def observe(self, state: Tree) -> dict[str, float]:
         return self.run.observe(state, self.data)
@@ -42,7 +42,7 @@ class Shortlist(Keeper):
     def judge(self) -> dict[str, Any]:
         """Rankers on the validation part, by which they are selected; without one, on the test part."""
         found = self.run.judgement(self.data, part="valid" if self.selects else "test")
-        self.now = found["metrics"]
+        self.unselected = found["metrics"]
         return found
 
     def keep(self, step: int) -> None:
@@ -53,9 +53,9 @@ class Shortlist(Keeper):
         if not run.selected:
             run.selected = [{"params": dict(state["params"])} for state in run.states]
             run.steps = {name: [step] * run.members for name in run.rankers}
-        found, self.now, better = self.now or self.judge()["metrics"], {}, False
+        found, self.unselected, better = self.unselected or self.judge()["metrics"], {}, False
         for name in run.rankers:
-            for i, value in enumerate(found[f"{run.prefix(name)}{CHOSEN}"]["per_member"]):
+            for i, value in enumerate(found[f"{run.prefix_of(name)}{SELECTOR}"]["per_member"]):
                 if value > self.best[name][i]:
                     self.best[name][i], better = value, True
                     run.steps[name][i] = step
@@ -65,6 +65,6 @@ class Shortlist(Keeper):
 
     def finish(self, step: int) -> None:
         """The table of rankers on the test part."""
-        cheap = isinstance(self.data, Interactions)  # what is taught by labels takes seconds, and is asked for by judge
-        found = self.run.judgement(self.data, baselines=cheap)
-        files.write_json(self.run.directory / TABLE, {"step": step, **found})
+        closed_form = isinstance(self.data, Interactions)  # what labels teach takes seconds: judge is asked for it
+        found = self.run.judgement(self.data, baselines=closed_form)
+        files.write_json(self.run.directory / TABLE_FILE, {"step": step, **found})

@@ -23,16 +23,17 @@ from ..judging.baselines import closed_form
 from ..networks.rankers import Items
 from ..runs import files
 from ..runs.plan import Plan
-from ..runs.task import First, Task
+from ..runs.task import Pretrain, Task
 
 POLICY_SCALE, CRITIC_SCALE = 8.0, 4.0  # of EASE's scores, which lie between 0 and 1
-WEIGHT = 400.0  # EASE's penalty
+EASE_PENALTY = 400.0  # EASE's penalty
 
 
 def starting_weights(
-    task: Task, game: Game, data: Rankings, plan: Plan, first: First
+    task: Task, game: Game, data: Rankings, plan: Plan, pretrain: Pretrain
 ) -> Iterator[tuple[int, Mapping[str, Tree]]]:
-    """Of every seed the weights of players that do not start afresh. task: opens the run that is started from; first:
+    """Of every seed the weights of players that do not start afresh. task: opens the run that is started from;
+    pretrain:
     trains it (`Task.starting_weights`). Raises ValueError where networks, users or items do not fit."""
     players: tuple[str, ...] = ("policy", "critic") if plan.settings.get("critic_start", True) else ("policy",)
     if not game.generators:
@@ -40,22 +41,22 @@ def starting_weights(
     if not game.start:
         return ((seed, {}) for seed in plan.members)
     if game.start == "ease":
-        weights = {name: found for name, found in _ease(game).items() if name in players}
+        weights = {name: found for name, found in _ease_weights(game).items() if name in players}
         return ((seed, weights) for seed in plan.members)
-    path = train_dns(plan.settings, first, plan.paper) if game.start == "dns" else Path(game.start)
-    run = _opened(task, path, data)
-    return ((seed, {name: _from(run, seed, name, game, path) for name in players}) for seed in plan.members)
+    path = train_dns(plan.settings, pretrain, plan.paper) if game.start == "dns" else Path(game.start)
+    run = _open_start(task, path, data)
+    return ((seed, {name: _read_weights(run, seed, name, game, path) for name in players}) for seed in plan.members)
 
 
-def train_dns(settings: Mapping[str, Any], first: First, paper: str | None = "irgan") -> Path:
+def train_dns(settings: Mapping[str, Any], pretrain: Pretrain, paper: str | None = "irgan") -> Path:
     """The directory of the run of dns that a game of these settings starts from, with networks of the same sizes."""
     if "start_steps" not in settings:
         raise ValueError(f"{paper} starts afresh, from ease, or from a run: start=dns is for irgan")
     sizes = {key: settings[key] for key in ("rank", "spread", "width", "depth") if key in settings}
-    return first("dns", settings["start_steps"], sizes)
+    return pretrain("dns", settings["start_steps"], sizes)
 
 
-def _opened(task: Task, path: Path, data: Rankings) -> Any:
+def _open_start(task: Task, path: Path, data: Rankings) -> Any:
     """A run of rankers of the same users and items."""
     facts = files.read_json(path / "run.json")
     if facts["data"]["kind"] not in task.kinds:
@@ -66,15 +67,15 @@ def _opened(task: Task, path: Path, data: Rankings) -> Any:
     return run
 
 
-def _ease(game: Game) -> dict[str, Tree]:
+def _ease_weights(game: Game) -> dict[str, Tree]:
     if not isinstance(game.critic, Items):
         raise ValueError("start=ease is for item-item rankers: add --network item-item, or start from dns")
     x = game.critic.history > 0
-    b = closed_form.ease(x, WEIGHT).to(game.critic.weight.dtype)
+    b = closed_form.ease(x, EASE_PENALTY).to(game.critic.weight.dtype)
     return {"policy": {"weight": POLICY_SCALE * b}, "critic": {"weight": CRITIC_SCALE * b}}
 
 
-def _from(run: Any, seed: int, name: str, game: Game, path: Path) -> Tree:
+def _read_weights(run: Any, seed: int, name: str, game: Game, path: Path) -> Tree:
     member = seed - run.facts["seed"] if run.members > 1 else 0
     ranker = name if name in run.rankers else run.rankers[0]
     weights = run.weights(ranker, member)

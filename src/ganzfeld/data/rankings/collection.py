@@ -11,6 +11,7 @@ parts would be a leak.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,10 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..samples.rows import PARTS, Part, chosen, hashed
+from ..samples.rows import PARTS, Part, digest_tensors, first_names
 
-ENDS = ("base", "train")  # how the name of a training file ends, and of the files beside it
-PARTNERS: Mapping[Part, tuple[str, ...]] = {"valid": ("valid", "vali", "val", "dev"), "test": ("test",)}
+TRAIN_ENDS = ("base", "train")  # how the name of a training file ends, and of the files beside it
+PART_ENDS: Mapping[Part, tuple[str, ...]] = {"valid": ("valid", "vali", "val", "dev"), "test": ("test",)}
 
 
 class Note(NamedTuple):
@@ -40,7 +41,7 @@ class Interactions:
     """users, items: the ids as they were read, numbers by size and before words; all that occur in any file, with a
     positive or without. train, valid, test: long [n, 2], the positives as indices (user, item), sorted and unique; no
     pair is in two parts. choices: what was decided (the least rating that counts as positive, where each part comes
-    from). noted: what was left out or mended. truth: log-probabilities [U, I] that they were drawn from, where they are
+    from). notes: what was left out or mended. truth: log-probabilities [U, I] that they were drawn from, where they are
     known."""
 
     name: str
@@ -50,7 +51,7 @@ class Interactions:
     valid: Tensor
     test: Tensor
     choices: Mapping[str, str | int | float] = field(default_factory=dict)
-    noted: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
     truth: Tensor | None = None
 
     kind: ClassVar[str] = "interactions"
@@ -79,9 +80,9 @@ class Interactions:
 
     def matrix(self, name: Part) -> Tensor:
         """The positives of a part as truth values [U, I]."""
-        held = torch.zeros(len(self.users), len(self.items), dtype=torch.bool)
-        held[tuple(self.part(name).T)] = True
-        return held
+        matrix = torch.zeros(len(self.users), len(self.items), dtype=torch.bool)
+        matrix[tuple(self.part(name).T)] = True
+        return matrix
 
     @property
     def fingerprint(self) -> str:
@@ -129,9 +130,9 @@ class Table:
 
     def subset(self, queries: Sequence[int]) -> Table:
         """Some of the queries, by number, in this order."""
-        held = [self.rows(i) for i in queries]
-        index = torch.tensor([row for rows in held for row in range(rows.start, rows.stop)], dtype=torch.long)
-        offsets = torch.tensor([0, *(rows.stop - rows.start for rows in held)]).cumsum(0)
+        slices = [self.rows(i) for i in queries]
+        index = torch.tensor([row for rows in slices for row in range(rows.start, rows.stop)], dtype=torch.long)
+        offsets = torch.tensor([0, *(rows.stop - rows.start for rows in slices)]).cumsum(0)
         documents = tuple(self.documents[i] for i in index.tolist()) if self.documents else ()
         names = tuple(self.queries[i] for i in queries)
         return Table(self.features[index], self.labels[index], names, offsets, documents)
@@ -140,14 +141,14 @@ class Table:
 @dataclass(frozen=True, eq=False)
 class Letor:
     """train, valid, test: tables of different queries and the same features. choices: what was decided (fold, where
-    each part and the labels come from). noted: what was left out, mended, or is doubtful."""
+    each part and the labels come from). notes: what was left out, mended, or is doubtful."""
 
     name: str
     train: Table
     valid: Table
     test: Table
     choices: Mapping[str, str | int | float] = field(default_factory=dict)
-    noted: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     kind: ClassVar[str] = "letor"
     form: ClassVar[Literal["letor"]] = "letor"
@@ -227,9 +228,9 @@ class Collection:
         first, counts = self.ends[query], self.ends.diff()[query]
         row = torch.arange(len(query)).repeat_interleave(counts)
         place = torch.arange(len(row)) + (first - counts.cumsum(0) + counts)[row]
-        held = torch.zeros(len(query), self.width, dtype=torch.bool)
-        held[row, self.positives[place, 1]] = True
-        return held
+        mask = torch.zeros(len(query), self.width, dtype=torch.bool)
+        mask[row, self.positives[place, 1]] = True
+        return mask
 
     def others(self, query: Tensor, u: Tensor) -> Tensor:
         """Candidates [n, k] of queries [n, 1] that are not known to be relevant, by inversion of uniform numbers
@@ -272,32 +273,32 @@ class Collection:
 class Side(NamedTuple):
     """Rows [n, ...] that are dealt as they are."""
 
-    held: Tensor
+    entries: Tensor
 
     @property
     def rows(self) -> int:
-        return len(self.held)
+        return len(self.entries)
 
     def take(self, rows: Tensor) -> Tensor:
-        return self.held[rows]
+        return self.entries[rows]
 
     def classes(self, rows: Tensor) -> Tensor:
         raise ValueError("documents have no classes")
 
 
 def _digest(tensors: Iterable[Tensor], names: object, choices: Mapping[str, str | int | float]) -> str:
-    digest = hashed(tensors)
-    digest.update(repr((names, chosen(choices))).encode())
+    digest = digest_tensors(tensors)
+    digest.update(repr((names, first_names(choices))).encode())
     return digest.hexdigest()
 
 
 def tally(notes: Iterable[Note]) -> tuple[Note, ...]:
     """The notes with one entry for each reason: its times added up, the first place kept."""
-    held: dict[str, Note] = {}
+    totals: dict[str, Note] = {}
     for note in notes:
-        before = held.get(note.reason, note._replace(times=0))
-        held[note.reason] = before._replace(times=before.times + note.times)
-    return tuple(note for note in held.values() if note.times)
+        before = totals.get(note.reason, note._replace(times=0))
+        totals[note.reason] = before._replace(times=before.times + note.times)
+    return tuple(note for note in totals.values() if note.times)
 
 
 def tenths(free: Tensor, n: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
@@ -307,33 +308,41 @@ def tenths(free: Tensor, n: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
     return {part: free[i * each : (i + 1) * each] for i, part in enumerate(parts)}
 
 
-def partners(path: Path) -> dict[Part, Path]:
+def partner_files(path: Path) -> dict[Part, Path]:
     """The validation and test files beside a training file, by name: u1.base has u1.test, x-train.txt has x-test.txt
     and x-valid.txt."""
     found: dict[Part, Path] = {}
     for stem, suffix in ((path.name, ""), (path.stem, path.suffix)):
-        for end in ENDS:
+        for end in TRAIN_ENDS:
             if stem.endswith(end):
                 beside = {part: [path.with_name(stem.removesuffix(end) + word + suffix) for word in words]
-                          for part, words in PARTNERS.items()}  # fmt: skip
+                          for part, words in PART_ENDS.items()}  # fmt: skip
                 found |= {part: file for part, files in beside.items() for file in files[::-1] if file.is_file()}
     return found
 
 
-def lines(path: Path, notes: list[Note]) -> list[tuple[int, str]]:
+def read_lines(path: Path, notes: list[Note]) -> list[tuple[int, str]]:
     """The lines of a text that are not empty, with their numbers from 1. A byte order mark and the ends of lines of
     any system are no part of them; empty lines between others are noted. Raises ValueError for what is no text."""
-    text = _text(path)
-    held = [(i, line) for i, line in enumerate(re.split("\r\n|\r|\n", text), 1) if line.strip()]
-    if not held:
+    text = _read_text(path)
+    filled = [(i, line) for i, line in enumerate(re.split("\r\n|\r|\n", text), 1) if line.strip()]
+    if not filled:
         raise ValueError(f"{path} is empty")
-    if held[-1][0] > len(held):
-        first = next(i for i, (number, _) in enumerate(held, 1) if number != i)
-        notes.append(Note("an empty line", held[-1][0] - len(held), f"{path}:{first}"))
-    return held
+    if filled[-1][0] > len(filled):
+        first = next(i for i, (number, _) in enumerate(filled, 1) if number != i)
+        notes.append(Note("an empty line", filled[-1][0] - len(filled), f"{path}:{first}"))
+    return filled
 
 
-def _text(path: Path) -> str:
+def parse_number(text: str) -> float:
+    """The number of a text, nan where it is none; 1_000 is one to Python alone."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+
+
+def _read_text(path: Path) -> str:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:

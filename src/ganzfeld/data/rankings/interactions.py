@@ -17,20 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..samples.rows import PARTS, Part, shuffled
-from .collection import Interactions, Note, lines, partners, tally, tenths
+from ..samples.rows import PARTS, Part, permutation
+from .collection import Interactions, Note, parse_number, partner_files, read_lines, tally, tenths
 
 SEPARATORS = ("::", "\t", ",", ";")  # in the order in which they are looked for; else blanks
-USUAL = ("user", "item", "rating", "time")
-NAMES = {
+USUAL_COLUMNS = ("user", "item", "rating", "time")
+COLUMN_NAMES = {
     "user": ("user", "userid", "uid", "reviewerid"),
     "item": ("item", "itemid", "iid", "movie", "movieid", "product", "productid", "book", "bookid", "isbn", "asin",
              "artist", "artistid", "song", "songid", "track", "trackid"),
     "rating": ("rating", "bookrating", "score", "stars", "overall", "value"),
     "time": ("time", "timestamp", "date", "datetime", "unixreviewtime"),
 }  # fmt: skip
-NONE = "none"  # no validation part
-FOLDER = ("u.data", "ratings.dat", "ratings.csv")  # what MovieLens calls the file that holds it all
+NO_FILE = "none"  # no validation part
+FOLDER_FILES = ("u.data", "ratings.dat", "ratings.csv")  # what MovieLens calls the file that holds it all
 
 
 class _Sheet(NamedTuple):
@@ -44,7 +44,7 @@ class _Sheet(NamedTuple):
     width: int
 
 
-class _Said(NamedTuple):
+class _Contents(NamedTuple):
     """What a file says, a pair each [n]; alone: users without an item."""
 
     path: Path
@@ -84,26 +84,29 @@ def interactions(
     test, valid: files of those parts; unless given those beside it: u1.test of u1.base, x-test.txt of x-train.txt. A
     part without a file is a tenth of the training positives, cut by the seed, of users who keep one in training;
     valid="none" keeps them all.
-    least: the smallest rating that counts as positive; unless given 4 where the largest of all files is 5, else every
-    line counts; ratings below 0 need it. Raises ValueError, in one line that names the file and its line, for what
-    cannot be read.
+    min_rating: the smallest rating that counts as positive; unless given 4 where the largest of all files is 5, else
+    every line counts; ratings below 0 need it. Raises ValueError, in one line that names the file and its line, for
+    what cannot be read.
     """
     path = Path(path)
-    file = _training(path) if path.is_dir() else path
+    file = _training_file(path) if path.is_dir() else path
     given: dict[Part, Path | str | None] = {"train": file, "valid": valid, "test": test}
-    files = partners(file) | {part: Path(name) for part, name in given.items() if name not in (None, NONE)}
+    files = partner_files(file) | {part: Path(name) for part, name in given.items() if name not in (None, NO_FILE)}
     notes: list[Note] = []
-    sheets = {part: _sheet(files[part], notes) for part in PARTS if part in files}
-    read = _listed if _lists(sheets.values()) else _tabled
-    said = {part: read(sheet, notes) for part, sheet in sheets.items()}
-    bar = _bar(list(said.values()), min_rating)
-    users = _ordered(user for it in said.values() for user in (*it.users, *it.alone))
-    items = _ordered(item for it in said.values() for item in it.items)
-    pairs = {part: _pairs(it, users, items, bar, notes) for part, it in said.items()}
-    kept = _apart({part: np.unique(it.keys[it.positive]) for part, it in pairs.items()}, pairs, notes)
-    cut = _cut(file, kept | ({"valid": kept["train"][:0]} if valid == NONE else {}), len(items), seed)
-    _strangers(cut, pairs, len(items), notes)
-    choices = {"min_rating": "every line" if bar is None else bar, "form": "lists" if read is _listed else "pairs"}
+    sheets = {part: _read_sheet(files[part], notes) for part in PARTS if part in files}
+    read = _read_lists if _are_lists(sheets.values()) else _read_pairs
+    contents = {part: read(sheet, notes) for part, sheet in sheets.items()}
+    least = _least_positive(list(contents.values()), min_rating)
+    users = _index_ids(user for it in contents.values() for user in (*it.users, *it.alone))
+    items = _index_ids(item for it in contents.values() for item in it.items)
+    pairs = {part: _make_pairs(it, users, items, least, notes) for part, it in contents.items()}
+    kept = _remove_leaks({part: np.unique(it.keys[it.positive]) for part, it in pairs.items()}, pairs, notes)
+    cut = _hold_out(file, kept | ({"valid": kept["train"][:0]} if valid == NO_FILE else {}), len(items), seed)
+    _note_strangers(cut, pairs, len(items), notes)
+    choices = {
+        "min_rating": "every line" if least is None else least,
+        "form": "lists" if read is _read_lists else "pairs",
+    }
     for part in ("valid", "test"):
         choices[part] = files[part].name if part in files else f"{len(cut[part])} of the positives, seed {seed}"
     train, valid_, test_ = (torch.from_numpy(np.stack(np.divmod(cut[part], len(items)), 1)) for part in PARTS)
@@ -111,24 +114,27 @@ def interactions(
     return Interactions(name, tuple(users), tuple(items), train, valid_, test_, choices, tally(notes))
 
 
-def _training(folder: Path) -> Path:
+def _training_file(folder: Path) -> Path:
     """The file of a folder that is meant."""
-    for name in FOLDER:
+    for name in FOLDER_FILES:
         if (folder / name).is_file():
             return folder / name
-    found = [file for file in sorted(folder.iterdir()) if file.is_file() and "test" in partners(file)]
+    found = [file for file in sorted(folder.iterdir()) if file.is_file() and "test" in partner_files(file)]
     if len(found) != 1:
-        held = ", ".join(file.name for file in found) or "none"
-        raise ValueError(f"{folder} should hold one training file with its test and holds {held}: name the file")
+        names = ", ".join(file.name for file in found) or "none"
+        raise ValueError(f"{folder} should hold one training file with its test and holds {names}: name the file")
     return found[0]
 
 
-def _sheet(path: Path, notes: list[Note]) -> _Sheet:
-    held = lines(path, notes)
-    bare = re.sub('"[^"]*"', "", held[0][1])  # what is quoted separates nothing
+def _read_sheet(path: Path, notes: list[Note]) -> _Sheet:
+    numbered = read_lines(path, notes)
+    bare = re.sub('"[^"]*"', "", numbered[0][1])  # what is quoted separates nothing
     separator = next((s for s in SEPARATORS if s in bare), None)
-    rows, numbers = [_fields(path, number, line, separator) for number, line in held], [n for n, _ in held]
-    columns = _header(path, numbers[0], rows[0])
+    rows, numbers = (
+        [_split_fields(path, number, line, separator) for number, line in numbered],
+        [n for n, _ in numbered],
+    )
+    columns = _read_header(path, numbers[0], rows[0])
     if columns:
         if len(rows) < 2:
             raise ValueError(f"{path} has a header and no line below it")
@@ -138,7 +144,7 @@ def _sheet(path: Path, notes: list[Note]) -> _Sheet:
     return _Sheet(path, rows[skipped:], numbers[skipped:], columns, len(rows[0]))
 
 
-def _fields(path: Path, number: int, line: str, separator: str | None) -> list[str]:
+def _split_fields(path: Path, number: int, line: str, separator: str | None) -> list[str]:
     if separator is None:
         return line.split()
     if '"' not in line or len(separator) > 1:
@@ -150,20 +156,20 @@ def _fields(path: Path, number: int, line: str, separator: str | None) -> list[s
     return [field.strip() for field in row]
 
 
-def _header(path: Path, number: int, row: Sequence[str]) -> dict[str, int]:
+def _read_header(path: Path, number: int, row: Sequence[str]) -> dict[str, int]:
     """The column of each name that is known; empty where the line is no header."""
-    kinds = {name: kind for kind, names in NAMES.items() for name in names}
+    kinds = {name: kind for kind, names in COLUMN_NAMES.items() for name in names}
     found = [kinds.get(re.sub("[ _-]", "", field.lower().partition(":")[0])) for field in row]
     if "user" not in found:
         return {}
     if "item" not in found:
-        raise ValueError(f"{path}:{number} names a user and no item, as in {', '.join(NAMES['item'][:4])}")
-    if twice := [kind for kind in USUAL if found.count(kind) > 1]:
+        raise ValueError(f"{path}:{number} names a user and no item, as in {', '.join(COLUMN_NAMES['item'][:4])}")
+    if twice := [kind for kind in USUAL_COLUMNS if found.count(kind) > 1]:
         raise ValueError(f"{path}:{number} has two columns for {twice[0]}: keep one")
     return {kind: i for i, kind in enumerate(found) if kind}
 
 
-def _lists(sheets: Iterable[_Sheet]) -> bool:
+def _are_lists(sheets: Iterable[_Sheet]) -> bool:
     """Whether a line is a user and its items: of several files all are, or none."""
     sheets = list(sheets)
     if bare := [sheet.path for sheet in sheets if not sheet.columns]:
@@ -172,106 +178,105 @@ def _lists(sheets: Iterable[_Sheet]) -> bool:
     lengths = {len(row) for sheet in sheets for row in sheet.rows}
     if any(sheet.columns or len({row[0] for row in sheet.rows}) < len(sheet.rows) for sheet in sheets):
         return False
-    return max(lengths) > len(USUAL) or len(lengths) > 1 < min(lengths)
+    return max(lengths) > len(USUAL_COLUMNS) or len(lengths) > 1 < min(lengths)
 
 
-def _listed(sheet: _Sheet, notes: list[Note]) -> _Said:
+def _read_lists(sheet: _Sheet, notes: list[Note]) -> _Contents:
     pairs = [(row[0], item, number) for row, number in zip(sheet.rows, sheet.numbers, strict=True) for item in row[1:]]
     if not pairs:
         raise ValueError(f"{sheet.path} names no item")
     users, items, numbers = zip(*pairs, strict=True)
-    _named(sheet.path, users, items, numbers)
+    _check_ids(sheet.path, users, items, numbers)
     alone = [(row[0], n) for row, n in zip(sheet.rows, sheet.numbers, strict=True) if len(row) == 1]
     if alone:
         notes.append(Note("a user without an item (stays known)", len(alone), f"{sheet.path}:{alone[0][1]}"))
-    return _Said(sheet.path, users, items, None, np.array(numbers), [user for user, _ in alone])
+    return _Contents(sheet.path, users, items, None, np.array(numbers), [user for user, _ in alone])
 
 
-def _tabled(sheet: _Sheet, notes: list[Note]) -> _Said:
+def _read_pairs(sheet: _Sheet, notes: list[Note]) -> _Contents:
     path, rows, numbers, columns, width = sheet
     for row, number in zip(rows, numbers, strict=True):
         if len(row) == 1:
             raise ValueError(f"{path}:{number} has one field, {row[0]!r}, where a user and an item are needed")
         if len(row) != width:
-            hint = "; lists of items have one line for each user" * (max(len(row), width) > len(USUAL))
+            hint = "; lists of items have one line for each user" * (max(len(row), width) > len(USUAL_COLUMNS))
             raise ValueError(f"{path}:{number} has {len(row)} fields where the first line has {width}{hint}")
-    if not columns and width > len(USUAL):
+    if not columns and width > len(USUAL_COLUMNS):
         raise ValueError(f"{path}:{numbers[0]} has {width} fields: name user, item and rating in a line above")
-    where = columns or {name: i for i, name in enumerate(USUAL) if i < width}
+    where = columns or {name: i for i, name in enumerate(USUAL_COLUMNS) if i < width}
     users, items = ([row[where[kind]] for row in rows] for kind in ("user", "item"))
-    _named(path, users, items, numbers)
-    if not columns and _headed(users, items):
+    _check_ids(path, users, items, numbers)
+    if not columns and _looks_like_header(users, items):
         raise ValueError(f"{path}:{numbers[0]} looks like a header, but names no user and item: call the columns so")
     if "rating" not in where:
-        return _Said(path, users, items, None, np.array(numbers))
-    ratings = [_rating(path, n, row[where["rating"]]) for row, n in zip(rows, numbers, strict=True)]
-    return _Said(path, users, items, np.array(ratings), np.array(numbers))
+        return _Contents(path, users, items, None, np.array(numbers))
+    ratings = [_parse_rating(path, n, row[where["rating"]]) for row, n in zip(rows, numbers, strict=True)]
+    return _Contents(path, users, items, np.array(ratings), np.array(numbers))
 
 
-def _named(path: Path, users: Sequence[str], items: Sequence[str], numbers: Sequence[int]) -> None:
+def _check_ids(path: Path, users: Sequence[str], items: Sequence[str], numbers: Sequence[int]) -> None:
     for user, item, number in zip(users, items, numbers, strict=True):
         if not user or not item:
             raise ValueError(f"{path}:{number} has an empty {'item' if user else 'user'}")
 
 
-def _headed(users: Sequence[str], items: Sequence[str]) -> bool:
+def _looks_like_header(users: Sequence[str], items: Sequence[str]) -> bool:
     """Whether the first line alone has words for ids: a header in another language, which would become a user."""
-    if len(users) < 2 or _number(users[0]) or _number(items[0]):
+    if len(users) < 2 or _is_number(users[0]) or _is_number(items[0]):
         return False
-    return all(map(_number, users[1:])) and all(map(_number, items[1:]))
+    return all(map(_is_number, users[1:])) and all(map(_is_number, items[1:]))
 
 
-def _rating(path: Path, number: int, text: str) -> float:
-    try:
-        value = math.nan if "_" in text else float(text)  # 1_000 is a number to Python alone
-    except ValueError:
-        value = math.nan
+def _parse_rating(path: Path, number: int, text: str) -> float:
+    value = parse_number(text)
     if not math.isfinite(value):
         raise ValueError(f"{path}:{number} has {text!r} where a number is needed for a rating")
     return value
 
 
-def _bar(said: Sequence[_Said], min_rating: float | None) -> float | None:
+def _least_positive(contents: Sequence[_Contents], min_rating: float | None) -> float | None:
     """The smallest rating that counts as positive, None where every line does."""
-    rated = [it.ratings for it in said if it.ratings is not None]
-    if rated and len(rated) < len(said):
-        bare = next(it.path for it in said if it.ratings is None)
+    rated = [it.ratings for it in contents if it.ratings is not None]
+    if rated and len(rated) < len(contents):
+        bare = next(it.path for it in contents if it.ratings is None)
         raise ValueError(f"{bare} has no ratings, unlike the files beside it: give all of them ratings, or none")
     if min_rating is None:
-        for it in said:
+        for it in contents:
             if it.ratings is not None and (below := it.ratings < 0).any():
                 first = f"{it.path}:{it.numbers[below.argmax()]} has the rating {it.ratings[below.argmax()]:g}"
-                raise ValueError(f"{first}: say by least which are positive")
+                raise ValueError(f"{first}: say by min_rating which are positive")
         return 4.0 if rated and max(x.max() for x in rated) == 5 else None
     if not rated:
-        raise ValueError(f"{said[0].path} has no ratings of which {min_rating:g} could be the least that is positive")
+        raise ValueError(
+            f"{contents[0].path} has no ratings of which {min_rating:g} could be the least that is positive"
+        )
     if not (top := max(x.max() for x in rated)) >= min_rating:
-        raise ValueError(f"no rating in {said[0].path} reaches {min_rating:g}: the largest is {top:g}")
+        raise ValueError(f"no rating in {contents[0].path} reaches {min_rating:g}: the largest is {top:g}")
     return float(min_rating)
 
 
-def _number(name: str) -> bool:
+def _is_number(name: str) -> bool:
     return re.fullmatch("-?[0-9]{1,40}", name) is not None
 
 
-def _ordered(names: Iterable[str]) -> dict[str, int]:
+def _index_ids(names: Iterable[str]) -> dict[str, int]:
     """The index of each id: numbers by size, then words."""
-    order = sorted(set(names), key=lambda name: (0, int(name), name) if _number(name) else (1, 0, name))
+    order = sorted(set(names), key=lambda name: (0, int(name), name) if _is_number(name) else (1, 0, name))
     return {name: i for i, name in enumerate(order)}
 
 
-def _pairs(
-    it: _Said, users: Mapping[str, int], items: Mapping[str, int], bar: float | None, notes: list[Note]
+def _make_pairs(
+    it: _Contents, users: Mapping[str, int], items: Mapping[str, int], least: float | None, notes: list[Note]
 ) -> _Pairs:
     """Lines as pairs; what is below the bar and what comes twice is noted."""
     codes = [users[user] * len(items) + items[item] for user, item in zip(it.users, it.items, strict=True)]
     keys, ratings = np.array(codes, np.int64), it.ratings
-    positive = np.ones(len(keys), bool) if bar is None or ratings is None else ratings >= bar
+    positive = np.ones(len(keys), bool) if least is None or ratings is None else ratings >= least
     pairs = _Pairs(it.path, keys, positive, it.numbers)
-    notes.append(_note(f"a rating below {bar}, not positive (user and item stay known)", pairs, ~positive))
-    if bar is None and ratings is not None:
+    notes.append(_note(f"a rating below {least}, not positive (user and item stay known)", pairs, ~positive))
+    if least is None and ratings is not None:
         notes.append(
-            _note("a rating of 0 that counts, as every line does (unless least is given)", pairs, ratings == 0)
+            _note("a rating of 0 that counts, as every line does (unless min_rating is given)", pairs, ratings == 0)
         )
     again = np.ones(len(keys), bool)
     again[np.unique(keys, return_index=True)[1]] = False
@@ -288,7 +293,7 @@ def _note(reason: str, pairs: _Pairs, which: np.ndarray, times: int | None = Non
     return Note(reason, int(which.sum()) if times is None else times, first)
 
 
-def _apart(
+def _remove_leaks(
     positives: dict[Part, np.ndarray], pairs: Mapping[Part, _Pairs], notes: list[Note]
 ) -> dict[Part, np.ndarray]:
     """The parts without what is in a later one, which would be a leak. Raises ValueError where one is left empty."""
@@ -308,20 +313,20 @@ def _apart(
     return left
 
 
-def _cut(path: Path, kept: dict[Part, np.ndarray], items: int, seed: int) -> dict[Part, np.ndarray]:
+def _hold_out(path: Path, kept: dict[Part, np.ndarray], items: int, seed: int) -> dict[Part, np.ndarray]:
     """All parts; those that have no file are held out of the training positives, but of every user one stays."""
     absent = [part for part in PARTS if part not in kept]
     train = kept["train"]
-    order = shuffled(len(train), seed)
-    held = tenths(_free(order, train // items), len(train), absent)
-    if not all(len(index) for index in held.values()):
+    order = permutation(len(train), seed)
+    held_out = tenths(_free_rows(order, train // items), len(train), absent)
+    if not all(len(index) for index in held_out.values()):
         raise ValueError(f"{path} has too few users of several positives to hold out for {' and '.join(absent)}")
-    out = {part: np.sort(train[index.numpy()]) for part, index in held.items()}
+    out = {part: np.sort(train[index.numpy()]) for part, index in held_out.items()}
     stay = np.setdiff1d(train, np.concatenate([*out.values(), train[:0]]))
     return {**kept, **out, "train": stay}
 
 
-def _free(order: Tensor, users: np.ndarray) -> Tensor:
+def _free_rows(order: Tensor, users: np.ndarray) -> Tensor:
     """The rows, in their order, that may go: not the first of any user."""
     _, first = np.unique(users[order.numpy()], return_index=True)
     free = torch.ones(len(order), dtype=torch.bool)
@@ -329,7 +334,9 @@ def _free(order: Tensor, users: np.ndarray) -> Tensor:
     return order[free]
 
 
-def _strangers(cut: Mapping[Part, np.ndarray], pairs: Mapping[Part, _Pairs], items: int, notes: list[Note]) -> None:
+def _note_strangers(
+    cut: Mapping[Part, np.ndarray], pairs: Mapping[Part, _Pairs], items: int, notes: list[Note]
+) -> None:
     """Note whom a file asks about that nothing was learnt of."""
     for part in PARTS[1:]:
         if part in pairs:

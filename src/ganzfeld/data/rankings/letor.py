@@ -8,7 +8,6 @@ Source: Qin, Liu, 2013, Introducing LETOR 4.0 Datasets.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -19,15 +18,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..samples.rows import PARTS, Part, shuffled
-from .collection import Letor, Note, Table, lines, partners, tally, tenths
+from ..samples.rows import PARTS, Part, permutation
+from .collection import Letor, Note, Table, parse_number, partner_files, read_lines, tally, tenths
 
 FOLDS = 5
-WIDEST = 2**16  # of feature numbers: a table is dense, and one wild number should not fill the memory
+MAX_FEATURE = 2**16  # of feature numbers: a table is dense, and one wild number should not fill the memory
 DOCID = re.compile(r"\bdocid\s*=\s*(\S+)")
 NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(nan|inf|infinity)"
 FEATURE = re.compile(rf"[-+]?[0-9]+:({NUMBER})", re.IGNORECASE)
-Read = dict[Part, "list[_Line]"]
+Lines = dict[Part, "list[_Line]"]
 
 
 class _Line(NamedTuple):
@@ -60,17 +59,17 @@ def letor(
     beside x. Raises ValueError, in one line that names the file and its line, for what cannot be read.
     """
     path = Path(path)
-    files, choices = _files(path, fold)
+    files, choices = _find_files(path, fold)
     given: dict[Part, Path | str | None] = {"valid": valid, "test": test}
     files |= {part: [Path(name)] for part, name in given.items() if name is not None}
-    judged = Path(qrels) if qrels is not None else _beside(files["train"][0], "qrels")
+    judged = Path(qrels) if qrels is not None else _find_beside(files["train"][0], "qrels")
     notes: list[Note] = []
-    read: Read = {part: _joined(files[part], notes) for part in PARTS if part in files}
+    read: Lines = {part: _read_files(files[part], notes) for part in PARTS if part in files}
     if judged:
-        read = _judged(read, judged, notes)
-    read = _apart(read, notes)
-    _doubtful(read, notes)
-    tables = _cut(path, _tables(path, read), seed)
+        read = _relabel(read, judged, notes)
+    read = _remove_leaks(read, notes)
+    _note_doubts(read, notes)
+    tables = _hold_out(path, _make_tables(path, read), seed)
     choices["labels"] = judged.name if judged else "their own"
     for part in ("valid", "test"):
         own = f"{len(tables[part].queries)} of the queries, seed {seed}"
@@ -79,7 +78,7 @@ def letor(
     return Letor(name, tables["train"], tables["valid"], tables["test"], choices, tally(notes))
 
 
-def _files(path: Path, fold: int | None) -> tuple[dict[Part, list[Path]], dict[str, str | int]]:
+def _find_files(path: Path, fold: int | None) -> tuple[dict[Part, list[Path]], dict[str, str | int]]:
     """The files of each part, and as a choice the fold where there are some."""
     k = 1 if fold is None else fold
     sliced, folded = (path / "S1.txt").is_file(), (path / "Fold1").is_dir()
@@ -89,50 +88,50 @@ def _files(path: Path, fold: int | None) -> tuple[dict[Part, list[Path]], dict[s
         turn = [path / f"S{(k - 1 + i) % FOLDS + 1}.txt" for i in range(FOLDS)]
         return {"train": turn[:3], "valid": turn[3:4], "test": turn[4:]}, {"fold": k}
     if folded:
-        return _files(path / f"Fold{k}", None)[0], {"fold": k}
+        return _find_files(path / f"Fold{k}", None)[0], {"fold": k}
     if path.is_dir() and not (path / "train.txt").is_file():
         raise ValueError(f"{path} holds neither train.txt nor S1.txt to S5.txt nor Fold1: name the file")
     file = path / "train.txt" if path.is_dir() else path
-    return {"train": [file], **{part: [beside] for part, beside in partners(file).items()}}, {}
+    return {"train": [file], **{part: [beside] for part, beside in partner_files(file).items()}}, {}
 
 
-def _beside(path: Path, *ends: str) -> Path | None:
+def _find_beside(path: Path, *ends: str) -> Path | None:
     """x.end beside x."""
     return next((file for end in ends if (file := path.with_name(f"{path.name}.{end}")).is_file()), None)
 
 
-def _joined(files: Sequence[Path], notes: list[Note]) -> list[_Line]:
+def _read_files(files: Sequence[Path], notes: list[Note]) -> list[_Line]:
     """The lines of some files, in which a query comes once."""
-    held = [line for file in files for line in _read(file, notes)]
-    seen = {held[0].query}
-    for before, line in pairwise(held):
+    lines = [line for file in files for line in _read_file(file, notes)]
+    seen = {lines[0].query}
+    for before, line in pairwise(lines):
         if line.query != before.query:
             if line.query in seen:
                 raise ValueError(f"{line.where} comes back to query {line.query} after {before.query}: sort the lines")
             seen.add(line.query)
-    return held
+    return lines
 
 
-def _read(path: Path, notes: list[Note]) -> list[_Line]:
-    held = [line for number, text in lines(path, notes) if (line := _line(f"{path}:{number}", text))]
-    if not held:
+def _read_file(path: Path, notes: list[Note]) -> list[_Line]:
+    lines = [line for number, text in read_lines(path, notes) if (line := _parse_line(f"{path}:{number}", text))]
+    if not lines:
         raise ValueError(f"{path} holds comments only")
-    sizes = _beside(path, "query", "group")
-    other = next((line for line in held if (line.query is None) != (held[0].query is None)), None)
+    sizes = _find_beside(path, "query", "group")
+    other = next((line for line in lines if (line.query is None) != (lines[0].query is None)), None)
     if other:
         raise ValueError(f"{other.where} has {'no' if other.query is None else 'a'} qid, unlike the lines before it")
     if sizes:
-        names = _grouped(path, len(held), sizes, notes)
-        if held[0].query is None:
-            return [line._replace(query=name) for line, name in zip(held, names, strict=True)]
-        if [a.query == b.query for a, b in pairwise(held)] != [a == b for a, b in pairwise(names)]:
+        names = _name_queries(path, len(lines), sizes, notes)
+        if lines[0].query is None:
+            return [line._replace(query=name) for line, name in zip(lines, names, strict=True)]
+        if [a.query == b.query for a, b in pairwise(lines)] != [a == b for a, b in pairwise(names)]:
             raise ValueError(f"{sizes} has other sizes than the qids of {path.name}: mend or remove it")
-    if held[0].query is None:
-        raise ValueError(f"{held[0].where} has no qid: write 'label qid:ID 1:v ...', or sizes to {path.name}.query")
-    return held
+    if lines[0].query is None:
+        raise ValueError(f"{lines[0].where} has no qid: write 'label qid:ID 1:v ...', or sizes to {path.name}.query")
+    return lines
 
 
-def _line(where: str, text: str) -> _Line | None:
+def _parse_line(where: str, text: str) -> _Line | None:
     """What a line says, None for a comment."""
     body, _, comment = text.partition("#")
     tokens = body.split()
@@ -143,69 +142,66 @@ def _line(where: str, text: str) -> _Line | None:
         raise ValueError(f"{where} has an empty qid")
     document = DOCID.search(comment)
     return _Line(
-        where, _label(where, tokens[0]), tokens[1][4:] if named else None, document[1] if document else None,
-        _values(where, tokens[1 + named :]),
+        where, _parse_label(where, tokens[0]), tokens[1][4:] if named else None, document[1] if document else None,
+        _parse_values(where, tokens[1 + named :]),
     )  # fmt: skip
 
 
-def _label(where: str, text: str) -> int:
-    try:
-        label = math.nan if "_" in text else float(text)
-    except ValueError:
-        label = math.nan
+def _parse_label(where: str, text: str) -> int:
+    label = parse_number(text)
     if not (label.is_integer() and abs(label) < 2**31):
         raise ValueError(f"{where} has the label {text!r}, not a whole number")
     return int(label)
 
 
-def _values(where: str, tokens: Sequence[str]) -> np.ndarray:
-    """The values [last number] of features, 0 where none is said."""
+def _parse_values(where: str, tokens: Sequence[str]) -> np.ndarray:
+    """The values [last number] of features, 0 where none is named."""
     pairs = [token.partition(":") for token in tokens]
     try:
-        numbers, said = [int(number) for number, _, _ in pairs], [float(value) for _, _, value in pairs]
+        numbers, floats = [int(number) for number, _, _ in pairs], [float(value) for _, _, value in pairs]
     except ValueError:
-        numbers, said = [], []
-    if len(said) < len(tokens) or "_" in "".join(tokens):  # 1_000 is a number to Python alone
+        numbers, floats = [], []
+    if len(floats) < len(tokens) or "_" in "".join(tokens):  # 1_000 is a number to Python alone
         bad = next((token for token in tokens if not FEATURE.fullmatch(token)), tokens[0])
         raise ValueError(f"{where} has {bad!r} where a feature is needed, number:value")
-    _rising(where, numbers)
+    _check_rising(where, numbers)
     values = np.zeros(numbers[-1] if numbers else 0, np.float32)
     with np.errstate(over="ignore"):  # beyond float32 a number is infinite, and refused below
-        values[[number - 1 for number in numbers]] = said
+        values[[number - 1 for number in numbers]] = floats
     if not np.isfinite(values).all():
         raise ValueError(f"{where} has a value that is not finite, of feature {int(np.isfinite(values).argmin()) + 1}")
     return values
 
 
-def _rising(where: str, numbers: Sequence[int]) -> None:
+def _check_rising(where: str, numbers: Sequence[int]) -> None:
     if not all(map(lt, numbers, numbers[1:])):
         before, number = next((a, b) for a, b in pairwise(numbers) if a >= b)
         raise ValueError(f"{where} has feature {number} after {before}: each comes once, in rising order")
     if numbers and numbers[0] < 1:
         raise ValueError(f"{where} has feature {numbers[0]}: they start at 1")
-    if numbers and numbers[-1] > WIDEST:
-        raise ValueError(f"{where} has feature {numbers[-1]}: {WIDEST} is the largest that is read")
+    if numbers and numbers[-1] > MAX_FEATURE:
+        raise ValueError(f"{where} has feature {numbers[-1]}: {MAX_FEATURE} is the largest that is read")
 
 
-def _grouped(path: Path, n: int, sizes: Path, notes: list[Note]) -> list[str]:
+def _name_queries(path: Path, n: int, sizes: Path, notes: list[Note]) -> list[str]:
     """Names [n] of queries that have only sizes: their file and number."""
-    held = []
-    for number, text in lines(sizes, notes):
+    counts = []
+    for number, text in read_lines(sizes, notes):
         for size in text.split():
             if not re.fullmatch("[0-9]{1,18}", size) or not int(size):
                 raise ValueError(f"{sizes}:{number} has {size!r} where the size of a query is needed")
-            held.append(int(size))
-    if sum(held) != n:
-        raise ValueError(f"{sizes} has sizes of {sum(held)} rows in all, and {path.name} has {n}")
-    return [f"{path.name}:{i}" for i, size in enumerate(held, 1) for _ in range(size)]
+            counts.append(int(size))
+    if sum(counts) != n:
+        raise ValueError(f"{sizes} has sizes of {sum(counts)} rows in all, and {path.name} has {n}")
+    return [f"{path.name}:{i}" for i, size in enumerate(counts, 1) for _ in range(size)]
 
 
-def _judged(read: Read, path: Path, notes: list[Note]) -> Read:
+def _relabel(read: Lines, path: Path, notes: list[Note]) -> Lines:
     """The lines with the labels of judgements; notes documents that none names, and judgements of no document."""
-    judgements = _judgements(path, notes)
+    judgements = _read_judgements(path, notes)
     unused = dict(judgements)
 
-    def judged(line: _Line) -> _Line:
+    def relabel(line: _Line) -> _Line:
         if line.document is None:
             raise ValueError(f"{line.where} has no '# docid = ID', by which {path.name} names documents")
         key = line.query or "", line.document
@@ -214,35 +210,35 @@ def _judged(read: Read, path: Path, notes: list[Note]) -> Read:
             notes.append(Note("a document that no judgement names (counts as not relevant)", 1, line.where))
         return line._replace(label=judgements[key][0] if key in judgements else 0)
 
-    held = {part: [judged(line) for line in held] for part, held in read.items()}
+    relabelled = {part: [relabel(line) for line in lines] for part, lines in read.items()}
     notes += [Note("a judgement of a document without features (left out)", 1, where) for _, where in unused.values()]
-    return held
+    return relabelled
 
 
-def _judgements(path: Path, notes: list[Note]) -> dict[tuple[str, str], tuple[int, str]]:
+def _read_judgements(path: Path, notes: list[Note]) -> dict[tuple[str, str], tuple[int, str]]:
     """Label and line by query and document."""
-    held: dict[tuple[str, str], tuple[int, str]] = {}
-    for number, text in lines(path, notes):
+    judgements: dict[tuple[str, str], tuple[int, str]] = {}
+    for number, text in read_lines(path, notes):
         where, fields = f"{path}:{number}", text.split()
         if len(fields) != 4:
             raise ValueError(f"{where} has {len(fields)} fields, not 'qid 0 docid label'")
         query, _, document, label = fields
-        said = _label(where, label)
-        if (before := held.setdefault((query, document), (said, where)))[1] != where:
-            if before[0] != said:
+        grade = _parse_label(where, label)
+        if (before := judgements.setdefault((query, document), (grade, where)))[1] != where:
+            if before[0] != grade:
                 raise ValueError(f"{where} judges {document} for query {query} unlike {before[1]}")
             notes.append(Note("a judgement that came before (kept once)", 1, where))
-    return held
+    return judgements
 
 
-def _queries(held: Iterable[_Line]) -> dict[str, list[_Line]]:
+def _by_query(lines: Iterable[_Line]) -> dict[str, list[_Line]]:
     out: dict[str, list[_Line]] = {}
-    for line in held:
+    for line in lines:
         out.setdefault(line.query or "", []).append(line)
     return out
 
 
-def _apart(read: Read, notes: list[Note]) -> Read:
+def _remove_leaks(read: Lines, notes: list[Note]) -> Lines:
     """The parts without queries of a later one. The same id with no document in common is another query: many number
     the queries of every file from 1."""
     left = dict(read)
@@ -250,9 +246,9 @@ def _apart(read: Read, notes: list[Note]) -> Read:
         for other in PARTS[i + 1 :]:
             if part not in left or other not in left:
                 continue
-            mine, theirs = _queries(left[part]), _queries(read[other])
+            mine, theirs = _by_query(left[part]), _by_query(read[other])
             shared = [name for name in mine if name in theirs]
-            leaks = {name for name in shared if _marks(mine[name]) & _marks(theirs[name])}
+            leaks = {name for name in shared if _document_marks(mine[name]) & _document_marks(theirs[name])}
             for name in shared:
                 how = f"removed from {part}" if name in leaks else "other documents, kept"
                 notes.append(Note(f"a query id of {part} that is in {other} too ({how})", 1, mine[name][0].where))
@@ -262,54 +258,54 @@ def _apart(read: Read, notes: list[Note]) -> Read:
     return left
 
 
-def _marks(held: Iterable[_Line]) -> set[str | bytes]:
+def _document_marks(lines: Iterable[_Line]) -> set[str | bytes]:
     """What tells documents: their ids, or else their features, unless all are 0."""
-    marks = {line.document or np.trim_zeros(line.values, "b").tobytes() for line in held}
+    marks = {line.document or np.trim_zeros(line.values, "b").tobytes() for line in lines}
     return {mark for mark in marks if mark}
 
 
-def _doubtful(read: Read, notes: list[Note]) -> None:
+def _note_doubts(read: Lines, notes: list[Note]) -> None:
     """Note what is kept and yet may not be meant."""
-    named = any(line.document for held in read.values() for line in held)
-    for held in read.values():
-        notes += [Note("a label below 0 (counts as not relevant)", 1, line.where) for line in held if line.label < 0]
+    named = any(line.document for lines in read.values() for line in lines)
+    for lines in read.values():
+        notes += [Note("a label below 0 (counts as not relevant)", 1, line.where) for line in lines if line.label < 0]
         if named:
             notes += [Note("a row without a docid, where others have one", 1, line.where)
-                      for line in held if not line.document]  # fmt: skip
-        for rows in _queries(held).values():
+                      for line in lines if not line.document]  # fmt: skip
+        for rows in _by_query(lines).values():
             if len(rows) == 1:
                 notes.append(Note("a query with one document (kept)", 1, rows[0].where))
             if all(line.label <= 0 for line in rows):
                 notes.append(Note("a query without a relevant document (kept)", 1, rows[0].where))
 
 
-def _tables(path: Path, read: Read) -> dict[Part, Table]:
-    width = max(len(line.values) for held in read.values() for line in held)
+def _make_tables(path: Path, read: Lines) -> dict[Part, Table]:
+    width = max(len(line.values) for lines in read.values() for line in lines)
     if not width:
         raise ValueError(f"{path} has no features")
-    named = any(line.document for held in read.values() for line in held)
-    return {part: _table(held, width, named) for part, held in read.items()}
+    named = any(line.document for lines in read.values() for line in lines)
+    return {part: _make_table(lines, width, named) for part, lines in read.items()}
 
 
-def _table(held: Sequence[_Line], width: int, named: bool) -> Table:
-    features = np.zeros((len(held), width), np.float32)
-    for row, line in zip(features, held, strict=True):
+def _make_table(lines: Sequence[_Line], width: int, named: bool) -> Table:
+    features = np.zeros((len(lines), width), np.float32)
+    for row, line in zip(features, lines, strict=True):
         row[: len(line.values)] = line.values
-    queries = _queries(held)
+    queries = _by_query(lines)
     offsets = torch.tensor([0, *map(len, queries.values())]).cumsum(0)
-    labels = torch.tensor([max(line.label, 0) for line in held])
-    documents = tuple(line.document or "" for line in held) if named else ()
+    labels = torch.tensor([max(line.label, 0) for line in lines])
+    documents = tuple(line.document or "" for line in lines) if named else ()
     return Table(torch.from_numpy(features), labels, tuple(queries), offsets, documents)
 
 
-def _cut(path: Path, tables: Mapping[Part, Table], seed: int) -> dict[Part, Table]:
+def _hold_out(path: Path, tables: Mapping[Part, Table], seed: int) -> dict[Part, Table]:
     """All parts; those that have no file are held out of the training queries, of which at least one stays."""
     absent = [part for part in PARTS if part not in tables]
     train = tables["train"]
-    order = shuffled(len(train.queries), seed)
-    held = tenths(order[1:], len(order), absent)
-    if not all(len(index) for index in held.values()):
+    order = permutation(len(train.queries), seed)
+    held_out = tenths(order[1:], len(order), absent)
+    if not all(len(index) for index in held_out.values()):
         raise ValueError(f"{path} has {len(order)} queries, too few to hold out for {' and '.join(absent)}")
-    out = {part: sorted(index.tolist()) for part, index in held.items()}
+    out = {part: sorted(index.tolist()) for part, index in held_out.items()}
     out["train"] = sorted(set(range(len(order))).difference(*out.values()))
     return {**tables, **{part: train.subset(queries) for part, queries in out.items()}}

@@ -14,14 +14,14 @@ from ...core.randomness import generator
 from .collection import Interactions
 
 USERS, ITEMS, LIKED = 200, 120, 18
-SHARP = 1.6  # of the tastes, beside a popularity of unit spread
+SHARPNESS = 1.6  # of the tastes, beside a popularity of unit spread
 
 
 def truth(seed: int = 0) -> Tensor:
     """log p [users, items]."""
     rng = generator(seed, "tastes", "truth")
     a, b = torch.randn(USERS, 2, generator=rng), torch.randn(ITEMS, 2, generator=rng)
-    return (SHARP * a @ b.T + torch.randn(ITEMS, generator=rng)).log_softmax(1)
+    return (SHARPNESS * a @ b.T + torch.randn(ITEMS, generator=rng)).log_softmax(1)
 
 
 def tastes(seed: int = 0) -> Interactions:

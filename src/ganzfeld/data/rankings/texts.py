@@ -6,34 +6,34 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from .collection import partners
-from .interactions import FOLDER
+from .collection import partner_files
+from .interactions import FOLDER_FILES
 
 FEATURES = re.compile(r"\s*[-+.\deE]+\s+(qid:\S+\s+)?\d+:[-+.\d]")
-SLICES = ("S1.txt", "Fold1", "train.txt")
-NOT_TEXT = (".npy", ".npz", ".zip", ".gz", ".png", ".jpg", ".jpeg")
+LETOR_FILES = ("S1.txt", "Fold1", "train.txt")
+OTHER_SUFFIXES = (".npy", ".npz", ".zip", ".gz", ".png", ".jpg", ".jpeg")
 
 
-def found(path: Path, kind: Literal["interactions", "letor"]) -> bool:
+def holds_rankings(path: Path, kind: Literal["interactions", "letor"]) -> bool:
     """Whether there are rankings of a kind at a path: a text, or a folder of the files that such sets come in."""
     return _is_text(path) and (kind == "letor") == _has_features(path)
 
 
 def _is_text(path: Path) -> bool:
     if path.is_dir():
-        names = (*FOLDER, *SLICES)
+        names = (*FOLDER_FILES, *LETOR_FILES)
         children = list(path.iterdir())
         return any((path / name).exists() for name in names) or (
             not any(child.is_dir() for child in children)  # folders of classes with a list beside them are pictures
-            and any("test" in partners(file) for file in children if file.suffix not in NOT_TEXT)
+            and any("test" in partner_files(file) for file in children if file.suffix not in OTHER_SUFFIXES)
         )
-    return path.is_file() and path.suffix.lower() not in NOT_TEXT
+    return path.is_file() and path.suffix.lower() not in OTHER_SUFFIXES
 
 
 def _has_features(path: Path) -> bool:
     """Whether a text, or the first of a folder, names features."""
     if path.is_dir():
-        if any((path / name).exists() for name in FOLDER):
+        if any((path / name).exists() for name in FOLDER_FILES):
             return False
         texts = [path / name for name in ("S1.txt", "train.txt") if (path / name).is_file()]
         if (path / "Fold1").is_dir():

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from .decode import ENDINGS
 
-EXPANSION = 1_000  # what grows so many times is a bomb
-LARGEST = 2**28  # bytes of one file that are read: the largest picture that is decoded, uncompressed
+MAX_EXPANSION = 1_000  # what grows so many times is a bomb
+MAX_BYTES = 2**28  # bytes of one file that are read: the largest picture that is decoded, uncompressed
 
 
 class Files(Protocol):
@@ -43,7 +43,7 @@ class Folder:
         for path in self._walk(root):
             if not path.is_dir() and path.suffix.lower() not in ENDINGS:
                 continue
-            if reason := self._astray(path):
+            if reason := self._why_skipped(path):
                 self.skipped.append((path.relative_to(root).as_posix(), reason))
             elif path.is_file():
                 self.names.append(path.relative_to(root).as_posix())
@@ -58,13 +58,13 @@ class Folder:
             self.skipped.append((folder.relative_to(self.root).as_posix(), f"cannot be read: {error.strerror}"))
             return
         for path in inside:
-            if path.is_dir() and not path.is_symlink() and not _hidden(path.name):
+            if path.is_dir() and not path.is_symlink() and not _is_hidden(path.name):
                 yield from self._walk(path)
-            elif not _hidden(path.name):
+            elif not _is_hidden(path.name):
                 yield path
 
-    def _astray(self, path: Path) -> str | None:
-        if not path.is_symlink() or _hidden(path.name):
+    def _why_skipped(self, path: Path) -> str | None:
+        if not path.is_symlink() or _is_hidden(path.name):
             return None
         try:
             end = path.resolve()
@@ -76,7 +76,7 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         with open(self.root / name, "rb") as file:
-            return _whole(file.read(LARGEST + 1))
+            return _check_size(file.read(MAX_BYTES + 1))
 
     def close(self) -> None:
         pass
@@ -93,34 +93,34 @@ class Zip:
         except Exception as error:  # a damaged directory raises many types
             raise ValueError(f"{path} is not a whole zip archive: {error}") from None
         infos = [info for info in self.archive.infolist() if not info.is_dir()]
-        reason = next((f"holds {i.filename!r}, {why}" for i in infos if (why := _unsafe(i))), None)
-        if sum(info.file_size for info in infos) > EXPANSION * path.stat().st_size:
-            reason = reason or f"expands more than {EXPANSION} times"  # members that share their bytes
+        reason = next((f"holds {i.filename!r}, {why}" for i in infos if (why := _why_unsafe(i))), None)
+        if sum(info.file_size for info in infos) > MAX_EXPANSION * path.stat().st_size:
+            reason = reason or f"expands more than {MAX_EXPANSION} times"  # members that share their bytes
         if reason:
             self.close()
             raise ValueError(f"{path} {reason}")
-        self.names = sorted({info.filename for info in infos if not any(map(_hidden, info.filename.split("/")))})
+        self.names = sorted({info.filename for info in infos if not any(map(_is_hidden, info.filename.split("/")))})
 
     def read(self, name: str) -> bytes:
-        size = min(LARGEST, self.archive.getinfo(name).file_size)
+        size = min(MAX_BYTES, self.archive.getinfo(name).file_size)
         try:
             with self.lock, self.archive.open(name) as file:
                 data = file.read(size + 1)
         except Exception as error:  # a damaged member raises many types
             raise OSError(f"damaged in the archive: {str(error) or type(error).__name__}") from None
-        return _whole(data)
+        return _check_size(data)
 
     def close(self) -> None:
         self.archive.close()
 
 
-def _whole(data: bytes) -> bytes:
-    if len(data) > LARGEST:
-        raise OSError(f"a file of more than {LARGEST >> 20} MiB")
+def _check_size(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise OSError(f"a file of more than {MAX_BYTES >> 20} MiB")
     return data
 
 
-def _unsafe(info: zipfile.ZipInfo) -> str | None:
+def _why_unsafe(info: zipfile.ZipInfo) -> str | None:
     name = info.filename.replace("\\", "/")
     if ".." in name.split("/") or name.startswith("/") or name[1:3] == ":/":
         return "a name that leads outside"
@@ -130,10 +130,10 @@ def _unsafe(info: zipfile.ZipInfo) -> str | None:
         return "which is encrypted"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "which is compressed in a way that is not read: use deflate"  # others expand without bound in one read
-    if info.file_size > 2**20 and info.file_size > EXPANSION * max(1, info.compress_size):
+    if info.file_size > 2**20 and info.file_size > MAX_EXPANSION * max(1, info.compress_size):
         return f"which expands {info.file_size // max(1, info.compress_size)} times"
     return None
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return (name.startswith(".") and name != ".") or name == "__MACOSX"

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .decode import RESIZER, resized, settled
+from .decode import RESIZER, resize, settle_choices
 from .rows import PICTURE, Data, Labels, split
 
-PICTURES = ("images", "data", "x")
-LABELS = ("labels", "y")
+PICTURE_KEYS = ("images", "data", "x")
+LABEL_KEYS = ("labels", "y")
 
 
 def holds_pictures(path: Path) -> bool:
     """Whether the file holds bytes of three or four dimensions. A file that cannot be read is no picture's business."""
     try:
-        return _pictures(path)[0] is not None
+        return _read(path)[0] is not None
     except Exception:  # what is wrong with it is said by who reads it
         return False
 
@@ -42,11 +42,11 @@ def arrays(
     Raises ValueError, in one line, for other numbers of channels or rows.
     """
     path = Path(path)
-    x, y = whole(path)
+    x, y = read_pictures(path)
     if len(x) < 3 or 0 in x.shape:
         raise ValueError(f"{path} has shape {x.shape}: give at least 3 pictures")
-    chosen = settled(size, crop, background, channels, min(x.shape[2:]), x.shape[1] == 1)
-    rows = torch.from_numpy(resized(x, chosen))
+    chosen = settle_choices(size, crop, background, channels, min(x.shape[2:]), x.shape[1] == 1)
+    rows = torch.from_numpy(resize(x, chosen))
     digest = hashlib.blake2b(repr(x.shape).encode() + x.tobytes(), digest_size=16)
     digest.update(b"" if y is None else y.tobytes())
     order = torch.cat(split(torch.arange(len(rows)), seed))
@@ -56,9 +56,9 @@ def arrays(
     )  # fmt: skip
 
 
-def whole(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def read_pictures(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The pictures [n, C, H, W] of a file, as bytes, and its labels. Raises ValueError for other channels."""
-    x, y = _pictures(path)
+    x, y = _read(path)
     assert x is not None
     if x.ndim == 3:
         x = x[:, None]
@@ -69,19 +69,19 @@ def whole(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return x, y
 
 
-def _pictures(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _read(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
     """(pictures, labels) of a file; None for what it does not hold."""
     with open(path, "rb") as file:
-        held = np.load(file, allow_pickle=False)
-        if not isinstance(held, np.lib.npyio.NpzFile):
-            return _bytes(held), None
-        names = [n for n in (*PICTURES, *held.files) if n in held.files and n not in LABELS]
-        x = _bytes(held[names[0]]) if names else None
-        labels = next((held[n] for n in LABELS if n in held.files), None)
+        content = np.load(file, allow_pickle=False)
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            return _picture_bytes(content), None
+        names = [n for n in (*PICTURE_KEYS, *content.files) if n in content.files and n not in LABEL_KEYS]
+        x = _picture_bytes(content[names[0]]) if names else None
+        labels = next((content[n] for n in LABEL_KEYS if n in content.files), None)
     return x, labels
 
 
-def _bytes(x: np.ndarray) -> np.ndarray | None:
+def _picture_bytes(x: np.ndarray) -> np.ndarray | None:
     return x if x.dtype == np.uint8 and x.ndim in (3, 4) else None
 
 

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
+from ...core.texts import first_line
+
 SIDES = (8, 16, 32, 64, 128)
-USUAL = 64  # the largest side unless asked
+USUAL_SIDE = 64  # the largest side unless asked
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-PIXELS = 64 * 2**20  # a larger picture is not decoded: a few kilobytes can expand to gigabytes
+MAX_PIXELS = 64 * 2**20  # a larger picture is not decoded: a few kilobytes can expand to gigabytes
 CROPS = ("centre", "pad", "stretch")
 RESIZER = "Pillow Lanczos, antialiased"
 
@@ -52,8 +54,8 @@ class Choices:
             raise ValueError(f"{self.background!r} is no colour; say white, black or #rrggbb") from None
 
 
-def settled(
-    size: int | None, crop: str, background: str, channels: int | None, short: float = USUAL, grey: bool = False
+def settle_choices(
+    size: int | None, crop: str, background: str, channels: int | None, short: float = USUAL_SIDE, grey: bool = False
 ) -> Choices:
     """What was asked for, and what was not by the pictures' median shorter side and whether they are all grey."""
     side = usual_size(short) if size is None else size
@@ -62,11 +64,11 @@ def settled(
 
 def usual_size(short: float) -> int:
     """The largest side that is above neither 64 nor a length, at least 8."""
-    return max(side for side in SIDES if side <= max(SIDES[0], min(USUAL, short)))
+    return max(side for side in SIDES if side <= max(SIDES[0], min(USUAL_SIDE, short)))
 
 
 @dataclass(frozen=True)
-class Seen:
+class Header:
     """What a file's header tells: its sides, and whether it is grey."""
 
     width: int
@@ -74,54 +76,54 @@ class Seen:
     grey: bool
 
 
-def look(data: bytes) -> Seen:
+def read_header(data: bytes) -> Header:
     """The header alone. Raises Unreadable."""
-    with _opened(data) as image:
-        return Seen(*image.size, image.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F"))
+    with _open(data) as image:
+        return Header(*image.size, image.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F"))
 
 
 def decode(data: bytes, choices: Choices) -> np.ndarray:
     """[C, S, S] uint8. Raises Unreadable."""
     try:
-        with _opened(data) as image:
+        with _open(data) as image:
             image.load()
-            return _array(ImageOps.exif_transpose(image), choices)
+            return _to_array(ImageOps.exif_transpose(image), choices)
     except Unreadable:
         raise
     except Exception as error:  # decoders raise many types; each is a damaged file
         raise Unreadable(_reason(error)) from None
 
 
-def resized(x: np.ndarray, choices: Choices) -> np.ndarray:
+def resize(x: np.ndarray, choices: Choices) -> np.ndarray:
     """Pictures [n, C, H, W] of bytes as [n, C', S, S] by the same choices."""
     if x.shape[1:] == (choices.channels, choices.size, choices.size):
         return np.ascontiguousarray(x)
     images = (Image.fromarray(p[0] if len(p) == 1 else np.ascontiguousarray(p.transpose(1, 2, 0))) for p in x)
-    return np.stack([_array(image, choices) for image in images])
+    return np.stack([_to_array(image, choices) for image in images])
 
 
-def _opened(data: bytes) -> Image.Image:
+def _open(data: bytes) -> Image.Image:
     if not data:
         raise Unreadable("empty file")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:
         raise Unreadable(_reason(error)) from None
-    if image.width * image.height > PIXELS:
+    if image.width * image.height > MAX_PIXELS:
         raise Unreadable(f"too large to decode safely: {image.width} x {image.height}")
     return image
 
 
-def _array(image: Image.Image, choices: Choices) -> np.ndarray:
+def _to_array(image: Image.Image, choices: Choices) -> np.ndarray:
     """[C, S, S]."""
-    pixels = np.asarray(_square(_flat(image, choices), choices))
+    pixels = np.asarray(_make_square(_flatten_alpha(image, choices), choices))
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def _flat(image: Image.Image, choices: Choices) -> Image.Image:
+def _flatten_alpha(image: Image.Image, choices: Choices) -> Image.Image:
     """Without transparency, in the colours that are kept."""
     mode = "L" if choices.channels == 1 else "RGB"
-    image = _shallow(image)
+    image = _to_eight_bits(image)
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         above = image.convert("RGBA")
         ground = Image.new("RGBA", above.size, (*ImageColor.getrgb(choices.background)[:3], 255))
@@ -129,7 +131,7 @@ def _flat(image: Image.Image, choices: Choices) -> Image.Image:
     return image.convert(mode)
 
 
-def _shallow(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image) -> Image.Image:
     """In eight bits a channel: whole numbers are of 65,535, floats of 1."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
@@ -142,30 +144,30 @@ def _shallow(image: Image.Image) -> Image.Image:
     return shallow
 
 
-def _square(image: Image.Image, choices: Choices) -> Image.Image:
+def _make_square(image: Image.Image, choices: Choices) -> Image.Image:
     side = (choices.size, choices.size)
     filter = Image.Resampling.LANCZOS
     if choices.crop == "stretch":
         return image.resize(side, filter)
     if choices.crop == "pad":
-        return _padded(image.resize(_within(image.size, choices.size), filter), choices)
+        return _pad(image.resize(_fit_sides(image.size, choices.size), filter), choices)
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2
     return image.crop((left, top, left + short, top + short)).resize(side, filter)
 
 
-def _within(sides: tuple[int, int], size: int) -> tuple[int, int]:
+def _fit_sides(sides: tuple[int, int], size: int) -> tuple[int, int]:
     """Sides in proportion, the longer one the size; a hair's breadth is a pixel."""
     width, height = (max(1, round(side * size / max(sides))) for side in sides)
     return width, height
 
 
-def _padded(image: Image.Image, choices: Choices) -> Image.Image:
+def _pad(image: Image.Image, choices: Choices) -> Image.Image:
     ground = Image.new(image.mode, (choices.size,) * 2, ImageColor.getcolor(choices.background, image.mode))
     ground.paste(image, ((choices.size - image.width) // 2, (choices.size - image.height) // 2))
     return ground
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = first_line(error)
     return "not a picture" if "cannot identify" in text else text

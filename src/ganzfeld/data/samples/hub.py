@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face Hub, by the library ``datasets``: ``hf:NAME``, or a local parquet or image folder.
 
-Its pictures go the way of those of a folder (`images.gathered`); a column of class labels becomes the labels. What the
+Its pictures go the way of those of a folder (`images.gather`); a column of class labels becomes the labels. What the
 source holds out itself stays held out: its test split is the test part, its validation split the validation part, and
 only what it lacks is cut from its train split. Labels that a held-out split keeps to itself (-1, or none) are not known
 for that part alone.
@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .decode import settled
-from .images import Named, gathered
+from ...core.texts import first_line
+from .decode import settle_choices
+from .images import Classes, gather
 from .rows import Data, Part
 
-VALIDATION = ("validation", "valid", "val", "dev")  # what sources call it
+VALIDATION_SPLITS = ("validation", "valid", "val", "dev")  # what sources call it
 
 
 def hub(
@@ -32,45 +33,45 @@ def hub(
 ) -> Data:
     """The pictures of the train split and of those that are held out. Raises ValueError where the library is missing,
     the data have no pictures, or a held-out split is not like the train split."""
-    choose = partial(settled, size, crop, background, channels)
+    choose = partial(settle_choices, size, crop, background, channels)
     choose()  # refused before anything is read
     try:
         import datasets
     except ImportError:
         raise ValueError(f"hf:{name} needs the library datasets: pip install 'ganzfeld[data]'") from None
-    tables = _splits(name, _opened(datasets, name))
+    tables = _splits(name, _open(datasets, name))
     column, label = _columns(datasets, name, tables)
     plain = datasets.Image(decode=False)
     files = Cells({k: t.cast_column(column, plain).select_columns([column]) for k, t in tables.items()}, column)
 
-    def classes(kept: Sequence[str]) -> Named:
+    def classes(kept: Sequence[str]) -> Classes:
         """None where there is one class, or a row to train on has none."""
         if label is None or len(names := tuple(tables["train"].features[label].names)) < 2:
             return None
         known = {split: _codes(table, label) for split, table in tables.items()}
-        codes = [known[split][row] for split, row in map(_place, kept)]
-        unknown = any(code < 0 and cell not in files.held for cell, code in zip(kept, codes, strict=True))
+        codes = [known[split][row] for split, row in map(_locate, kept)]
+        unknown = any(code < 0 and cell not in files.held_out for cell, code in zip(kept, codes, strict=True))
         return None if unknown else (codes, names)
 
-    return gathered(Path(name).name, f"hf:{name}", files, classes, choose, seed, held=files.held, strict=strict)
+    return gather(Path(name).name, f"hf:{name}", files, classes, choose, seed, held_out=files.held_out, strict=strict)
 
 
 class Cells:
-    """The rows of tables with one column of undecoded pictures, as files. held: the part of those that are held out."""
+    """The rows of tables with one column of undecoded pictures, as files. held_out: the part of those that are."""
 
     def __init__(self, tables: Mapping[str, Any], column: str):
         self.tables, self.column = tables, column
         self.names: list[str] = []
         self.skipped: list[tuple[str, str]] = []
-        self.held: dict[str, Part] = {}
+        self.held_out: dict[str, Part] = {}
         for split, table in tables.items():
             names = [f"{split} row {i}".removeprefix("train ") for i in range(len(table))]
             self.names += names
             if split != "train":
-                self.held |= dict.fromkeys(names, "test" if split == "test" else "valid")
+                self.held_out |= dict.fromkeys(names, "test" if split == "test" else "valid")
 
     def read(self, name: str) -> bytes:
-        split, row = _place(name)
+        split, row = _locate(name)
         cell = self.tables[split][row][self.column]
         if cell is None:
             raise OSError("no picture")
@@ -80,7 +81,7 @@ class Cells:
         pass
 
 
-def _place(name: str) -> tuple[str, int]:
+def _locate(name: str) -> tuple[str, int]:
     """The split and the row of a cell: ``row 3`` is of train, ``test row 3`` is not."""
     split, _, row = name.rpartition("row ")
     return split.rstrip() or "train", int(row)
@@ -93,7 +94,7 @@ def _codes(table: Any, label: str) -> list[int]:
     return [-1 if code is None else code for code in table[label]]
 
 
-def _opened(datasets: Any, name: str) -> Any:
+def _open(datasets: Any, name: str) -> Any:
     path = Path(name)
     try:
         if path.suffix == ".parquet":
@@ -102,15 +103,14 @@ def _opened(datasets: Any, name: str) -> Any:
             return datasets.load_dataset("imagefolder", data_dir=str(path))
         return datasets.load_dataset(name)
     except Exception as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"hf:{name} cannot be loaded: {why}") from None
+        raise ValueError(f"hf:{name} cannot be loaded: {first_line(error)}") from None
 
 
 def _splits(name: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     """Those that are used, in the order of the parts."""
     if "train" not in tables:
         raise ValueError(f"hf:{name} has no train split, only {', '.join(tables)}")
-    valid = [split for split in VALIDATION if split in tables][:1]
+    valid = [split for split in VALIDATION_SPLITS if split in tables][:1]
     return {split: tables[split] for split in ("train", *valid, "test") if split in tables}
 
 

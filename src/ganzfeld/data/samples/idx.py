@@ -19,18 +19,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .archive import EXPANSION
-from .decode import RESIZER, SIDES, USUAL, Choices, resized
-from .rows import PICTURE, Data, Labels, shuffled
+from .archive import MAX_EXPANSION
+from .decode import RESIZER, SIDES, USUAL_SIDE, Choices, resize
+from .rows import PICTURE, Data, Labels, permutation
 
-PARTS = {"train": "train", "test": "t10k"}
+PREFIXES = {"train": "train", "test": "t10k"}
 KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
 
-def found(folder: Path) -> bool:
+def holds_idx(folder: Path) -> bool:
     """Whether a folder holds any of the four idx files."""
-    names = (f"{prefix}-{kind}" for prefix in PARTS.values() for kind in KINDS)
-    return any(_file(folder, name, missing_is_fine=True) for name in names)
+    names = (f"{prefix}-{kind}" for prefix in PREFIXES.values() for kind in KINDS)
+    return any(_find_file(folder, name) for name in names)
 
 
 def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
@@ -38,9 +38,9 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
     count and for a missing partner."""
     folder, digest = Path(path), hashlib.blake2b(digest_size=16)
     parts: dict[str, tuple[np.ndarray, Tensor]] = {}
-    for part, prefix in PARTS.items():
-        x = _read(_file(folder, f"{prefix}-images-idx3-ubyte"), 3, digest)
-        y = _read(_file(folder, f"{prefix}-labels-idx1-ubyte"), 1, digest)
+    for part, prefix in PREFIXES.items():
+        x = _read(folder, f"{prefix}-images-idx3-ubyte", 3, digest)
+        y = _read(folder, f"{prefix}-labels-idx1-ubyte", 1, digest)
         if len(x) != len(y):
             raise ValueError(f"{folder} has {len(x)} {prefix} pictures and {len(y)} labels")
         parts[part] = x, torch.from_numpy(y.astype(np.int64))
@@ -51,15 +51,15 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
         raise ValueError(f"{folder} has pictures of {pictures.shape[1:]} to train and of {tested.shape[1:]} to test")
     side = size
     if side is None:
-        usual = (s for s in SIDES if s <= USUAL)
+        usual = (s for s in SIDES if s <= USUAL_SIDE)
         side = min(usual, key=lambda s: (abs(math.log2(s / min(pictures.shape[1:]))), -s))
-    how = _how(pictures.shape[1:], Choices(side, channels=1).size)
-    order = shuffled(len(pictures), seed)
-    held = max(1, len(pictures) // 10)
-    valid, train = order[:held], order[held:]
+    how = _resizer(pictures.shape[1:], Choices(side, channels=1).size)
+    order = permutation(len(pictures), seed)
+    count = max(1, len(pictures) // 10)
+    valid, train = order[:count], order[count:]
     source = torch.cat([train, valid, len(pictures) + torch.arange(len(tested))])
     names = tuple(str(i) for i in range(int(torch.cat([labels, tested_labels]).max()) + 1))
-    a, b, c = (_sized(x, side, how) for x in (pictures[train], pictures[valid], tested))
+    a, b, c = (_resize(x, side, how) for x in (pictures[train], pictures[valid], tested))
     return Data(
         folder.absolute().name, a, b, c, PICTURE, "pictures",
         labels=Labels(labels[train], labels[valid], tested_labels, names), order=source,
@@ -67,30 +67,28 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
     )  # fmt: skip
 
 
-def _file(folder: Path, name: str, missing_is_fine: bool = False) -> Path | None:
-    for candidate in (name, f"{name}.gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz"):
-        if (folder / candidate).is_file():
-            return folder / candidate
-    if missing_is_fine:
-        return None
-    raise ValueError(f"{folder} has no {name} beside its other idx files")
+def _find_file(folder: Path, name: str) -> Path | None:
+    names = (name, f"{name}.gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _read(path: Path | None, dimensions: int, digest) -> np.ndarray:
-    assert path is not None
+def _read(folder: Path, name: str, dimensions: int, digest) -> np.ndarray:
+    path = _find_file(folder, name)
+    if path is None:
+        raise ValueError(f"{folder} has no {name} beside its other idx files")
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             head = file.read(4 + 4 * dimensions)
             shape = _shape(path, head, dimensions)
             size = math.prod(shape)
-            if size > EXPANSION * path.stat().st_size:
+            if size > MAX_EXPANSION * path.stat().st_size:
                 raise ValueError(f"{path} says {' x '.join(map(str, shape))} bytes, more than it can hold")
             data = file.read(size + 1)  # one more than promised: a longer file is noticed, a bomb not expanded
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if len(data) != size:
-        held = f"{len(data)}{' or more' * (len(data) > size)}"
-        raise ValueError(f"{path} says {' x '.join(map(str, shape))} bytes and holds {held}")
+        content = f"{len(data)}{' or more' * (len(data) > size)}"
+        raise ValueError(f"{path} says {' x '.join(map(str, shape))} bytes and holds {content}")
     digest.update(head + data)
     return np.frombuffer(data, np.uint8).reshape(shape)
 
@@ -101,16 +99,16 @@ def _shape(path: Path, head: bytes, dimensions: int) -> list[int]:
     return [int.from_bytes(head[i : i + 4], "big") for i in range(4, len(head), 4)]
 
 
-def _how(shape: tuple[int, ...], side: int) -> str:
+def _resizer(shape: tuple[int, ...], side: int) -> str:
     if shape == (side, side):
         return "none"
     return "a border of two dark pixels" if shape == (28, 28) and side == 32 else RESIZER
 
 
-def _sized(pictures: np.ndarray, side: int, how: str) -> Tensor:
+def _resize(pictures: np.ndarray, side: int, how: str) -> Tensor:
     """[n, h, w] -> [n, 1, side, side]."""
     if how.startswith("a border"):
         pictures = np.pad(pictures, ((0, 0), (2, 2), (2, 2)))
     elif how != "none":
-        return torch.from_numpy(resized(pictures[:, None], Choices(side, channels=1)))
+        return torch.from_numpy(resize(pictures[:, None], Choices(side, channels=1)))
     return torch.from_numpy(np.array(pictures)).unsqueeze(1)

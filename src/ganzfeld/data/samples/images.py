@@ -6,7 +6,7 @@ folder in which their paths differ is their class. A file that is no picture is 
 loading (strict).
 
 Every picture is decoded once at the start, by threads (a decoder works outside of Python's lock), so that what is
-broken is known before a game begins. What fits in `MEMORY` is kept; more is decoded again when it is asked for
+broken is known before a game begins. What fits in `MEMORY_BYTES` is kept; more is decoded again when it is asked for
 (`Streamed`). The rows are the same either way.
 
 The size, where none is asked for, is the largest of the sides that pictures can have which is not above 64 pixels nor
@@ -32,14 +32,14 @@ import torch
 from torch import Tensor
 
 from .archive import Files, Folder, Zip
-from .decode import ENDINGS, RESIZER, Choices, Seen, Unreadable, decode, look, settled
-from .rows import PARTS, PICTURE, Data, Labels, Lazy, Part, shuffled, split
+from .decode import ENDINGS, RESIZER, Choices, Header, Unreadable, decode, read_header, settle_choices
+from .rows import PARTS, PICTURE, Data, Labels, Lazy, Part, permutation, split
 
-MEMORY = 2**30  # bytes of decoded pictures
-TASK = 16  # pictures a thread decodes at a time
-AHEAD = 64  # announcements that are kept
+MEMORY_BYTES = 2**30  # bytes of decoded pictures
+PIECE = 16  # pictures a thread decodes at a time
+MAX_ANNOUNCED = 64  # announcements that are kept
 
-Named = tuple[list[int], tuple[str, ...]] | None  # the class of every picture, and what the classes are called
+Classes = tuple[list[int], tuple[str, ...]] | None  # the class of every picture, and what the classes are called
 
 
 def images(
@@ -51,7 +51,7 @@ def images(
     background: str = "white",
     channels: int | None = None,
     strict: bool = False,
-    memory: int = MEMORY,
+    memory: int = MEMORY_BYTES,
     workers: int | None = None,
 ) -> Data:
     """The pictures of a folder or zip; a tenth each for validation and test, cut by the seed.
@@ -61,48 +61,48 @@ def images(
     pictures, and in strict mode at the first file that is none.
     """
     path = Path(path)
-    choose = partial(settled, size, crop, background, channels)
+    choose = partial(settle_choices, size, crop, background, channels)
     choose()  # refused before anything is read
     files: Files = Folder(path) if path.is_dir() else Zip(path)
     files.names = [name for name in files.names if Path(name).suffix.lower() in ENDINGS]
     if not files.names:
         raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS[:4])}, ...)")
     name = path.absolute().name
-    return gathered(name, str(path), files, folders, choose, seed, strict=strict, memory=memory, workers=workers)
+    return gather(name, str(path), files, folder_classes, choose, seed, strict=strict, memory=memory, workers=workers)
 
 
-def gathered(
+def gather(
     name: str,
     where: str,
     files: Files,
-    classes: Callable[[Sequence[str]], Named],
+    classes: Callable[[Sequence[str]], Classes],
     choose: Callable[[float, bool], Choices],
     seed: int,
     *,
-    held: Mapping[str, Part] = MappingProxyType({}),
+    held_out: Mapping[str, Part] = MappingProxyType({}),
     strict: bool = False,
-    memory: int = MEMORY,
+    memory: int = MEMORY_BYTES,
     workers: int | None = None,
 ) -> Data:
     """Pictures of any source of files. where: what errors call it. classes: of the names of the pictures that are kept,
     -1 where a held-out one's is not known. choose: by the median shorter side, and whether all pictures are grey.
-    held: the part of every name that the source itself holds out."""
+    held_out: the part of every name that the source itself holds out."""
     workers = (os.cpu_count() or 1) if workers is None else workers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged metadata: a picture that can be decoded is good enough
         seen, skipped, digest = _survey(files, strict, where)
         choices = None
-        while choices != (choices := _told(seen, choose, where, skipped)):  # what is broken decides nothing
+        while choices != (choices := _settle(seen, choose, where, skipped)):  # what is broken decides nothing
             source = Source(where, files, choices)
             streams = len(seen) * source.blank.nbytes > memory
-            rows, broken = _decoded(source, list(seen), workers, strict, keep=not streams)
+            rows, broken = _decode(source, list(seen), workers, strict, keep=not streams)
             skipped += broken.items()
             seen = {name: header for name, header in seen.items() if name not in broken}
     kept = list(seen)
-    parts = [held.get(name, "train") for name in kept]
-    named, cut = classes(kept), _cut(where, parts, set(held.values()), seed)
+    parts = [held_out.get(name, "train") for name in kept]
+    named, cut = classes(kept), _cut_parts(where, parts, set(held_out.values()), seed)
     digest.update(repr(named).encode())
-    if held:  # equal pictures that are cut elsewhere are other data
+    if held_out:  # equal pictures that are cut elsewhere are other data
         digest.update(repr(parts).encode())
     if not streams:
         files.close()
@@ -116,7 +116,7 @@ def gathered(
     )  # fmt: skip
 
 
-def _cut(where: str, parts: Sequence[Part], own: set[Part], seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _cut_parts(where: str, parts: Sequence[Part], own: set[Part], seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Where train, validation and test lie: a part of the source's own is all of it, one that it lacks is a tenth of
     the pictures to train on. All are in an order of the seed: sources sort by class, and a part's first rows are often
     all of it that is looked at."""
@@ -126,7 +126,7 @@ def _cut(where: str, parts: Sequence[Part], own: set[Part], seed: int) -> tuple[
         if not len(at[part]):
             raise ValueError(f"{where}: none of the pictures that it holds out for {part} can be read")
         cut["train"] = torch.cat([cut["train"], cut[part]])
-        cut[part] = at[part][shuffled(len(at[part]), seed)]
+        cut[part] = at[part][permutation(len(at[part]), seed)]
     return cut["train"], cut["valid"], cut["test"]
 
 
@@ -139,7 +139,7 @@ def _survey(files: Files, strict: bool, where: str):
         try:
             data = files.read(name)
             digest.update(hashlib.blake2b(data, digest_size=16).digest())
-            seen[name] = look(data)
+            seen[name] = read_header(data)
         except (Unreadable, OSError) as error:
             if strict:
                 raise ValueError(f"{where}: {name} is no picture: {error}") from None
@@ -147,8 +147,8 @@ def _survey(files: Files, strict: bool, where: str):
     return seen, skipped, digest
 
 
-def _told(
-    seen: Mapping[str, Seen], choose: Callable[[float, bool], Choices], where: str, skipped: Sequence[tuple[str, str]]
+def _settle(
+    seen: Mapping[str, Header], choose: Callable[[float, bool], Choices], where: str, skipped: Sequence[tuple[str, str]]
 ) -> Choices:
     """The choices by the headers. Raises ValueError where there are too few."""
     if len(seen) < 3:
@@ -158,7 +158,7 @@ def _told(
     return choose(short, all(header.grey for header in seen.values()))
 
 
-def folders(names: Sequence[str]) -> Named:
+def folder_classes(names: Sequence[str]) -> Classes:
     """The first folder in which the paths differ, coded, and what the codes stand for; None where a picture lies
     beside the folders, or all lie in one."""
     paths = [name.split("/")[:-1] for name in names]
@@ -170,7 +170,7 @@ def folders(names: Sequence[str]) -> Named:
     return [code[path[shared]] for path in paths], tuple(found)
 
 
-def _labels(named: Named, cut: Sequence[Tensor]) -> Labels | None:
+def _labels(named: Classes, cut: Sequence[Tensor]) -> Labels | None:
     """None [0] for a part of which a class is not known."""
     if named is None:
         return None
@@ -202,11 +202,11 @@ class Source:
         return rows, broken
 
 
-def _decoded(source: Source, names: list[str], workers: int, strict: bool, keep: bool) -> tuple[Tensor, dict[str, str]]:
+def _decode(source: Source, names: list[str], workers: int, strict: bool, keep: bool) -> tuple[Tensor, dict[str, str]]:
     """All pictures that can be decoded (none of them, unless they are kept), and why the others cannot."""
     rows = np.empty((len(names) if keep else 0, *source.blank.shape), np.uint8)
     good, broken = np.ones(len(rows), bool), {}
-    for at, (piece, bad) in zip(range(0, len(names), TASK), _pieces(source, names, workers), strict=True):
+    for at, (piece, bad) in zip(range(0, len(names), PIECE), _read_pieces(source, names, workers), strict=True):
         for name, why in bad.items():
             if strict:
                 raise ValueError(f"{source.where}: {name} cannot be decoded: {why}")
@@ -217,8 +217,8 @@ def _decoded(source: Source, names: list[str], workers: int, strict: bool, keep:
     return torch.from_numpy(rows if good.all() else rows[good]), broken
 
 
-def _pieces(source: Source, names: list[str], workers: int) -> Iterator[Outcome]:
-    pieces = [names[i : i + TASK] for i in range(0, len(names), TASK)]
+def _read_pieces(source: Source, names: list[str], workers: int) -> Iterator[Outcome]:
+    pieces = [names[i : i + PIECE] for i in range(0, len(names), PIECE)]
     if not workers:
         yield from map(source.batch, pieces)
         return
@@ -231,7 +231,7 @@ def _pieces(source: Source, names: list[str], workers: int) -> Iterator[Outcome]
 
 class Streamed(Lazy):
     """Rows that are decoded when they are asked for. workers: threads that decode what is asked for, and before that
-    what is announced by ``ahead``; with none it is done here. The rows are the same whatever their number.
+    what is announced; with none it is done here. The rows are the same whatever their number.
 
     A picture that was damaged or removed since the set was looked through raises ValueError with its name.
     """
@@ -239,7 +239,7 @@ class Streamed(Lazy):
     def __init__(self, source: Source, names: list[str], workers: int = 0):
         self.source, self.names, self.workers = source, names, workers
         self._pool: ThreadPoolExecutor | None = None
-        self._coming: dict[tuple[int, ...], list[Future[Outcome]]] = {}
+        self._pending: dict[tuple[int, ...], list[Future[Outcome]]] = {}
 
     @property
     def shape(self) -> torch.Size:
@@ -254,24 +254,24 @@ class Streamed(Lazy):
     def subset(self, index: Tensor) -> Streamed:
         return Streamed(self.source, [self.names[i] for i in index.tolist()], self.workers)
 
-    def joined(self, others: Sequence[Any]) -> Streamed:
+    def join(self, others: Sequence[Any]) -> Streamed:
         names = [name for part in (self, *others) for name in part.names]
         return Streamed(self.source, names, self.workers)
 
-    def ahead(self, index: Tensor) -> None:
+    def announce(self, index: Tensor) -> None:
         """Rows that will be asked for soon, in just this order. The oldest of too many announcements is forgotten."""
         key = tuple(index.flatten().tolist())
-        if not self.workers or key in self._coming:
+        if not self.workers or key in self._pending:
             return
-        if len(self._coming) >= AHEAD:
-            for task in self._coming.pop(next(iter(self._coming))):
+        if len(self._pending) >= MAX_ANNOUNCED:
+            for task in self._pending.pop(next(iter(self._pending))):
                 task.cancel()
-        self._coming[key] = self._started(key)
+        self._pending[key] = self._submit(key)
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         key = tuple(index.tolist())
         if self.workers and key:
-            tasks = self._coming.pop(key, None) or self._started(key)
+            tasks = self._pending.pop(key, None) or self._submit(key)
             outcomes = [task.result() for task in tasks]
         else:
             outcomes = [self.source.batch([self.names[i] for i in key])]
@@ -280,14 +280,14 @@ class Streamed(Lazy):
                 raise ValueError(f"{self.source.where}: {name} cannot be decoded any more: {why}")
         return torch.from_numpy(np.concatenate([rows for rows, _ in outcomes]))
 
-    def _started(self, key: tuple[int, ...]) -> list[Future[Outcome]]:
+    def _submit(self, key: tuple[int, ...]) -> list[Future[Outcome]]:
         self._pool = self._pool or ThreadPoolExecutor(self.workers)
         names = [self.names[i] for i in key]
-        return [self._pool.submit(self.source.batch, names[i : i + TASK]) for i in range(0, len(names), TASK)]
+        return [self._pool.submit(self.source.batch, names[i : i + PIECE]) for i in range(0, len(names), PIECE)]
 
     def close(self) -> None:
         """End the threads; they start again when rows are asked for."""
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
-        self._coming.clear()
+        self._pending.clear()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...core.randomness import generator
-from .rows import Data, Mixture, standard
+from .rows import Data, Mixture, standard_units
 
 ROWS = (100_000, 10_000, 10_000)  # PacGAN trains on 100,000 points
 
@@ -54,7 +54,7 @@ def swissroll(seed: int = 0) -> Data:
         return (curve + 0.25 * torch.randn(n, 2, generator=rng)) / 7.5
 
     parts = [rows(n, part) for n, part in zip(ROWS, ("train", "valid", "test"), strict=True)]
-    return _data("swissroll", parts, None)
+    return _make_data("swissroll", parts, None)
 
 
 def _mixture(name: str, centres: Tensor, std: float, sizes, basis: Tensor | None = None) -> Data:
@@ -65,11 +65,11 @@ def _mixture(name: str, centres: Tensor, std: float, sizes, basis: Tensor | None
         return centres[mode] + std * (noise @ basis.T if basis is not None else noise)
 
     parts = [rows(n, part) for n, part in zip(sizes, ("train", "valid", "test"), strict=True)]
-    return _data(name, parts, Mixture(centres, std, basis.shape[1] if basis is not None else centres.shape[1]))
+    return _make_data(name, parts, Mixture(centres, std, basis.shape[1] if basis is not None else centres.shape[1]))
 
 
-def _data(name: str, parts: list[Tensor], truth: Mixture | None) -> Data:
+def _make_data(name: str, parts: list[Tensor], truth: Mixture | None) -> Data:
     """One scale for all columns, so that the geometry of the world is kept."""
-    units = standard(parts[0], columnwise=False)
+    units = standard_units(parts[0], columnwise=False)
     train, valid, test = (units.strip(part) for part in parts)
     return Data(name, train, valid, test, units, "plane" if len(units.shift) == 2 else "vectors", truth)

@@ -22,8 +22,8 @@ Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
-class Rows(Protocol):
-    """What a part must do: a tensor does, and so does a folder that decodes its pictures when they are asked for."""
+class Lazy(Protocol):
+    """Rows that are read when they are asked for, and sooner where they are announced; else like a tensor."""
 
     @property
     def shape(self) -> torch.Size: ...
@@ -33,6 +33,18 @@ class Rows(Protocol):
     def __getitem__(self, rows: slice, /) -> Tensor: ...
 
     def index_select(self, dim: int, index: Tensor, /) -> Tensor: ...
+
+    def announce(self, index: Tensor) -> None:
+        """These rows will be asked for next, in this order."""
+
+    def subset(self, index: Tensor) -> Lazy:
+        """Some of the rows."""
+
+    def join(self, others: Sequence[Any]) -> Lazy:
+        """These rows, and behind them others of the same source."""
+
+
+Rows = Tensor | Lazy
 
 
 @dataclass(frozen=True)
@@ -52,22 +64,6 @@ class Units:
 
     def restore(self, u: Tensor) -> Tensor:
         return self.shift + self.scale * u
-
-
-class Lazy:
-    """Rows that are read when they are asked for, and sooner where they are announced."""
-
-    def ahead(self, index: Tensor) -> None:
-        """These rows will be asked for next, in this order."""
-        raise NotImplementedError
-
-    def subset(self, index: Tensor) -> Rows:
-        """Some of the rows, as lazy."""
-        raise NotImplementedError
-
-    def joined(self, others: Sequence[Rows]) -> Lazy:
-        """These rows, and behind them others of the same source."""
-        raise NotImplementedError
 
 
 PICTURE = Units(torch.zeros(1), torch.ones(1))  # a picture's own units are the network's
@@ -134,11 +130,11 @@ class Data:
         """The least and the largest number of the training part, in the data's units; of pictures all they can have."""
         if self.kind in ("pictures", "digits"):
             return -1.0, 1.0
-        x = self.restored("train")
+        x = self.restore("train")
         return float(x.min()), float(x.max())
 
     @property
-    def count(self) -> int:
+    def class_count(self) -> int:
         """Of classes, 0 where there are no labels."""
         return len(self.labels.names) if self.labels else 0
 
@@ -153,17 +149,18 @@ class Data:
     @property
     def lazy(self) -> bool:
         """Whether it is worth announcing what will be taken."""
-        return isinstance(self.train, Lazy)
+        return not isinstance(self.train, Tensor)
 
-    def ahead(self, rows: Tensor) -> None:
+    def announce(self, rows: Tensor) -> None:
         """Announce what will be taken next."""
-        if isinstance(self.train, Lazy):
-            self.train.ahead(rows.flatten())
+        if not isinstance(self.train, Tensor):
+            self.train.announce(rows.flatten())
 
-    def on(self, device: torch.device) -> Data:
+    def to(self, device: torch.device) -> Data:
         """The same with the training rows, which are in memory, and their labels on a device: they are taken there."""
         labels = self.labels and replace(self.labels, train=self.labels.train.to(device))
-        return replace(self, train=self.train.to(device), labels=labels)  # type: ignore[attr-defined]
+        assert isinstance(self.train, Tensor)
+        return replace(self, train=self.train.to(device), labels=labels)
 
     def classes(self, rows: Tensor) -> Tensor:
         """The labels [...] of training rows by index. Raises ValueError where the data have none."""
@@ -171,7 +168,7 @@ class Data:
             raise ValueError(f"{self.name} has no labels")
         return self.labels.train[rows]
 
-    def coded(self, part: Part) -> Tensor | None:
+    def codes(self, part: Part) -> Tensor | None:
         """The classes [n] of a part's rows; None where they are not known."""
         codes = getattr(self.labels, part) if self.labels else None
         return codes if codes is not None and len(codes) == len(getattr(self, part)) else None
@@ -180,29 +177,27 @@ class Data:
         """The first rows of a part, all unless ``most`` is given, in network units."""
         return numbers(getattr(self, name)[:most])
 
-    def restored(self, name: Part, most: int | None = None) -> Tensor:
+    def restore(self, name: Part, most: int | None = None) -> Tensor:
         """The same in the data's own units."""
         return self.units.restore(self.part(name, most))
 
-    def whole(self) -> Data:
+    def as_test_part(self) -> Data:
         """All rows as the test part, in the order of their source where that is known."""
         parts = [getattr(self, name) for name in PARTS]
         order = torch.arange(sum(map(len, parts))) if self.order is None else self.order.argsort()
-        if isinstance(self.train, Lazy):
-            rows: Rows = self.train.joined(parts[1:]).subset(order)
-        else:
-            rows = torch.cat(parts)[order]
+        train = self.train
+        rows: Rows = torch.cat(parts)[order] if isinstance(train, Tensor) else train.join(parts[1:]).subset(order)
         labels = self.labels
         if labels:
             codes = torch.cat([labels.train, labels.valid, labels.test])
             labels = replace(labels, test=codes[order] if len(codes) == len(order) else codes[:0])
         return replace(self, test=rows, labels=labels)
 
-    def replaced(self, **parts: Rows) -> Data:
+    def replace_parts(self, **parts: Rows) -> Data:
         """The same with other rows for some parts."""
         return replace(self, order=None, files=(), **parts)  # type: ignore[arg-type]
 
-    def excluding(self, names: Sequence[str]) -> Data:
+    def exclude(self, names: Sequence[str]) -> Data:
         """The rows that are of none of these classes. Raises ValueError for an unknown class, and where too little is
         left."""
         if self.labels is None:
@@ -213,18 +208,18 @@ class Data:
         parts: dict[str, Rows] = {}
         codes: list[Tensor] = []
         for part in PARTS:
-            rows, code = getattr(self, part), self.coded(part)
+            rows, code = getattr(self, part), self.codes(part)
             if code is None:
                 raise ValueError(f"the {part} rows have no labels of the classes of {self.name}")
             kept = (~torch.isin(code, left_out)).nonzero().squeeze(1)
             if not len(kept):
                 raise ValueError(f"without {', '.join(names)} there are no {part} rows in {self.name}")
-            parts[part] = rows.subset(kept) if isinstance(rows, Lazy) else rows.index_select(0, kept)
+            parts[part] = rows.index_select(0, kept) if isinstance(rows, Tensor) else rows.subset(kept)
             codes.append(code[kept])
         choices = {**self.choices, "exclude_classes": ", ".join(names)}
         train, valid, test = codes
         labels = Labels(train, valid, test, self.labels.names)
-        return replace(self.replaced(**parts), labels=labels, choices=choices)
+        return replace(self.replace_parts(**parts), labels=labels, choices=choices)
 
     def as_pictures(self) -> Data:
         """Square rows of values in [-1, 1] as pictures of one channel."""
@@ -240,9 +235,9 @@ class Data:
     def fingerprint(self) -> str:
         """A digest of the rows of all parts, their units and what was chosen."""
         parts = () if self.digest else (self.train, self.valid, self.test)
-        digest = hashed((*parts, self.units.shift, self.units.scale))
+        digest = digest_tensors((*parts, self.units.shift, self.units.scale))
         if self.choices or self.digest:
-            digest.update(repr((chosen(self.choices), self.digest)).encode())
+            digest.update(repr((first_names(self.choices), self.digest)).encode())
         return digest.hexdigest()
 
 
@@ -251,7 +246,7 @@ def numbers(stored: Tensor) -> Tensor:
     return stored.float().div_(127.5).sub_(1) if stored.dtype == torch.uint8 else stored
 
 
-def hashed(tensors: Iterable[Any]) -> hashlib.blake2b:
+def digest_tensors(tensors: Iterable[Any]) -> hashlib.blake2b:
     """A digest, to be gone on with, of the shapes and numbers of tensors."""
     digest = hashlib.blake2b(digest_size=16)
     for x in tensors:
@@ -260,27 +255,27 @@ def hashed(tensors: Iterable[Any]) -> hashlib.blake2b:
     return digest
 
 
-def chosen(choices: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def first_names(choices: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Choices as a fingerprint holds them: under the names they had first, so that old runs know their data."""
     first = {"exclude_classes": "without", "min_rating": "least"}
     return sorted((first.get(key, key), value) for key, value in choices.items())
 
 
-def shuffled(n: int, seed: int) -> Tensor:
+def permutation(n: int, seed: int) -> Tensor:
     """The permutation [n] of the seed by which rows are held out."""
     return torch.randperm(n, generator=generator(seed, "split"))
 
 
 def split(x: Tensor, seed: int, share: float = 0.1) -> tuple[Tensor, Tensor, Tensor]:
     """Train, validation and test rows, cut by a permutation of the seed; at least one row each."""
-    held = max(1, round(share * len(x)))
+    count = max(1, round(share * len(x)))
     if len(x) < 3:
         raise ValueError(f"{len(x)} rows cannot be cut into train, validation and test: give at least 3")
-    x = x[shuffled(len(x), seed)]
-    return x[2 * held :], x[:held], x[held : 2 * held]
+    x = x[permutation(len(x), seed)]
+    return x[2 * count :], x[:count], x[count : 2 * count]
 
 
-def standard(x: Tensor, columnwise: bool) -> Units:
+def standard_units(x: Tensor, columnwise: bool) -> Units:
     """Units in which the rows have mean 0 and unit spread, per column or altogether; a constant column keeps 1."""
     shift = x.mean(0)
     scale = (x - shift).square().mean(0 if columnwise else None).sqrt().expand_as(shift)

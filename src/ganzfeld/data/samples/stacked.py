@@ -30,9 +30,9 @@ def stacked(data: Data, name: str | None = None, sizes: tuple[int, int, int] = S
 
     Raises ValueError for other data.
     """
-    if data.kind != "pictures" or data.shape[0] != 1 or data.labels is None or data.count != 10:
+    if data.kind != "pictures" or data.shape[0] != 1 or data.labels is None or data.class_count != 10:
         raise ValueError(f"{data.name} is not ten classes of one-channel pictures: they cannot be stacked")
-    drawn = [_drawn(data, part, n) for part, n in zip(("train", "valid", "test"), sizes, strict=True)]
+    drawn = [_draw(data, part, n) for part, n in zip(("train", "valid", "test"), sizes, strict=True)]
     (train, a), (valid, b), (test, c) = drawn
     return replace(
         data, name=name or f"stacked-{data.name}", train=train, valid=valid, test=test, units=PICTURE,
@@ -40,7 +40,7 @@ def stacked(data: Data, name: str | None = None, sizes: tuple[int, int, int] = S
     )  # fmt: skip
 
 
-def _drawn(data: Data, part: str, n: int) -> tuple[Tensor, Tensor]:
+def _draw(data: Data, part: str, n: int) -> tuple[Tensor, Tensor]:
     """[n, 3, S, S] and the codes 100 a + 10 b + c."""
     rows = data.part(part)  # type: ignore[arg-type]
     known = getattr(data.labels, part)

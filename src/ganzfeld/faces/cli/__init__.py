@@ -103,7 +103,3 @@ def _report_stop(error: Exception) -> int:
 
 def _print_warning(message, category, filename, lineno, file=None, line=None) -> None:
     say(f"{'doubtful' if category.__name__ == 'Doubtful' else 'warning'}: {message}")
-
-
-if __name__ == "__main__":
-    main()

@@ -20,8 +20,7 @@ def judge(
     member: Annotated[int | None, typer.Option(help="one of the population; all unless given")] = None,
     seed: Seed = 0,
     baselines: Annotated[
-        bool,
-        typer.Option("--baselines", help="what an encoder has to beat, trained as long as it was, or a ranker"),
+        bool, typer.Option("--baselines", help="what an encoder has to beat, trained as long as it was, or a ranker")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -33,7 +32,7 @@ def judge(
     if as_json:
         print_json(found)
     else:
-        judging.print_table(found)
+        judging.print_judgement(found)
 
 
 def laws(
@@ -52,7 +51,7 @@ def laws(
     if as_json:
         print_json(laws.verdicts(facts))
     else:
-        laws.table(facts)
+        laws.print_verdicts(facts)
     if not all(law["holds"] for law in facts["laws"]):
         raise typer.Exit(1)
 
@@ -60,8 +59,9 @@ def laws(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="runs, or comparisons")],
     out: Annotated[Path, typer.Option("--out", help="the page, FILE.html")],
+    lang: Annotated[str | None, typer.Option("--lang", help="of the page; en unless given")] = None,
 ) -> None:
     """Write a self-contained page of runs and comparisons."""
     from .. import report as reports
 
-    say(f"report in {reports.write(runs, out)}")
+    say(f"report in {reports.write(runs, out, language=lang)}")

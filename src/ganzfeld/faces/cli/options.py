@@ -13,8 +13,7 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON document on standar
 
 # what is trained, and how
 DataName = Annotated[
-    str,
-    typer.Option("--data", help="a world (ring8, ...), digits, .npy, .npz, pictures, interactions or LETOR lines"),
+    str, typer.Option("--data", help="a world (ring8, ...), digits, .npy, .npz, pictures, interactions or LETOR lines")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="the base seed")]
 Valid = Annotated[str | None, typer.Option(help="your own validation data")]

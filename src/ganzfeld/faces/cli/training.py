@@ -7,21 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import (
-    Background,
-    Crop,
-    DataName,
-    Device,
-    Engine,
-    Json,
-    Precision,
-    Seed,
-    Settings,
-    Size,
-    Test,
-    Valid,
-    parse_settings,
-)
+from . import options
+from .options import DataName, Seed, Settings, parse_settings
 from .output import print_facts, print_json, say
 
 PaperName = Annotated[str, typer.Argument(help="a paper: ganzfeld list papers")]
@@ -37,20 +24,20 @@ def train(
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(help="size of the population: seed, seed + 1, ...")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; the paper's unless given")] = None,
-    size: Size = None,
+    size: options.Size = None,
     objective: Annotated[str | None, typer.Option(help="replace the paper's objective")] = None,
     constraint: Annotated[list[str] | None, typer.Option(help="replace its constraints; none for none")] = None,
     network: Annotated[str | None, typer.Option(help="replace its networks")] = None,
-    engine: Engine = "auto",
-    device: Device = "auto",
-    precision: Precision = "fp32",
+    engine: options.Engine = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "fp32",
     checkpoint_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
     log_every: Annotated[int, typer.Option(help="steps; a hundredth of the run unless given")] = 0,
     judge_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
-    valid: Valid = None,
-    test: Test = None,
-    crop: Crop = None,
-    background: Background = None,
+    valid: options.Valid = None,
+    test: options.Test = None,
+    crop: options.Crop = None,
+    background: options.Background = None,
     exclude_classes: Annotated[str | None, typer.Option(help="classes to leave out of the data, with commas")] = None,
     min_rating: Annotated[float | None, typer.Option(help="the smallest rating that counts (interactions)")] = None,
     fold: Annotated[int | None, typer.Option(help="1 to 5, of a LETOR folder")] = None,
@@ -92,23 +79,23 @@ def compare(
         int | None, typer.Option(help="the same for every paper; 10000, or 300 of retrieval, unless given")
     ] = None,
     seed: Seed = 0,
-    engine: Engine = "auto",
-    device: Device = "auto",
-    precision: Precision = "fp32",
+    engine: options.Engine = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "fp32",
     jobs: Annotated[int, typer.Option(help="papers trained side by side, a core each")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; each paper's own unless given")] = None,
-    size: Size = None,
-    crop: Crop = None,
-    background: Background = None,
+    size: options.Size = None,
+    crop: options.Crop = None,
+    background: options.Background = None,
     network: Annotated[str | None, typer.Option(help="the networks of all; each paper's own unless given")] = None,
-    valid: Valid = None,
-    test: Test = None,
+    valid: options.Valid = None,
+    test: options.Test = None,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="irgan, and what becomes of it without each of its parts, from one start")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on from what the directory holds")] = False,
     set_: Settings = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Papers on equal budgets over many seeds: a table of means and spreads, and a report."""
     from .. import comparison
@@ -122,7 +109,7 @@ def compare(
     if as_json:
         print_json(result)
     else:
-        comparison.table(result)
+        comparison.print_comparison(result)
 
 
 def demo(out: Annotated[Path, typer.Option("--out", help="where runs and report go")] = Path("demo")) -> None:

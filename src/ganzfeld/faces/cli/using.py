@@ -39,8 +39,8 @@ def sample(
       .gif      with --interpolate: there and back, for ever
       a folder  00000.png, 00001.png, ...: pictures at their own resolution
     """
+    from ...tasks.loading import open_run
     from .. import sampling
-    from ..opening import open_run
 
     sampling.form_of(out, interpolate)  # a name that cannot be written is refused before the work
     opened = open_run(run, "sample")
@@ -62,10 +62,9 @@ def encode(
 ) -> None:
     """Codes of real samples, by a run of ali or bigan; for pictures in files with a list of their names beside them."""
     from .. import encoding
-    from ..opening import open_encoder
 
-    opened = open_encoder(run, member)
-    say(encoding.encode(opened, encoding.read_rows(opened, data, part), out, draw, member))
+    opened, rows = encoding.open_rows(run, member, data, part)
+    say(encoding.encode(opened, rows, out, draw, member))
 
 
 def reconstruct(
@@ -79,10 +78,9 @@ def reconstruct(
 ) -> None:
     """Real samples, encoded and generated again: the error of all, and the first beside what they come from."""
     from .. import encoding
-    from ..opening import open_encoder
 
-    opened = open_encoder(run, member)
-    found = encoding.reconstruct(opened, encoding.read_rows(opened, data, part), out, n, member)
+    opened, rows = encoding.open_rows(run, member, data, part)
+    found = encoding.reconstruct(opened, rows, out, n, member)
     print_json(found) if as_json else print_facts({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
 
 
@@ -97,21 +95,15 @@ def anomaly(
 ) -> None:
     """How unlike the training data samples are, and how well that finds each class (train with --exclude-classes)."""
     from .. import encoding
-    from ..opening import open_encoder
 
-    opened = open_encoder(run, member)
-    found = encoding.anomaly(opened, encoding.read_rows(opened, data, part), out, weight, member)
+    opened, rows = encoding.open_rows(run, member, data, part)
+    found = encoding.anomaly(opened, rows, out, weight, member)
     if as_json:
         print_json(found)
     else:
         quantiles = ", ".join(f"{k} {v:.4g}" for k, v in found["scores"].items())
-        print_facts(
-            {
-                "rows": found["n"],
-                "scores": quantiles,
-                **{f"auc {k}": f"{v:.3f}" for k, v in found.get("auc", {}).items()},
-            }
-        )
+        areas = {f"auc {k}": f"{v:.3f}" for k, v in found.get("auc", {}).items()}
+        print_facts({"rows": found["n"], "scores": quantiles, **areas})
 
 
 def interpolate(
@@ -125,11 +117,10 @@ def interpolate(
 ) -> None:
     """From one real sample to another, through their codes."""
     from .. import encoding, sampling
-    from ..opening import open_encoder
 
     sampling.form_of(out, interpolate=True)
-    opened = open_encoder(run, member)
-    way = encoding.interpolate(opened, encoding.read_rows(opened, data, part), between, n, member)
+    opened, rows = encoding.open_rows(run, member, data, part)
+    way = encoding.interpolate(opened, rows, between, n, member)
     sampling.write(opened, way, out, interpolate=True)
     say(f"{n} samples between two in {out}")
 
@@ -150,8 +141,8 @@ def recommend(
     member: Member = 0,
 ) -> None:
     """The first k items of every user, by a run of irgan, irgan-pairwise, dns or bpr on interactions."""
+    from ...tasks.loading import open_run
     from .. import rankings
-    from ..opening import open_run
 
     ending = rankings.form_of(out) if out else ".csv"
     found = open_run(run, "recommend").recommend(
@@ -178,8 +169,8 @@ def export(
       .safetensors  the weights, and a .json beside them that says which network they are for
       a folder      for the Hugging Face Hub: weights, config.json, a model card and samples; nothing is sent
     """
+    from ...tasks.loading import open_run
     from .. import export as exports
-    from ..opening import open_run
 
     exports.form_of(out, force)
     try:

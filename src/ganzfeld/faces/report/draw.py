@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
 COLOURS, CLASSES = 8, 10  # the last two differ less from the others: for marks that tell more than their colour
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-THIN = 240  # points that a line of a chart keeps: about one for each pixel it is drawn on
+LINE_POINTS = 240  # points that a line of a chart keeps: about one for each pixel it is drawn on
 
 Values = Sequence[float | None]
 Point = tuple[float, float]
@@ -71,7 +71,7 @@ class Axis(NamedTuple):
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """At most about ``count`` round numbers, 1, 2 or 5 times a power of ten apart, that cover [low, high]."""
-    low, high = _widened(low, high)
+    low, high = _widen(low, high)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
@@ -98,7 +98,7 @@ def _multiple(i: int, step: float) -> float:
     return i / round(1 / step) if 1e-15 < step < 1 else i * step  # 3 / 10 is 0.3; 3 * 0.1 is not
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
+def _widen(low: float, high: float) -> tuple[float, float]:
     """[low, high], or room around it where it is a point."""
     if high - low > 1e-9 * max(abs(low), abs(high), 1e-30):
         return low, high
@@ -106,7 +106,7 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def short(value: float, step: float) -> str:
+def tick_label(value: float, step: float) -> str:
     """A tick's label: as many decimals as its step needs; thousands as k, millions as M."""
     for unit, letter in ((1e6, "M"), (1e3, "k")):
         if abs(step) >= unit / 10 and abs(value) >= unit:
@@ -117,16 +117,16 @@ def short(value: float, step: float) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
-def power(value: float) -> str:
+def power_label(value: float) -> str:
     """The label of a mark on a logarithmic axis: far from one, as a power of ten."""
     if 1e-3 <= value < 1e6:
-        return short(value, value)
+        return tick_label(value, value)
     exponent = math.floor(math.log10(value) + 1e-9)
     digit = round(value / 10.0**exponent)
-    return f"{f'{digit}·' if digit > 1 else ''}10{raised(exponent)}"
+    return f"{f'{digit}·' if digit > 1 else ''}10{superscript(exponent)}"
 
 
-def raised(exponent: int | str) -> str:
+def superscript(exponent: int | str) -> str:
     """The digits of an exponent."""
     return str(exponent).translate(SUPERSCRIPT)
 
@@ -134,6 +134,7 @@ def raised(exponent: int | str) -> str:
 def chart(
     series: Sequence[Series],
     describe: str,
+    words: Callable[..., str],
     references: Sequence[Reference] = (),
     low: float | None = None,
     high: float | None = None,
@@ -143,34 +144,35 @@ def chart(
 ) -> Markup:
     """Lines over steps, with their bands, members, references and axes.
 
-    describe: the drawing in words, for those who do not see it. low, high: natural ends of the vertical
-    axis, where the quantity has them. log: a logarithmic axis; what is not above zero has no place on it.
-    end_labels: each line's label at its end. A few values far beyond the others (the first steps of a game)
-    do not set the axis: the line leaves the frame there, and a note states how far it went.
+    describe: the drawing in words, for those who do not see it; words: those that stand in it. low, high: natural ends
+    of the vertical axis, where the quantity has them. log: a logarithmic axis; what is not above zero has no place on
+    it. end_labels: each line's label at its end. A few values far beyond the others (the first steps of a game) do not
+    set the axis: the line leaves the frame there, and a note states how far it went.
     """
     width, height = size
-    series = [_above_zero(s) for s in series] if log else series
-    values = _sorted(v for s in series for line in _lines_of(s) for v in line)
+    series = [_lift_below_zero(s) for s in series] if log else series
+    values = _sort_known(v for s in series for line in _lines_of(s) for v in line)
     if not values:
         return Markup("")
     if log:
         near = [r.value for r in references if r.value > values[0] / 5]
         marks = decades(min([values[0], *near]), max([values[-1], *near]))
-        labels = [short(mark, mark) for mark in marks]
+        labels = [tick_label(mark, mark) for mark in marks]
     else:
         marks = ticks(*_range(values, references, low, high), 5 if height > 180 else 4)
-        labels = [short(mark, marks[1] - marks[0]) for mark in marks]
+        labels = [tick_label(mark, marks[1] - marks[0]) for mark in marks]
     left = 10 + 6.2 * max(map(len, labels))
     right = 12 + (12 + 5.8 * max(len(s.label) for s in series) if end_labels else 0)
     steps = [x for s in series for x in s.x]
     x = Axis(*_span(steps), left, width - right)
     y = Axis(marks[0], marks[-1], height - 24, 14, log)
-    parts = [_grid(marks, labels, x, y), _steps(x, height - 24)]
+    parts = [_grid(marks, labels, x, y), _foot(x, height - 24, *_places((), x))]
     known = [_reference(r, x, y) for r in references if y.low <= r.value <= y.high]
     curves = [part for s in series for part in _series(s, x, y)]
     parts.append(_window([line for line, _ in known] + curves + [label for _, label in known], x, y))
-    drawn = _sorted(v for s in series for line in (s.y, *s.members) for v in line)
-    parts += [_beyond(drawn[-1], y, width - right, True), _beyond(drawn[0], y, 0, False)] if drawn else []
+    drawn = _sort_known(v for s in series for line in (s.y, *s.members) for v in line)
+    if drawn:
+        parts += _note_beyond(drawn[-1], y, width - right, True, words), _note_beyond(drawn[0], y, 0, False, words)
     if end_labels:
         parts += _end_labels(series, x, y)
     parts.append(tag("line", {"class": "cursor", "x1": 0, "x2": 0, "y1": y.end, "y2": y.start}))
@@ -190,7 +192,7 @@ def strip(spread: Iterable[float], mean: float | None, axis: Axis, colour: str, 
     return _svg((110, 18), f"strip {colour}", describe, parts)
 
 
-def nearness(distances: Sequence[float], usual: float, copy: float, describe: str) -> Markup:
+def nearness(distances: Sequence[float], usual: float, copy: float, describe: str, words: Callable[..., str]) -> Markup:
     """A dot for each distance, on an axis from zero; a stroke at the usual one, and the ground below ``copy``."""
     width, base = 400, 62
     marks = ticks(0, max(*distances, usual) or 1, 6)
@@ -199,18 +201,19 @@ def nearness(distances: Sequence[float], usual: float, copy: float, describe: st
         tag("rect", {"class": "copied", "x": axis.start, "y": 22, "width": _n(axis(copy) - 4), "height": base - 22})
     ]
     if axis(copy) > 60:
-        parts.append(tag("text", {"class": "beyond", "x": axis.start + 6, "y": 36}, "copies"))
+        parts.append(tag("text", {"class": "beyond", "x": axis.start + 6, "y": 36}, words("nearness.copies")))
     parts += [tag("line", {"class": "base", "x1": axis.start, "x2": axis.end, "y1": base, "y2": base})]
     for mark in marks:
         place = {"x": _n(axis(mark)), "y": base + 16, "text-anchor": "start" if mark == 0 else "middle"}
-        parts.append(tag("text", place, short(mark, marks[1])))
+        parts.append(tag("text", place, tick_label(mark, marks[1])))
     at = _n(axis(usual))
     parts.append(tag("line", {"class": "reference", "x1": at, "x2": at, "y1": 16, "y2": base}))
     place = {"class": "reference", "x": at, "y": 11, "text-anchor": "end" if axis(usual) > width / 2 else "start"}
-    parts.append(tag("text", place, "usual for held-out pictures"))
+    parts.append(tag("text", place, words("nearness.usual")))
     for i, distance in enumerate(distances):
         dot = {"class": "dot", "cx": _n(axis(distance)), "cy": _n(46 + 16 * ((i * 0.618) % 1 - 0.5)), "r": 4}
-        parts.append(tag("circle", dot, tag("title", {}, f"sample {i + 1}: {distance:.3g}")))
+        title = words("nearness.sample", i=i + 1, distance=f"{distance:.3g}")
+        parts.append(tag("circle", dot, tag("title", {}, title)))
     return _svg((width, 80), "chart nearness", describe, parts)
 
 
@@ -221,17 +224,11 @@ def scatter(
 
     looks: (colour, glyph) of each, a dot where it has no glyph. labels: of the axes.
     """
-    width, left, base = 440, 36, 24
-    flat = min(map(len, points)) < 2
+    width, flat = 440, min(map(len, points)) < 2
     places = [(p[0], 0.0 if flat else p[1]) for p in points]
-    (x0, x1), (y0, y1) = (_widened(min(along), max(along)) for along in zip(*places, strict=True))
-    across = width - left - 16
-    unit = min(across / (x1 - x0), 400 / (y1 - y0))
-    tall = 100.0 if flat else max(150.0, (y1 - y0) * unit)
-    x = _centred((x0 + x1) / 2, across / unit, left + 8, width - 8)
-    y = _centred((y0 + y1) / 2, tall / unit, base + tall + 8, base + 8)
-    floor = base + tall + 16
-    parts = [_lattice(x, y, base, floor, flat)]
+    xs, ys = zip(*places, strict=True)
+    x, y, parts = _plane(xs, (min(ys), max(ys)), width, (150, 400), flat)
+    floor = y.start + 8
     for i, ((a, b), (colour, glyph)) in enumerate(zip(places, looks, strict=True)):
         down = y(b) + (60 * ((i * 0.618) % 1 - 0.5) if flat else 0)
         parts.append(_spot(x(a), down, colour, glyph))
@@ -260,22 +257,25 @@ def plot(
     one unit is as long on both axes, and the height follows from the width. low, high: natural ends of the vertical
     axis.
     """
-    lines = [_on_axes(curve, log_x, log_y) for curve in lines]
+    lines = [_lift_off_axes(curve, log_x, log_y) for curve in lines]
     levels = [level for level in levels if level.value > 0 or not log_y]
     xs = [a for curve in lines for a in curve.x]
-    values = _sorted(b for curve in lines for b in curve.y)
+    values = _sort_known(b for curve in lines for b in curve.y)
     if not values:
         return Markup("")
     ends = min([*values, *(r.value for r in levels)]), max([*values, *(r.value for r in levels)])
     if any(curve.mark == "bars" for curve in lines) and not log_y:
         ends = min(0.0, ends[0]), max(0.0, ends[1])
     ends = (ends[0] if low is None or (log_y and low <= 0) else low, ends[1] if high is None else high)
-    across, up, frame = _plane(xs, ends, size) if plane else _frame(lines, xs, ends, log_x, log_y, size)
+    if plane:
+        across, up, frame = _plane(xs, ends, size[0], (0.55 * size[1], 1.2 * size[1]))
+    else:
+        across, up, frame = _frame(lines, xs, ends, log_x, log_y, size)
     marks = [part for i, curve in enumerate(lines) if curve.mark == "bars" for part in _bars(lines, i, across, up)]
     marks += [part for curve in lines if curve.mark != "bars" for part in _curve(curve, across, up)]
-    shown = [level for level in levels if min(up.low, up.high) <= level.value <= max(up.low, up.high)]
-    strokes = [_reference(level, across, up)[0] for level in shown]
-    window = _window([*strokes, *marks, *_said(shown, lines, across, up)], across, up)
+    within = [level for level in levels if min(up.low, up.high) <= level.value <= max(up.low, up.high)]
+    strokes = [_reference(level, across, up)[0] for level in within]
+    window = _window([*strokes, *marks, *_level_labels(within, lines, across, up)], across, up)
     height = up.start + 38 + (8 if plane else 0)
     names = [tag("text", {"class": "axis", "x": 0, "y": 11}, f"{y} ↑")] if y else []
     if x:
@@ -284,7 +284,7 @@ def plot(
     return _svg((size[0], math.ceil(height)), "chart plot", describe, [*frame, window, *names])
 
 
-def _on_axes(curve: Curve, log_x: bool, log_y: bool) -> Curve:
+def _lift_off_axes(curve: Curve, log_x: bool, log_y: bool) -> Curve:
     """The curve without what has no place on logarithmic axes: the pen lifts there."""
     least = sys.float_info.min
     kept = [(a, b if not log_y or (b or 0) >= least else None) for a, b in zip(curve.x, curve.y, strict=True)]
@@ -292,39 +292,43 @@ def _on_axes(curve: Curve, log_x: bool, log_y: bool) -> Curve:
     return curve._replace(x=[a for a, _ in kept], y=[b for _, b in kept])
 
 
-def _plane(xs: Sequence[float], ends: Point, size: tuple[int, int]) -> tuple[Axis, Axis, list[Markup]]:
-    """Axes of one scale; a shape that is wide or high has room beside it."""
-    (x0, x1), (y0, y1) = _widened(min(xs), max(xs)), _widened(*ends)
+def _plane(
+    xs: Sequence[float], ends: Point, width: float, heights: Point, flat: bool = False
+) -> tuple[Axis, Axis, list[Markup]]:
+    """Axes of one scale; a shape that is wide or high has room beside it. heights: the least and the most; flat: the
+    height means nothing, and is less."""
+    (x0, x1), (y0, y1) = _widen(min(xs), max(xs)), _widen(*ends)
     left, top = 36, 24
-    wide = size[0] - left - 16
-    unit = min(wide / (x1 - x0), 1.2 * size[1] / (y1 - y0))
-    tall = max(0.55 * size[1], (y1 - y0) * unit)
-    x = _centred((x0 + x1) / 2, wide / unit, left + 8, size[0] - 8)
-    y = _centred((y0 + y1) / 2, tall / unit, top + tall + 8, top + 8)
-    return x, y, [_lattice(x, y, top, top + tall + 16, False)]
+    wide = width - left - 16
+    unit = min(wide / (x1 - x0), heights[1] / (y1 - y0))
+    tall = 100.0 if flat else max(heights[0], (y1 - y0) * unit)
+    x = _centre((x0 + x1) / 2, wide / unit, left + 8, width - 8)
+    y = _centre((y0 + y1) / 2, tall / unit, top + tall + 8, top + 8)
+    return x, y, [_lattice(x, y, top, top + tall + 16, flat)]
 
 
 def _frame(
     lines: Sequence[Curve], xs: Sequence[float], ends: Point, log_x: bool, log_y: bool, size: tuple[int, int]
 ) -> tuple[Axis, Axis, list[Markup]]:
+    """Axes of scales of their own."""
     marks = decades(*ends) if log_y else ticks(*ends)
-    told = _few(marks, 8) if log_y else marks
-    labels = [power(mark) if log_y else short(mark, marks[1] - marks[0]) for mark in told]
+    marked = _thin_marks(marks, 8) if log_y else marks
+    labels = [power_label(mark) if log_y else tick_label(mark, marks[1] - marks[0]) for mark in marked]
     y = Axis(marks[0], marks[-1], size[1] - 38, 24, log_y)
-    x = Axis(*_wide(lines, xs, log_x), 12 + 6.6 * max(map(len, labels)), size[0] - 12, log_x)
-    parts = [_grid(told, labels, x, y), _foot(x, y.start, *_places(lines, x))]
+    x = Axis(*_range_across(lines, xs, log_x), 12 + 6.6 * max(map(len, labels)), size[0] - 12, log_x)
+    parts = [_grid(marked, labels, x, y), _foot(x, y.start, *_places(lines, x))]
     if _pitch(lines) and y.low < 0 < y.high:
         ground = tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": _n(y(0)), "y2": _n(y(0))})
         parts.append(tag("g", {"class": "steps"}, ground))
     return x, y, parts
 
 
-def _wide(lines: Sequence[Curve], xs: Sequence[float], log: bool) -> Point:
+def _range_across(lines: Sequence[Curve], xs: Sequence[float], log: bool) -> Point:
     """The ends of the horizontal axis: of what is on it, with half a place beside bars."""
     room = _pitch(lines) / 2 if not log else 0
     low, high = min(xs) - room, max(xs) + room
     if not log:
-        return _widened(low, high)
+        return _widen(low, high)
     around = decades(low, high)
     inside = [mark for mark in around if low <= mark <= high]
     return (low, high) if len(inside) > 1 else (around[0], around[-1])
@@ -335,18 +339,18 @@ def _places(lines: Sequence[Curve], x: Axis) -> tuple[Sequence[float], Sequence[
     count = max(2, int((x.end - x.start) / 60))
     if x.log:
         inside = [mark for mark in decades(x.low, x.high) if x.low <= mark <= x.high]
-        few = _few(inside, count)
-        return few, [power(mark) for mark in few]
+        few = _thin_marks(inside, count)
+        return few, [power_label(mark) for mark in few]
     marks = ticks(x.low, x.high, count)
     own = sorted({a for curve in lines if curve.mark == "bars" for a in curve.x})
     step = marks[1] - marks[0]
     if own and len(own) <= 2 * count:
         marks, step = own, _pitch(lines)
     inside = [mark for mark in marks if x.low <= mark <= x.high]
-    return inside, [short(mark, step) for mark in inside]
+    return inside, [tick_label(mark, step) for mark in inside]
 
 
-def _few(marks: Sequence[float], most: int) -> Sequence[float]:
+def _thin_marks(marks: Sequence[float], most: int) -> Sequence[float]:
     """The marks, or every second, third ... of many."""
     return marks[:: max(1, math.ceil(len(marks) / most))]
 
@@ -368,8 +372,8 @@ def _bars(lines: Sequence[Curve], i: int, x: Axis, y: Axis) -> Iterator[Markup]:
             left, right, top = x(a + shift), x(a + shift + width), min(max(y(b), y.end), y.start)
             gap = 0.5 if right - left > 4 else 0.0
             place = {"x": _n(left + gap), "y": _n(min(top, floor)), "width": _n(right - left - 2 * gap)}
-            told = tag("title", {}, f"{curve.label}, {a:.4g}: {b:.3g}")
-            yield tag("rect", {"class": f"bar {curve.colour}", **place, "height": _n(abs(floor - top))}, told)
+            title = tag("title", {}, f"{curve.label}, {a:.4g}: {b:.3g}")
+            yield tag("rect", {"class": f"bar {curve.colour}", **place, "height": _n(abs(floor - top))}, title)
 
 
 def _curve(curve: Curve, x: Axis, y: Axis) -> Iterator[Markup]:
@@ -385,26 +389,26 @@ def _curve(curve: Curve, x: Axis, y: Axis) -> Iterator[Markup]:
             yield tag("circle", {"class": f"dot {curve.colour}", **place}, tag("title", {}, f"{a:.4g}, {b:.4g}"))
 
 
-def _said(levels: Sequence[Reference], lines: Sequence[Curve], x: Axis, y: Axis) -> list[Markup]:
+def _level_labels(levels: Sequence[Reference], lines: Sequence[Curve], x: Axis, y: Axis) -> list[Markup]:
     """The labels of levels, each at an end of its line, above or below it, where the least is drawn already."""
-    taken = [spot for curve in lines for spot in _inked(curve, x, y)]
+    taken = [spot for curve in lines for spot in _covered_spots(curve, x, y)]
     taken += [(x.start + (x.end - x.start) * i / 60, y(level.value)) for level in levels for i in range(61)]
     parts = []
     for level in levels:
         wide, line = 6.2 * len(level.label) + 4, y(level.value)
         corners = [(left, top) for top in (line - 15, line + 2) for left in (x.start + 3, x.end - wide - 3)]
         inside = [corner for corner in corners if y.end - 4 <= corner[1] <= y.start - 12] or corners
-        left, top = min(inside, key=lambda corner: sum(_within(spot, corner, wide) for spot in taken))
+        left, top = min(inside, key=lambda corner: sum(_covers(spot, corner, wide) for spot in taken))
         taken += [(left + wide * i / 20, top + 6.5 * j) for i in range(21) for j in range(3)]
         parts.append(tag("text", {"class": "reference", "x": _n(left), "y": _n(top + 10)}, level.label))
     return parts
 
 
-def _within(spot: Point, corner: Point, wide: float) -> bool:
+def _covers(spot: Point, corner: Point, wide: float) -> bool:
     return corner[0] - 6 <= spot[0] <= corner[0] + wide + 6 and corner[1] + 0.5 < spot[1] < corner[1] + 12.5
 
 
-def _inked(curve: Curve, x: Axis, y: Axis) -> Iterator[Point]:
+def _covered_spots(curve: Curve, x: Axis, y: Axis) -> Iterator[Point]:
     """Spots of the drawing that a curve covers, a few pixels apart."""
     for run in _runs(zip(curve.x, curve.y, strict=True)):
         spots = [(x(a), y(b)) for a, b in run]
@@ -417,7 +421,7 @@ def _inked(curve: Curve, x: Axis, y: Axis) -> Iterator[Point]:
                 yield from ((a + (c - a) * i / pieces, b + (d - b) * i / pieces) for i in range(1, pieces))
 
 
-def _centred(middle: float, span: float, start: float, end: float) -> Axis:
+def _centre(middle: float, span: float, start: float, end: float) -> Axis:
     return Axis(middle - span / 2, middle + span / 2, start, end)
 
 
@@ -433,14 +437,14 @@ def _lattice(x: Axis, y: Axis, top: float, floor: float, flat: bool) -> Markup:
     for axis, upright in ((x, True), (y, False))[: 1 if flat else 2]:
         marks = ticks(axis.low, axis.high, 6)
         for mark in (mark for mark in marks if axis.low <= mark <= axis.high):
-            at, said = _n(axis(mark)), short(mark, marks[1] - marks[0])
+            at, text = _n(axis(mark)), tick_label(mark, marks[1] - marks[0])
             if upright:
                 line = {"x1": at, "x2": at, "y1": _n(top), "y2": _n(floor)}
                 place = {"x": at, "y": _n(floor + 15), "text-anchor": "middle"}
             else:
                 line = {"x1": _n(x.start - 8), "x2": _n(x.end + 8), "y1": at, "y2": at}
                 place = {"x": _n(x.start - 14), "y": _n(axis(mark) + 3.5), "text-anchor": "end"}
-            parts += [tag("line", line), tag("text", place, said)]
+            parts += [tag("line", line), tag("text", place, text)]
     return tag("g", {"class": "grid"}, *parts)
 
 
@@ -471,7 +475,7 @@ def path(points: Iterable[tuple[float, float | None]], x: Axis, y: Axis) -> str:
     return "".join(_stroke(thin(run), x, y) for run in _runs(points))
 
 
-def thin(points: Sequence[Point], limit: int = THIN) -> Sequence[Point]:
+def thin(points: Sequence[Point], limit: int = LINE_POINTS) -> Sequence[Point]:
     """The points; of many, the lowest and highest of each of limit / 2 stretches: no spike is lost."""
     if len(points) <= limit:
         return points
@@ -528,24 +532,24 @@ def _series(s: Series, x: Axis, y: Axis) -> Iterator[Markup]:
             if b is not None:
                 title = tag("title", {}, f"{s.label + ', ' if s.label else ''}step {a:,.0f}: {b:.3g}")
                 yield tag("circle", {"class": f"dot {s.colour}", "cx": _n(x(a)), "cy": _n(y(b)), "r": 2.2}, title)
-    for a, b, said in s.rings:
+    for a, b, text in s.rings:
         place = {"class": f"ring {s.colour}", "cx": _n(x(a)), "cy": _n(y(b)), "r": 4}
-        yield tag("circle", place, tag("title", {}, said))
+        yield tag("circle", place, tag("title", {}, text))
 
 
-def _above_zero(s: Series) -> Series:
-    def cut(values: Values) -> Values:
+def _lift_below_zero(s: Series) -> Series:
+    def lift(values: Values) -> Values:
         return [v if v is not None and v > 0 else None for v in values]
 
-    band = (cut(s.band[0]), cut(s.band[1])) if s.band else None
-    return s._replace(y=cut(s.y), band=band, members=[cut(member) for member in s.members])
+    band = (lift(s.band[0]), lift(s.band[1])) if s.band else None
+    return s._replace(y=lift(s.y), band=band, members=[lift(member) for member in s.members])
 
 
 def _lines_of(s: Series) -> list[Values]:
     return [s.y, *(s.band or ()), *s.members]
 
 
-def _sorted(values: Iterable[float | None]) -> list[float]:
+def _sort_known(values: Iterable[float | None]) -> list[float]:
     return sorted(v for v in values if v is not None)
 
 
@@ -567,7 +571,7 @@ def _range(
 
 def _span(steps: Sequence[float]) -> tuple[float, float]:
     low, high = min(steps), max(steps)
-    return (0.0, high) if low > 0 and low < high / 2 else _widened(low, high)
+    return (0.0, high) if low > 0 and low < high / 2 else _widen(low, high)
 
 
 def _grid(marks: Sequence[float], labels: Sequence[str], x: Axis, y: Axis) -> Markup:
@@ -577,13 +581,6 @@ def _grid(marks: Sequence[float], labels: Sequence[str], x: Axis, y: Axis) -> Ma
         parts.append(tag("line", {"x1": _n(x.start), "x2": _n(x.end), "y1": height, "y2": height}))
         parts.append(tag("text", {"x": _n(x.start - 6), "y": _n(y(mark) + 3.5), "text-anchor": "end"}, label))
     return tag("g", {"class": "grid"}, *parts)
-
-
-def _steps(x: Axis, base: float) -> Markup:
-    marks = ticks(x.low, x.high, max(2, int((x.end - x.start) / 60)))
-    step = marks[1] - marks[0]
-    inside = [mark for mark in marks if x.low <= mark <= x.high]
-    return _foot(x, base, inside, [short(mark, step) for mark in inside])
 
 
 def _foot(x: Axis, base: float, marks: Sequence[float], labels: Sequence[str]) -> Markup:
@@ -615,13 +612,13 @@ def _window(parts: Sequence[Markup], x: Axis, y: Axis) -> Markup:
     return tag("svg", {"x": left, "y": top, "width": width, "height": height, "viewBox": view}, *parts)
 
 
-def _beyond(extreme: float, y: Axis, right: float, above: bool) -> Markup:
+def _note_beyond(extreme: float, y: Axis, right: float, above: bool, words: Callable[..., str]) -> Markup:
     """A note where a line leaves the frame on that side."""
     if (extreme <= y.high) if above else (extreme >= y.low):
         return Markup("")
-    words = f"{'↑ up to' if above else '↓ down to'} {extreme:,.3g}".replace("-", "−")
+    note = words("chart.above" if above else "chart.below", value=f"{extreme:,.3g}".replace("-", "−"))
     place = {"x": _n(right), "y": 8, "text-anchor": "end"} if above else {"x": _n(right + 8), "y": _n(y.start + 17)}
-    return tag("text", {"class": "beyond", **place}, words)
+    return tag("text", {"class": "beyond", **place}, note)
 
 
 def _end_labels(series: Sequence[Series], x: Axis, y: Axis) -> list[Markup]:
@@ -634,7 +631,7 @@ def _end_labels(series: Sequence[Series], x: Axis, y: Axis) -> list[Markup]:
     ends.sort(key=lambda end: end[0])
     gap = min(11.5, (y.start - y.end + 10) / max(1, len(ends)))
     parts = []
-    for place, (end, s) in zip(_apart([end for end, _ in ends], gap, y.start + 4), ends, strict=True):
+    for place, (end, s) in zip(_move_apart([end for end, _ in ends], gap, y.start + 4), ends, strict=True):
         leader = f"M{_n(x.end + 3)} {_n(end)}L{_n(x.end + 12)} {_n(place)}"
         parts.append(tag("path", {"class": f"leader {s.colour}", "d": leader}))
         beside = {"class": f"end {s.colour}", "x": _n(x.end + 15), "y": _n(place + 3.5)}
@@ -642,7 +639,7 @@ def _end_labels(series: Sequence[Series], x: Axis, y: Axis) -> list[Markup]:
     return parts
 
 
-def _apart(places: Sequence[float], gap: float, limit: float) -> list[float]:
+def _move_apart(places: Sequence[float], gap: float, limit: float) -> list[float]:
     """Sorted places moved down until neighbours are a gap apart, then up as far as the limit asks."""
     moved: list[float] = []
     for place in places:
@@ -651,11 +648,7 @@ def _apart(places: Sequence[float], gap: float, limit: float) -> list[float]:
 
 
 def _svg(
-    size: tuple[int, int],
-    kind: str,
-    describe: str,
-    parts: Sequence[object],
-    data: Mapping[str, object] | None = None,
+    size: tuple[int, int], kind: str, describe: str, parts: Sequence[object], data: Mapping[str, object] | None = None
 ) -> Markup:
     words = {"class": kind, "viewBox": f"0 0 {size[0]} {size[1]}", "role": "img", "aria-label": describe}
     return tag("svg", {**words, **(data or {})}, *parts)

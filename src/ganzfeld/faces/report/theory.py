@@ -1,11 +1,10 @@
-"""The chapters about laws: what each says, what was measured beside its oracle, and its figure, in the language that
-its facts are told in."""
+"""The chapters about laws: what each says, what was measured beside its oracle, and its figure, in the language of its
+facts."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from latex2mathml.converter import convert
 from markupsafe import Markup
@@ -13,135 +12,14 @@ from markupsafe import Markup
 from . import draw
 from .draw import Curve, Reference
 from .read import Laws
+from .words import Words
 
 Content = Mapping[str, Any]
 
 
-class Words(NamedTuple):
-    """What the page itself says in a language."""
-
-    title: str
-    one: str
-    hold: str
-    fail: str
-    fast: str
-    law: str
-    tightest: str
-    measured: str
-    truth: str
-    residual: str
-    tolerance: str
-    holds: str
-    fails: str
-    checks: str
-    check: str
-    said: str
-    assumes: str
-    oracle: str
-    source: str
-    kind: str
-    contents: str
-    footer: str
-    comma: str
-    space: str
-
-
-WORDS = {
-    "en": Words(
-        title="The laws of the family",
-        one="A theorem, measured on this machine beside an oracle of its own.",
-        hold="{count} theorems, measured on this machine beside oracles of their own: all hold.",
-        fail="{count} theorems, measured on this machine beside oracles of their own: {failed} fail.",
-        fast="These are the fast forms, smaller and with the same claims.",
-        law="Law",
-        tightest="Its tightest check",
-        measured="Measured",
-        truth="Truth",
-        residual="Residual",
-        tolerance="Tolerance",
-        holds="holds",
-        fails="fails",
-        checks="All {count} checks",
-        check="Check",
-        said="Often said",
-        assumes="Assumes",
-        oracle="Oracle",
-        source="Source",
-        kind="laws",
-        contents="Contents",
-        footer="This page holds everything it shows and asks the network for nothing.",
-        comma="; ",
-        space=" ",
-    ),
-    "zh": Words(
-        title="对抗网络家族的定律",
-        one="一条定理，在这台机器上与独立的基准比对。",
-        hold="{count} 条定理，在这台机器上与各自独立的基准逐一比对：全部成立。",
-        fail="{count} 条定理，在这台机器上与各自独立的基准逐一比对：{failed} 条不成立。",
-        fast="这里是快速版本：规模较小，论断相同。",
-        law="定律",
-        tightest="最紧的一项检验",
-        measured="测得",
-        truth="真值",
-        residual="残差",
-        tolerance="容差",
-        holds="成立",
-        fails="不成立",
-        checks="全部 {count} 项检验",
-        check="检验",
-        said="常见的说法",
-        assumes="前提",
-        oracle="基准",
-        source="出处",
-        kind="定律",
-        contents="目录",
-        footer="本页自含所有内容，不向网络请求任何东西。",
-        comma="；",
-        space="",
-    ),
-}
-
-
-GREEK = {
-    "theta": "θ", "lambda": "λ", "sigma": "σ", "delta": "δ", "eta": "η", "gamma": "γ", "mu": "μ", "phi": "φ",
-    "psi": "ψ", "tau": "τ", "pi": "π",
-}  # fmt: skip
-SIGNS = (
-    (re.compile(rf"\b(?:{'|'.join(GREEK)})\b"), lambda found: GREEK[found[0]]),
-    (re.compile(r"\b1e(-?\d+)\b"), lambda found: f"10{draw.raised(int(found[1]))}"),
-    (re.compile(r"\^(-?\d+)"), lambda found: draw.raised(found[1])),
-    (re.compile(r"\bsqrt\("), lambda found: "√("),
-    (re.compile(r"(?<![\w)’'])-(?=[\w.(|])|(?<=\s)-(?=\s)"), lambda found: "−"),
-)
-
-
-def typeset(text: Any) -> Any:
-    """Greek letters, powers, roots and minus signs for the plain characters that stand for them; of dicts and lists,
-    in every text."""
-    if isinstance(text, str):
-        for pattern, sign in SIGNS:
-            text = pattern.sub(sign, text)
-        return text
-    if isinstance(text, Mapping):
-        return {key: value if key in ("name", "formula", "mark") else typeset(value) for key, value in text.items()}
-    return [typeset(part) for part in text] if isinstance(text, list) else text
-
-
-def words(laws: Laws) -> Words:
-    return WORDS.get(laws.language, WORDS["en"])
-
-
-def lead(laws: Laws) -> str:
-    """What came out, in a sentence or two."""
-    own, failed = words(laws), sum(not law["holds"] for law in laws.laws)
-    form = own.one if len(laws.laws) == 1 else own.fail if failed else own.hold
-    said = form.format(count=len(laws.laws), failed=failed)
-    return f"{said}{own.space}{own.fast}" if laws.fast else said
-
-
-def verdicts(laws: Laws) -> Content:
+def verdicts(laws: Laws, words: Words) -> Content:
     """A row for each law: the check that is nearest to its tolerance."""
-    return {"words": words(laws), "rows": [_row(law) for law in laws.laws]}
+    return {"words": words, "rows": [_row(law) for law in laws.laws]}
 
 
 def _row(law: Mapping[str, Any]) -> Content:
@@ -150,21 +28,21 @@ def _row(law: Mapping[str, Any]) -> Content:
     return {"anchor": f"law-{law['name']}", "law": law, "check": _check(tightest)}
 
 
-def law(facts: Mapping[str, Any], own: Words) -> Content:
+def law(facts: Mapping[str, Any], words: Words) -> Content:
     """One law: statement, formula, figure, explanation, and every check."""
     return {
         "anchor": f"law-{facts['name']}",
         "law": facts,
-        "words": own,
+        "words": words,
         "formula": Markup(convert(facts["formula"], display="block")),
         "panels": [_panel(panel, facts) for panel in facts["panels"]],
         "checks": [_check(check) for check in facts["checks"]],
         "about": [
-            (own.assumes, own.comma.join(facts["assumes"])),
-            (own.oracle, facts["oracle"]),
-            (own.source, facts["source"]),
+            (words("laws.assumes"), words("semicolon").join(facts["assumes"])),
+            (words("laws.oracle"), facts["oracle"]),
+            (words("laws.source"), facts["source"]),
         ],
-        "count": own.checks.format(count=len(facts["checks"])),
+        "count": words("laws.checks", count=len(facts["checks"])),
     }
 
 
@@ -172,15 +50,15 @@ def _check(check: Mapping[str, Any]) -> Content:
     sign = {"=": "", "<=": "≤ ", ">=": "≥ "}[check["sign"]]
     return {
         "what": check["what"],
-        "value": figure(check["value"], check["truth"]),
-        "truth": sign + figure(check["truth"], check["value"]),
-        "residual": scientific(check["residual"]),
-        "tolerance": scientific(check["tolerance"]),
+        "value": format_figure(check["value"], check["truth"]),
+        "truth": sign + format_figure(check["truth"], check["value"]),
+        "residual": format_scientific(check["residual"]),
+        "tolerance": format_scientific(check["tolerance"]),
         "holds": check["holds"],
     }
 
 
-def figure(value: float | str | None, other: float | str | None) -> str:
+def format_figure(value: float | str | None, other: float | str | None) -> str:
     """A number with the digits that tell it from its counterpart, four to ten."""
     if not isinstance(value, (int, float)):
         return value or "–"
@@ -190,14 +68,14 @@ def figure(value: float | str | None, other: float | str | None) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
-def scientific(value: float | None) -> str:
+def format_scientific(value: float | None) -> str:
     """Two digits and a power of ten."""
     if not value:
         return "–" if value is None else "0"
     if 1e-3 <= value < 1e4:
         return f"{value:.2g}"
     digits, power = f"{value:.0e}".split("e")
-    return f"{'' if digits == '1' else digits + '·'}10{draw.raised(int(power))}"
+    return f"{'' if digits == '1' else digits + '·'}10{draw.superscript(int(power))}"
 
 
 def _panel(panel: Mapping[str, Any], facts: Mapping[str, Any]) -> Content:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CLOSED = ("popularity", "item-knn", "ease")  # what they are called in tables
+CLOSED_FORM = ("popularity", "item-knn", "ease")  # what they are called in tables
 
 
 def popularity(x: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def popularity(x: Tensor) -> Tensor:
 
     Blind to the user. A cold item scores 0, the least there is. Raises ValueError on anything but a bool matrix.
     """
-    _checked(x)
+    _check_positives(x)
     return x.sum(0).double().repeat(len(x), 1)
 
 
@@ -45,7 +45,7 @@ def item_knn(x: Tensor, neighbours: int | None = 100, shrinkage: float = 0.0) ->
     """
     if (neighbours is not None and neighbours < 1) or not shrinkage >= 0:
         raise ValueError(f"neighbours (1 or more) and shrinkage (0 or more), not {neighbours} and {shrinkage}")
-    together = _together(x)
+    together = _count_together(x)
     counts = together.diagonal()
     # a cold item was with no one: its 0 / 0 is a cosine of 0 / 1
     cosines = together / (torch.outer(counts, counts).clamp(min=1).sqrt() + shrinkage)
@@ -70,19 +70,19 @@ def ease(x: Tensor, weight: float = 400.0) -> Tensor:
     """
     if not weight > 0:
         raise ValueError(f"the penalty's weight must be positive, not {weight}")
-    penalised = _together(x)
+    penalised = _count_together(x)
     penalised.diagonal().add_(weight)
     p = torch.cholesky_inverse(torch.linalg.cholesky(penalised))
     return (-p / p.diagonal()).fill_diagonal_(0)
 
 
-def _together(x: Tensor) -> Tensor:
+def _count_together(x: Tensor) -> Tensor:
     """How many users have both of two items, [I, I]."""
-    x = _checked(x).double()
+    x = _check_positives(x).double()
     return x.T @ x
 
 
-def _checked(x: Tensor) -> Tensor:
+def _check_positives(x: Tensor) -> Tensor:
     if x.dim() != 2 or x.dtype != torch.bool:
         raise ValueError(f"training positives are a bool matrix [U, I], not {tuple(x.shape)} of {x.dtype}")
     return x

@@ -27,20 +27,20 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from ...core import randomness
-from ...data.rankings.collection import Letor, Padded, Table
+from ...core.names import find
+from ...data.rankings.collection import Letor, Padded
 from ...metrics import ranking
 from ...networks.rankers import Perceptron
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-class Taught(NamedTuple):
+class Scorer(NamedTuple):
     """score: features [..., m] to scores [...], as they were after the epoch (from 1) of the best validation value,
     valid: the mean NDCG@10."""
 
@@ -115,9 +115,9 @@ def _swaps(scores: Tensor, gains: Tensor, candidates: Tensor) -> Tensor:
     order = scores.masked_fill(~candidates, -torch.inf).argsort(dim=1, descending=True, stable=True)
     weights = 1 / torch.log2(torch.arange(scores.shape[1], device=scores.device).to(scores) + 2)
     discounts = torch.empty_like(scores).scatter(1, order, weights.expand_as(scores))
-    worth = torch.where(candidates, torch.exp2(gains.to(scores)) - 1, 0)
-    best = worth.sort(dim=1, descending=True).values @ weights
-    apart = (_differences(worth) * _differences(discounts)).abs()
+    gain = torch.where(candidates, torch.exp2(gains.to(scores)) - 1, 0)
+    best = gain.sort(dim=1, descending=True).values @ weights
+    apart = (_differences(gain) * _differences(discounts)).abs()
     return apart / torch.where(best > 0, best, 1).view(-1, 1, 1)
 
 
@@ -144,7 +144,7 @@ def teach(
     decay: float = 0.01,
     epochs: int = 60,
     batch: int = 16,
-) -> Taught:
+) -> Scorer:
     """A scorer taught by a loss of the table on the training queries, stopped by the validation queries.
 
     Adam over batches of shuffled queries; after every epoch the mean NDCG@10 of the validation queries, of an
@@ -155,23 +155,21 @@ def teach(
     the rates (0.001 to 0.01) and decays (0 to 0.03) tried none was off by more than 0.01, a third of one fold's error.
     Raises ValueError for a name that is not in the table, and where scores cease to be finite.
     """
-    if name not in TABLE:
-        raise ValueError(f"{name!r} is not one of {', '.join(TABLE)}")
-    loss, linear = TABLE[name]
+    loss, linear = find("loss", name, TABLE)
     train, valid = letor.train.padded(), letor.valid.padded()
-    with randomness.seeded(seed, "supervised", "start"):
+    with randomness.global_seed(seed, "supervised", "start"):
         score = Perceptron(train.features.shape[2], width, 0 if linear or not width else 1)
     optimiser = torch.optim.Adam(score.parameters(), lr, weight_decay=decay)
-    best: Taught | None = None
+    best: Scorer | None = None
     for epoch in range(1, epochs + 1):
         order = torch.randperm(len(train.gains), generator=randomness.generator(seed, "supervised", "order", epoch))
         for rows in order.split(batch):
             _step(score, optimiser, loss, Padded(*(x[rows] for x in train)))
-        value = _valid(score, valid)
+        value = _validate(score, valid)
         if not value >= 0:
             raise ValueError(f"the scores of {name} are not finite after epoch {epoch}: lower its rate, {lr}")
         if best is None or value > best.valid:
-            best = Taught(copy.deepcopy(score), epoch, value)
+            best = Scorer(copy.deepcopy(score), epoch, value)
     if best is None:
         raise ValueError(f"epochs must be at least 1, not {epochs}")
     return best
@@ -186,38 +184,7 @@ def _step(score: nn.Module, optimiser: torch.optim.Optimizer, loss: Loss, querie
 
 
 @torch.no_grad()
-def _valid(score: nn.Module, queries: Padded) -> float:
+def _validate(score: nn.Module, queries: Padded) -> float:
     features, gains, candidates = queries
-    found = ranking.ndcg_at(score(features), gains, candidates, 10, "exponential", "zero")
-    return ranking.mean_over_queries(found).value
-
-
-def lambdamart(letor: Letor, *, seed: int = 0) -> Callable[[Tensor], Tensor]:
-    """LambdaRank's gradients fitted by boosted trees, of LightGBM: features [..., m] to scores [...].
-
-    Its number of trees is chosen by NDCG@10 on the validation queries; the test queries are not read. Raises ValueError
-    where LightGBM is not installed.
-    Source: Burges 2010, section 7; Ke et al. 2017 (LightGBM).
-    """
-    try:
-        import lightgbm
-    except ImportError:
-        raise ValueError("LambdaMART needs LightGBM: pip install lightgbm") from None
-    trees = lightgbm.LGBMRanker(
-        n_estimators=500, learning_rate=0.05, num_leaves=7, min_child_samples=50, colsample_bytree=0.5,
-        random_state=seed, n_jobs=1, deterministic=True, verbose=-1,
-    )  # fmt: skip
-    x, y, group = _arrays(letor.train)
-    held = _arrays(letor.valid)
-    stop = lightgbm.early_stopping(50, verbose=False)
-    trees.fit(x, y, group=group, eval_set=[held[:2]], eval_group=[held[2]], eval_at=[10], callbacks=[stop])
-
-    def score(features: Tensor) -> Tensor:
-        flat = trees.predict(features.reshape(-1, features.shape[-1]).numpy())
-        return torch.from_numpy(flat).view(features.shape[:-1])
-
-    return score
-
-
-def _arrays(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return table.features.numpy(), table.labels.numpy(), table.sizes.numpy()
+    found = ranking.per_query(score(features), gains, candidates, (10,), empty="zero", whole=False)
+    return ranking.mean_over_queries(found["ndcg@10"]).value

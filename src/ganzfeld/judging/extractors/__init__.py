@@ -14,6 +14,4 @@ number is reported with its extractor, the hash of the weights, and how pictures
 
 from .extractor import Extractor, values, weights_digest
 from .inceptionv3 import inception
-from .learned import classifier, stacked
-
-__all__ = ["Extractor", "classifier", "inception", "stacked", "values", "weights_digest"]
+from .learned import classifier, has_stacked_digits

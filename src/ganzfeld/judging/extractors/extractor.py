@@ -48,10 +48,10 @@ class Extractor:
     @property
     def facts(self) -> dict[str, Any]:
         """What is told with every number."""
-        told = {"extractor": self.name, "dimensions": self.dimensions}
+        facts = {"extractor": self.name, "dimensions": self.dimensions}
         if self.digest:
-            told |= {"digest": self.digest, "resizer": self.resizer, "task": self.task}
-        return told if self.accuracy is None else {**told, "accuracy": self.accuracy}
+            facts |= {"digest": self.digest, "resizer": self.resizer, "task": self.task}
+        return facts if self.accuracy is None else {**facts, "accuracy": self.accuracy}
 
 
 @lru_cache(maxsize=8)

@@ -31,6 +31,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...core.texts import first_line
 from .extractor import Extractor, weights_digest
 
 SIDE, DIMENSIONS, CLASSES = 299, 2_048, 1_008
@@ -60,15 +61,15 @@ class Branch(NamedTuple):
     pool: Pool | None = None  # before the steps
 
 
-def _mean(x: Tensor) -> Tensor:
+def _mean_pool(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
-def _largest(x: Tensor) -> Tensor:
+def _max_pool(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 3, stride=1, padding=1)
 
 
-def _halved(x: Tensor) -> Tensor:
+def _halve(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 3, stride=2)
 
 
@@ -83,53 +84,53 @@ def _chain(name: str, widths: Sequence[int], kernels: Sequence[int | tuple[int, 
     return Branch(tuple(steps))
 
 
-def _pooled(pool: Pool, inputs: int, outputs: int) -> Branch:
+def _pool_branch(pool: Pool, inputs: int, outputs: int) -> Branch:
     return Branch((Layer("branch_pool", inputs, outputs, (1, 1)),), pool)
 
 
-def _a(inputs: int, pooled: int) -> tuple[Branch, ...]:
+def _block_a(inputs: int, pooled: int) -> tuple[Branch, ...]:
     return (
         _chain("branch1x1", (inputs, 64), (1,)),
         _chain("branch5x5", (inputs, 48, 64), (1, 5)),
         _chain("branch3x3dbl", (inputs, 64, 96, 96), (1, 3, 3)),
-        _pooled(_mean, inputs, pooled),
+        _pool_branch(_mean_pool, inputs, pooled),
     )
 
 
-def _b(inputs: int) -> tuple[Branch, ...]:
+def _block_b(inputs: int) -> tuple[Branch, ...]:
     return (
         _chain("branch3x3", (inputs, 384), (3,), halve=True),
         _chain("branch3x3dbl", (inputs, 64, 96, 96), (1, 3, 3), halve=True),
-        Branch((), _halved),
+        Branch((), _halve),
     )
 
 
-def _c(inputs: int, w: int) -> tuple[Branch, ...]:
+def _block_c(inputs: int, w: int) -> tuple[Branch, ...]:
     row, column = (1, 7), (7, 1)
     return (
         _chain("branch1x1", (inputs, 192), (1,)),
         _chain("branch7x7", (inputs, w, w, 192), (1, row, column)),
         _chain("branch7x7dbl", (inputs, w, w, w, w, 192), (1, column, row, column, row)),
-        _pooled(_mean, inputs, 192),
+        _pool_branch(_mean_pool, inputs, 192),
     )
 
 
-def _d(inputs: int) -> tuple[Branch, ...]:
+def _block_d(inputs: int) -> tuple[Branch, ...]:
     return (
         _chain("branch3x3", (inputs, 192, 320), (1, 3), halve=True),
         _chain("branch7x7x3", (inputs, 192, 192, 192, 192), (1, (1, 7), (7, 1), 3), halve=True),
-        Branch((), _halved),
+        Branch((), _halve),
     )
 
 
-def _e(inputs: int, pool: Pool) -> tuple[Branch, ...]:
+def _block_e(inputs: int, pool: Pool) -> tuple[Branch, ...]:
     fork = lambda name: (Layer(f"{name}a", 384, 384, (1, 3)), Layer(f"{name}b", 384, 384, (3, 1)))  # noqa: E731
     single, double = Layer("branch3x3_1", inputs, 384, (1, 1)), Layer("branch3x3dbl_1", inputs, 448, (1, 1))
     return (
         _chain("branch1x1", (inputs, 320), (1,)),
         Branch((single, fork("branch3x3_2"))),
         Branch((double, Layer("branch3x3dbl_2", 448, 384, (3, 3)), fork("branch3x3dbl_3"))),
-        _pooled(pool, inputs, 192),
+        _pool_branch(pool, inputs, 192),
     )
 
 
@@ -178,12 +179,16 @@ class Inception(nn.Module):
         for name, inputs, outputs, kernel, stride, padding in stem:
             layer = Layer(f"Conv2d_{name}", inputs, outputs, (kernel, kernel), stride)
             self.add_module(layer.name, Unit(layer, (padding, padding)))
-        self.Mixed_5b, self.Mixed_5c, self.Mixed_5d = Block(_a(192, 32)), Block(_a(256, 64)), Block(_a(288, 64))
-        self.Mixed_6a = Block(_b(288))
-        self.Mixed_6b, self.Mixed_6c = Block(_c(768, 128)), Block(_c(768, 160))
-        self.Mixed_6d, self.Mixed_6e = Block(_c(768, 160)), Block(_c(768, 192))
-        self.Mixed_7a = Block(_d(768))
-        self.Mixed_7b, self.Mixed_7c = Block(_e(1_280, _mean)), Block(_e(2_048, _largest))
+        self.Mixed_5b, self.Mixed_5c, self.Mixed_5d = (
+            Block(_block_a(192, 32)),
+            Block(_block_a(256, 64)),
+            Block(_block_a(288, 64)),
+        )
+        self.Mixed_6a = Block(_block_b(288))
+        self.Mixed_6b, self.Mixed_6c = Block(_block_c(768, 128)), Block(_block_c(768, 160))
+        self.Mixed_6d, self.Mixed_6e = Block(_block_c(768, 160)), Block(_block_c(768, 192))
+        self.Mixed_7a = Block(_block_d(768))
+        self.Mixed_7b, self.Mixed_7c = Block(_block_e(1_280, _mean_pool)), Block(_block_e(2_048, _max_pool))
         self.fc = nn.Linear(DIMENSIONS, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -194,7 +199,7 @@ class Inception(nn.Module):
                 return x.mean((2, 3))
             x = layer(x)
             if name in ("Conv2d_2b_3x3", "Conv2d_4a_3x3"):
-                x = _halved(x)
+                x = _halve(x)
         raise AssertionError("fc is the last child")
 
 
@@ -206,13 +211,13 @@ def inception(path: str | Path) -> Extractor:
     other names or shapes than this network has.
     Source: Heusel et al. 2017 (TTUR).
     """
-    weights = _weights(Path(path))
+    weights = _read_weights(Path(path))
     with torch.device("meta"):
         network = Inception()
     wanted = {
         name: tuple(w.shape) for name, w in network.state_dict().items() if not name.endswith("num_batches_tracked")
     }
-    _check(path, wanted, {name: tuple(w.shape) for name, w in weights.items()})
+    _check_weights(path, wanted, {name: tuple(w.shape) for name, w in weights.items()})
     tracked = {name: torch.zeros((), dtype=torch.long) for name in network.state_dict() if name not in wanted}
     network.load_state_dict({name: w.float() for name, w in weights.items()} | tracked, assign=True)
     network.eval().requires_grad_(False)
@@ -222,17 +227,17 @@ def inception(path: str | Path) -> Extractor:
     )
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights = load_file(path)
     except FileNotFoundError:
         raise ValueError(f"there are no weights of Inception-v3 at {path}") from None
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is not a .safetensors file: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} is not a .safetensors file: {first_line(error)}") from None
     return {name: weight for name, weight in weights.items() if not name.endswith("num_batches_tracked")}
 
 
-def _check(path: str | Path, wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
+def _check_weights(path: str | Path, wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
     missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     wrong = sorted(name for name in wanted.keys() & found.keys() if wanted[name] != found[name])
     kinds = {"missing": missing, "unknown": unknown, "of another shape": wrong}

@@ -35,17 +35,18 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...core.randomness import generator, seeded
+from ...core.randomness import generator, global_seed
+from ...core.texts import first_line
 from ...data import Data, numbers
 from .extractor import Extractor, weights_digest
 
 NAME, VERSION = "classifier", 1  # the version of the network and its lesson: part of the key of what is kept
 FEATURES = 128
-PICTURES = 20_000  # of the training part, at most
-MEMORY = 2**28  # bytes of pictures held at once
+MAX_PICTURES = 20_000  # of the training part, at most
+MEMORY_BYTES = 2**28  # bytes of pictures held at once
 PASSES, EPOCHS = 60_000, 20  # pictures seen at sides up to 32, fewer at longer ones; no picture more often
-HELD = 2_000  # training pictures kept aside, at most a tenth, to measure the accuracy
-BATCH, RATE, DECAY = 64, 2e-3, 1e-2
+HELD_OUT_PICTURES = 2_000  # training pictures kept aside, at most a tenth, to measure the accuracy
+BATCH, LR, DECAY = 64, 2e-3, 1e-2
 
 Task = Literal["labels", "digits of each channel", "rotations"]
 DIGITS: Task = "digits of each channel"
@@ -60,7 +61,7 @@ class Lesson(NamedTuple):
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures [B, C, H, W] in [-1, 1] and answers [B]: each picture once, or turned all four ways."""
         x = numbers(self.pictures[rows])
-        return turned(x) if self.answers is None else (x, self.answers[rows])
+        return quarter_turns(x) if self.answers is None else (x, self.answers[rows])
 
 
 class Convolutions(nn.Sequential):
@@ -113,9 +114,9 @@ def classifier(data: Data, seed: int = 0, cache: Path | None = None) -> Extracto
     Raises ValueError for samples that are not pictures, and for pictures that have neither classes nor equal sides.
     Source: Gidaris, Singh, Komodakis 2018 (rotations).
     """
-    task, classes = _task(data)
+    task, classes = _find_task(data)
     with torch.inference_mode(False), torch.enable_grad():  # whoever judges may have switched gradients off
-        body, head, accuracy = _taught(data, task, classes, seed, cache or home())
+        body, head, accuracy = _load_or_learn(data, task, classes, seed, cache or cache_folder())
     digest = weights_digest(nn.Sequential(body, head).state_dict())
     size = "none ({} x {})".format(*data.shape[1:])
     if task == DIGITS:
@@ -123,17 +124,17 @@ def classifier(data: Data, seed: int = 0, cache: Path | None = None) -> Extracto
     return Extractor(NAME, body, FEATURES, digest, size, head, classes, task, accuracy)
 
 
-def _taught(data: Data, task: Task, classes: int, seed: int, cache: Path) -> tuple[nn.Module, nn.Module, float]:
+def _load_or_learn(data: Data, task: Task, classes: int, seed: int, cache: Path) -> tuple[nn.Module, nn.Module, float]:
     """Body and head, and their accuracy: as they are kept, or learned now."""
-    with seeded(seed, "classifier"):
+    with global_seed(seed, "classifier"):
         body = Convolutions((1, *data.shape[1:]) if task == DIGITS else data.shape)
         network = nn.Sequential(body, nn.Linear(FEATURES, classes))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     key = _key(data, task, seed)
     path = cache / f"classifier-{key}.safetensors"
-    accuracy = _kept(path, network, key)
+    accuracy = _load_kept(path, network, key)
     if accuracy is None:
-        accuracy = _learn(network, *_lessons(data, task, seed), seed)
+        accuracy = _learn(network, *_split_lessons(data, task, seed), seed)
         _keep(path, network, key, accuracy)
     network.eval().requires_grad_(False)
     return body, network[1], accuracy
@@ -141,26 +142,26 @@ def _taught(data: Data, task: Task, classes: int, seed: int, cache: Path) -> tup
 
 def _key(data: Data, task: Task, seed: int) -> str:
     named = {} if data.labels is None else {"classes": data.labels.train}
-    told = (data.fingerprint, data.shape, weights_digest(named), task, seed, VERSION)
-    return hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
+    parts = (data.fingerprint, data.shape, weights_digest(named), task, seed, VERSION)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-def home() -> Path:
+def cache_folder() -> Path:
     """Where what was learned is kept."""
     return Path(os.environ.get("GANZFELD_CACHE") or Path.home() / ".cache" / "ganzfeld")
 
 
-def turned(x: Tensor) -> tuple[Tensor, Tensor]:
+def quarter_turns(x: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures [n, C, S, S] in all four quarter turns [4n, C, S, S], and which it was [4n]."""
     turns = torch.arange(4).repeat_interleave(len(x))
     return torch.cat([torch.rot90(x, k, (2, 3)) for k in range(4)]), turns
 
 
-def _task(data: Data) -> tuple[Task, int]:
+def _find_task(data: Data) -> tuple[Task, int]:
     """What there is to learn of the data, and how many answers there are."""
     if data.kind != "pictures":
         raise ValueError(f"{data.name} has samples of shape {data.shape}; a classifier needs pictures [C, H, W]")
-    if stacked(data):
+    if has_stacked_digits(data):
         return DIGITS, 10
     if data.labels is not None and len(data.labels.names) > 1:
         return "labels", len(data.labels.names)
@@ -169,22 +170,22 @@ def _task(data: Data) -> tuple[Task, int]:
     return "rotations", 4
 
 
-def stacked(data: Data) -> bool:
+def has_stacked_digits(data: Data) -> bool:
     """Whether the classes are called by three digits, 000 to 999, one for each of three channels."""
     names = data.labels.names if data.labels is not None and data.shape[0] == 3 else ()
     return len(names) == 1_000 and all(re.sub(r"\D", "", name) == f"{i:03}" for i, name in enumerate(names))
 
 
-def _lessons(data: Data, task: Task, seed: int) -> tuple[Lesson, Lesson]:
+def _split_lessons(data: Data, task: Task, seed: int) -> tuple[Lesson, Lesson]:
     """What is learned, and what is kept aside."""
     picture = data.train[:1]
-    most = min(PICTURES, MEMORY // (picture.element_size() * picture.numel()))
+    most = min(MAX_PICTURES, MEMORY_BYTES // (picture.element_size() * picture.numel()))
     rows = torch.randperm(len(data.train), generator=generator(seed, "classifier", "rows"))[:most]
-    held = max(1, min(HELD, len(rows) // 10))
-    return _lesson(data, task, rows[held:]), _lesson(data, task, rows[:held])
+    aside = max(1, min(HELD_OUT_PICTURES, len(rows) // 10))
+    return _make_lesson(data, task, rows[aside:]), _make_lesson(data, task, rows[:aside])
 
 
-def _lesson(data: Data, task: Task, rows: Tensor) -> Lesson:
+def _make_lesson(data: Data, task: Task, rows: Tensor) -> Lesson:
     pictures = data.train.index_select(0, rows)
     if task == "rotations" or data.labels is None:
         return Lesson(pictures, None)
@@ -195,26 +196,26 @@ def _lesson(data: Data, task: Task, rows: Tensor) -> Lesson:
     return Lesson(pictures.flatten(0, 1).unsqueeze(1), digits.flatten())
 
 
-def _learn(network: nn.Sequential, lesson: Lesson, held: Lesson, seed: int) -> float:
+def _learn(network: nn.Sequential, lesson: Lesson, aside: Lesson, seed: int) -> float:
     """Teach the network, and tell its accuracy on what was held back."""
     side = max(lesson.pictures.shape[2:])
     ways = 4 if lesson.answers is None else 1
     passes = min(PASSES * min(1, 32 / side), EPOCHS * ways * len(lesson.pictures))
-    batches = list(_deck(len(lesson.pictures), math.ceil(passes / BATCH), BATCH // ways, seed))
-    rule = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    rates = torch.optim.lr_scheduler.OneCycleLR(rule, RATE, total_steps=len(batches) + 1, pct_start=0.2)
+    batches = list(_batches(len(lesson.pictures), math.ceil(passes / BATCH), BATCH // ways, seed))
+    rule = torch.optim.AdamW(network.parameters(), lr=LR, weight_decay=DECAY)
+    rates = torch.optim.lr_scheduler.OneCycleLR(rule, LR, total_steps=len(batches) + 1, pct_start=0.2)
     network.train()
-    with _alone():
+    with _one_thread():
         for rows in batches:
             x, y = lesson.batch(rows)
             rule.zero_grad()
             F.cross_entropy(network(x.contiguous(memory_format=torch.channels_last)), y).backward()
             rule.step()
             rates.step()
-        return _accuracy(network.eval(), held)
+        return _accuracy(network.eval(), aside)
 
 
-def _deck(rows: int, steps: int, size: int, seed: int) -> Iterator[Tensor]:
+def _batches(rows: int, steps: int, size: int, seed: int) -> Iterator[Tensor]:
     """Batches of rows, all of one size, every row once an epoch."""
     rng = generator(seed, "classifier", "order")
     epochs = math.ceil(steps * size / rows)
@@ -223,16 +224,16 @@ def _deck(rows: int, steps: int, size: int, seed: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def _accuracy(network: nn.Module, held: Lesson) -> float:
+def _accuracy(network: nn.Module, aside: Lesson) -> float:
     hits = []
-    for rows in torch.arange(len(held.pictures)).split(BATCH):
-        x, y = held.batch(rows)
+    for rows in torch.arange(len(aside.pictures)).split(BATCH):
+        x, y = aside.batch(rows)
         hits.append(network(x).argmax(1) == y)
     return float(torch.cat(hits).double().mean())
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Inside, one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -242,7 +243,7 @@ def _alone() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _kept(path: Path, network: nn.Module, key: str) -> float | None:
+def _load_kept(path: Path, network: nn.Module, key: str) -> float | None:
     """Load what was learned; tell its accuracy, None where there is nothing whole."""
     if not path.exists():
         return None
@@ -255,8 +256,7 @@ def _kept(path: Path, network: nn.Module, key: str) -> float | None:
         network.load_state_dict(weights)
         return float(facts["accuracy"])
     except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        warnings.warn(f"{path} is damaged ({why}): the classifier is learned anew", stacklevel=4)
+        warnings.warn(f"{path} is damaged ({first_line(error)}): the classifier is learned anew", stacklevel=4)
         return None
 
 

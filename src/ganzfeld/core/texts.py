@@ -1,0 +1,34 @@
+"""Words for people, apart from code: the files of a room's folder ``texts``, one or more for each language."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+Texts = Mapping[str, Any]
+
+
+def languages(package: str) -> list[str]:
+    """Those that a room's words are written in: the names of the files, or of the folders, in its ``texts``."""
+    return sorted(path.name.removesuffix(".yaml") for path in (resources.files(package) / "texts").iterdir())
+
+
+def check_language(package: str, language: str, what: str) -> None:
+    """Raises ValueError for a language that is not there. what: the beginning of a sentence that says so."""
+    if language not in (known := languages(package)):
+        raise ValueError(f"{what} in {' and '.join(known)}, not in {language!r}")
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line; its type where it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+@functools.cache
+def read(package: str, name: str) -> Texts:
+    """A file of them, parsed once."""
+    import yaml
+
+    return yaml.safe_load((resources.files(package) / "texts" / f"{name}.yaml").read_text("utf-8"))
