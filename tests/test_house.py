@@ -106,3 +106,8 @@ def test_no_pickle():
                 assert "pickle" not in {alias.name for alias in node.names}
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch":
                 assert node.attr not in ("load", "save"), path.name
+
+
+def test_what_torchrun_says_is_read_in_one_place():
+    readers = {path.name for path in HOME.rglob("*.py") if re.search(r"WORLD_SIZE|\"(LOCAL_)?RANK\"", path.read_text())}
+    assert readers == {"launch.py"}
