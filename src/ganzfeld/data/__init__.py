@@ -55,7 +55,7 @@ CHOICES: dict[str, str] = {  # of any reader, and what each is for
 
 
 class Reader(NamedTuple):
-    """Who reads a source. reads: whether it is for a name; read: the data set of the name and a seed, by choices.
+    """Who reads a source. recognises: whether it is for a name; read: the data set of the name and a seed, by choices.
     splits: whether it takes ``valid`` and ``test`` among its choices, as where parts hang together, else all rows of
     those sources replace the parts."""
 
@@ -65,27 +65,41 @@ class Reader(NamedTuple):
     splits: bool = False
 
 
-SAMPLE_CHOICES = ("exclude_classes",)
+def _at_path(read: Callable[..., Any]) -> Callable[..., Any]:
+    """A reader of paths as one of names."""
+    return lambda name, seed, **choices: read(Path(name), seed, **choices)
+
+
+def _is_array(name: str) -> bool:
+    return Path(name).suffix in (".npy", ".npz")
+
+
+def _holds_files(name: str) -> bool:
+    path = Path(name)
+    return path.is_dir() or (path.suffix.lower() == ".zip" and path.is_file())
+
+
+def _idx(path: Path, seed: int, size: int | None = None, strict: bool = True) -> Data:
+    return idx(path, seed, size=size)  # idx files are read strictly anyway
+
+
+SAMPLES = ("exclude_classes",)
+PICTURES = (*SAMPLES, *PICTURE_CHOICES)
 READERS: tuple[Reader, ...] = (
-    Reader(lambda name: name in WORLDS, lambda name, seed, **asked: WORLDS[name](seed=seed), SAMPLE_CHOICES),
-    Reader(lambda name: name == "digits", lambda name, seed, **asked: digits(seed, **asked), (*SAMPLE_CHOICES, "size")),
-    Reader(lambda name: name == "tastes", lambda name, seed, **asked: tastes(seed=seed), (), True),
-    Reader(lambda name: name.startswith("hf:"), lambda name, seed, **asked: hub(name[3:], seed, **asked),
-           (*SAMPLE_CHOICES, *PICTURE_CHOICES)),
-    Reader(lambda name: _is_array_file(name) and holds_pictures(Path(name)),
-           lambda name, seed, **asked: arrays(Path(name), seed, **asked), (*SAMPLE_CHOICES, *PICTURE_CHOICES)),
-    Reader(lambda name: Path(name).suffix in (".npy", ".npz"),
-           lambda name, seed, **asked: vectors(Path(name), seed=seed), SAMPLE_CHOICES),
-    # idx files are read strictly anyway
-    Reader(lambda name: Path(name).is_dir() and idxs.holds_idx(Path(name)),
-           lambda name, seed, size=None, strict=True: idx(Path(name), seed, size=size),
-           (*SAMPLE_CHOICES, "size", "strict")),
-    Reader(lambda name: texts.holds_rankings(Path(name), "letor"),
-           lambda name, seed, **asked: letor(Path(name), seed, **asked), ("fold", "qrels", "valid", "test"), True),
-    Reader(lambda name: texts.holds_rankings(Path(name), "interactions"),
-           lambda name, seed, **asked: interactions(Path(name), seed, **asked), ("min_rating", "valid", "test"), True),
-    Reader(lambda name: Path(name).is_dir() or (Path(name).suffix.lower() == ".zip" and Path(name).is_file()),
-           lambda name, seed, **asked: images(Path(name), seed, **asked), (*SAMPLE_CHOICES, *PICTURE_CHOICES)),
+    Reader(WORLDS.__contains__, lambda name, seed: WORLDS[name](seed=seed), SAMPLES),
+    Reader("digits".__eq__, lambda name, seed, **choices: digits(seed, **choices), (*SAMPLES, "size")),
+    Reader("tastes".__eq__, lambda name, seed: tastes(seed=seed), (), True),
+    Reader(lambda name: name.startswith("hf:"), lambda name, seed, **choices: hub(name[3:], seed, **choices), PICTURES),
+    Reader(lambda name: _is_array(name) and Path(name).is_file() and holds_pictures(Path(name)), _at_path(arrays),
+           PICTURES),
+    Reader(_is_array, _at_path(vectors), SAMPLES),
+    Reader(lambda name: Path(name).is_dir() and idxs.holds_idx(Path(name)), _at_path(_idx),
+           (*SAMPLES, "size", "strict")),
+    Reader(lambda name: texts.holds_rankings(Path(name), "letor"), _at_path(letor),
+           ("fold", "qrels", "valid", "test"), True),
+    Reader(lambda name: texts.holds_rankings(Path(name), "interactions"), _at_path(interactions),
+           ("min_rating", "valid", "test"), True),
+    Reader(_holds_files, _at_path(images), PICTURES),
 )  # fmt: skip
 
 
@@ -122,10 +136,6 @@ def _find_reader(name: str) -> Reader:
     if Path(name).exists():
         raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy, .npz or a text")
     raise unknown_name("data", name, (*TABLE, "files and folders"))
-
-
-def _is_array_file(name: str) -> bool:
-    return Path(name).suffix in (".npy", ".npz") and Path(name).is_file()
 
 
 def picture_size(name: str) -> int | None:
