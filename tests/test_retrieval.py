@@ -12,7 +12,7 @@ from scipy import stats
 from torch.nn.functional import logsigmoid, softplus
 
 import ganzfeld as gz
-from ganzfeld import constraints, objectives
+from ganzfeld import constraints, objectives, tasks
 from ganzfeld import engine as engines
 from ganzfeld import game as games
 from ganzfeld.core import tree
@@ -1262,13 +1262,13 @@ def test_engines_and_data_of_other_games_are_refused():
     interactions = Interactions("likes", tuple("abcd"), tuple("abcdefgh"), pairs, pairs[:0], pairs[:0])
     samples = gz.data.load("digits", 0)
     with pytest.raises(ValueError, match=r"ns-gan is a paper of samples, and likes holds rankings: .*use .*irgan"):
-        check_fits("ns-gan", interactions)
+        check_fits(tasks.task_of(interactions.kind), "ns-gan", interactions)
     with pytest.raises(ValueError, match="irgan is a paper of rankings, and digits holds samples: give interactions"):
-        check_fits("irgan", samples)
+        check_fits(tasks.task_of(samples.kind), "irgan", samples)
     with pytest.raises(ValueError, match="this game's draw is not one of samples"):
-        check_fits(game, samples)
-    check_fits("irgan", interactions)
-    check_fits("ns-gan", samples)
+        check_fits(tasks.task_of(samples.kind), game, samples)
+    check_fits(tasks.task_of(interactions.kind), "irgan", interactions)
+    check_fits(tasks.task_of(samples.kind), "ns-gan", samples)
 
 
 def test_a_paper_is_built_from_its_name():

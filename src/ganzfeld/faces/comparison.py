@@ -25,7 +25,7 @@ from ..papers import find_paper, papers_for
 from ..papers.build import build, resolve
 from ..runs import files
 from ..runs.training import Interrupted, handle_signals
-from ..tasks import task_of, task_of_run
+from ..tasks import task_of_run
 from ..tasks.loading import load_data, train
 from .tables import print_table
 
@@ -84,8 +84,7 @@ def compare(
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     names = [] if list(papers) == ["all"] else [find_paper(paper).name for paper in papers]
     reading: dict[str, Any] = {"valid": valid, "test": test, "size": size, "crop": crop, "background": background}
-    source, reading = load_data(data, names, network, seed, False, reading)
-    task = task_of(source.kind)
+    task, source, reading = load_data(data, names, network, seed, False, reading)
     names = names or list(papers_for(source.form))
     steps = task.usual_steps if steps is None else steps
     asked: dict[str, Any] = {

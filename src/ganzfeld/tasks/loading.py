@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import data as datas
 from ..engine import Ranks, called, choose, place
@@ -14,11 +14,11 @@ from ..papers import find_paper
 from ..runs import files
 from ..runs.plan import READING_OPTIONS, Plan, make_plan
 from ..runs.run import Run
-from ..runs.task import Source, Tell
+from ..runs.task import Source, Task, Tell
 from ..runs.training import Loop
 from . import task_of, task_of_paper, task_of_run
 
-# what a run that another starts from has of its own: all but data, seeds and networks
+# how a run is played that another starts from: the data, seeds and networks are those of the other
 AS_A_START: dict[str, Any] = {
     "batch_size": None, "objective": None, "constraints": None, "labels": False, "engine": "auto", "device": "auto",
     "precision": "fp32", "log_every": 0, "judge_every": 0, "checkpoint_every": 0,
@@ -104,52 +104,24 @@ def train(
         "precision": precision, "labels": labels, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every,
     }  # fmt: skip
-    source, reading = load_data(data, [paper], network, seed, strict, reading)
+    task, source, reading = load_data(data, [paper], network, seed, strict, reading)
     name = data if isinstance(data, str) else data.name
-    return _play(paper, source, name, reading, asked, None if out is None else Path(out), resume, keep_going, tell)
-
-
-def _play(
-    paper: str | Game,
-    source: Any,
-    name: str,
-    reading: Mapping[str, Any],
-    asked: Mapping[str, Any],
-    out: Path | None,
-    resume: bool,
-    keep_going: bool = False,
-    tell: Tell | None = None,
-) -> Run:
-    """A run on data that have been read. name, reading: how; asked: what else a plan holds."""
-    plan, game = resolve_game(paper, source, name, reading, **asked)
-    task = task_of(source.kind)
-    directory = out or Path("runs") / f"{plan.paper or 'game'}-{Path(plan.data).stem}"
-    with Ranks() as ranks:
-        tell = tell if tell and ranks.rank == 0 else (lambda *_: None)
-
-        def pretrain(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
-            """The run that this one starts from, in a directory of its own; resumed where it was interrupted."""
-            out = directory / "start"
-            tell("note", 0, {"text": f"first {paper}, to start from: {out}"})
-            own = {**asked, **AS_A_START, "steps": steps, "settings": settings}
-            return _play(paper, source, name, reading, own, out, resume=True).directory
-
-        begin = lambda: task.starting_weights(game, source, plan, pretrain)  # noqa: E731
-        loop = Loop(task, plan, game, source, directory, ranks, keep_going, tell, begin)
-        with files.lock(directory) if ranks.rank == 0 else contextlib.nullcontext():
-            return loop.play(resume)
+    prepared = _prepare(task, paper, source, name, reading, **asked)
+    plan = prepared.plan
+    directory = Path("runs") / f"{plan.paper or 'game'}-{Path(name).stem}" if out is None else Path(out)
+    return _play(prepared, directory, resume, keep_going, tell)
 
 
 def describe(paper: str, data: str, *, strict: bool = False, **asked: Any) -> dict[str, Any]:
     """What `train` would play, resolved and checked, without playing it. Takes what `train` takes."""
     reading = {key: asked.pop(key, None) for key in READING_OPTIONS}
-    source, reading = load_data(data, [paper], asked["network"], asked["seed"], strict, reading)
-    plan, game = resolve_game(paper, source, data, reading, **asked)
+    found = load_data(data, [paper], asked["network"], asked["seed"], strict, reading)
+    task, source, plan, game = _prepare(found[0], paper, found[1], data, found[2], **asked)
     device = place(plan.device, game)
     return {
         "paper": plan.paper,
         "citation": game.citation,
-        **task_of(source.kind).describe(game, source),
+        **task.describe(game, source),
         "seeds": f"{plan.seed} to {plan.members[-1]}",
         "steps": plan.steps,
         "a step": ", ".join(game.schedule(plan.steps // 2)),
@@ -168,18 +140,19 @@ def load_data(
     seed: int,
     strict: bool,
     reading: Mapping[str, Any],
-) -> tuple[Any, dict[str, Any]]:
-    """The data of a name, read as papers want them, and how that is; data that are handed over, as they are. Raises
-    ValueError where nothing can be read, or not for these papers."""
+) -> tuple[Task, Any, dict[str, Any]]:
+    """The task of data, they themselves, read from a name as papers want them or handed over as they are, and how they
+    were read. Raises ValueError where nothing can be read, or not for these papers."""
     source: Any = data
     if isinstance(data, str):
         wanted = any(isinstance(paper, str) and _wants_pictures(paper, network) for paper in papers)
         if wanted and reading.get("size") is None:  # digits are vectors, unless a paper or its networks need pictures
             reading = {**reading, "size": datas.picture_size(data)}
         source = datas.load(data, seed, strict=strict, **reading)
+    task = task_of(source.kind)
     for paper in papers:
-        check_fits(paper, source)
-    return source, {key: value for key, value in reading.items() if value is not None}
+        check_fits(task, paper, source)
+    return task, source, {key: value for key, value in reading.items() if value is not None}
 
 
 def _wants_pictures(paper: str, network: str | None) -> bool:
@@ -188,9 +161,8 @@ def _wants_pictures(paper: str, network: str | None) -> bool:
     return "pictures" in forms and "vectors" not in forms or "vectors" in forms and network not in (None, "mlp")
 
 
-def check_fits(paper: str | Game, source: Source) -> None:
+def check_fits(task: Task, paper: str | Game, source: Source) -> None:
     """Raises ValueError, with the way out, where a paper or a game of one task meets the data of another."""
-    task = task_of(source.kind)
     if isinstance(paper, Game):
         if not task.accepts(paper):
             raise ValueError(f"this game's draw is not one of {task.noun}, which {source.name} holds")
@@ -204,14 +176,42 @@ def check_fits(paper: str | Game, source: Source) -> None:
         )
 
 
-def resolve_game(
-    paper: str | Game, source: Any, name: str, reading: Mapping[str, Any], *, labels: bool, **asked: Any
-) -> tuple[Plan, Game]:
-    """The plan of what was asked for, every setting resolved, and its game. Raises ValueError where it cannot be
-    played on the data."""
-    task = task_of(source.kind)
+class Prepared(NamedTuple):
+    """All that a run begins with."""
+
+    task: Task
+    source: Any
+    plan: Plan
+    game: Game
+
+
+def _prepare(
+    task: Task, paper: str | Game, source: Any, name: str, reading: Mapping[str, Any], *, labels: bool, **asked: Any
+) -> Prepared:
+    """What was asked for on data that have been read, every setting resolved, and its game. Raises ValueError where it
+    cannot be played on the data."""
     asked["steps"] = task.usual_steps if asked["steps"] is None else asked["steps"]
     plan = make_plan(paper, name, source, task.label_settings(source) if labels else {}, reading=reading, **asked)
     game = plan.in_precision(paper) if isinstance(paper, Game) else plan.game(source)
     task.check(game, source)
-    return plan, game
+    return Prepared(task, source, plan, game)
+
+
+def _play(prepared: Prepared, directory: Path, resume: bool, keep_going: bool = False, tell: Tell | None = None) -> Run:
+    """To the end, in a directory."""
+    task, source, plan, game = prepared
+    with Ranks() as ranks:
+        tell = tell if tell and ranks.rank == 0 else (lambda *_: None)
+
+        def pretrain(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
+            """The run that this one starts from, in a directory of its own; resumed where it was interrupted."""
+            out = directory / "start"
+            tell("note", 0, {"text": f"first {paper}, to start from: {out}"})
+            shared = {"seed": plan.seed, "seeds": plan.seeds, "network": plan.network}
+            own = {**AS_A_START, **shared, "steps": steps, "settings": settings}
+            return _play(_prepare(task, paper, source, plan.data, plan.reading, **own), out, resume=True).directory
+
+        begin = lambda: task.starting_weights(game, source, plan, pretrain)  # noqa: E731
+        loop = Loop(task, plan, game, source, directory, ranks, keep_going, tell, begin)
+        with files.lock(directory) if ranks.rank == 0 else contextlib.nullcontext():
+            return loop.play(resume)
