@@ -318,7 +318,7 @@ def test_errors_of_use_are_one_line(runs, tmp_path):
     for words, match in (
         (["sample", run, "--out", f"{x}.npy"], "which cannot sample; it can judge, report, recommend"),
         (["export", run, "--out", f"{x}.onnx"], "which cannot export"),
-        (["encode", run, "--out", f"{x}.npy"], "which cannot sample"),
+        (["encode", run, "--out", f"{x}.npy"], "which cannot encode"),
         (["recommend", runs / "samples"], "which cannot recommend; it can judge, report, sample"),
         (["recommend", tmp_path], "holds no run"),
         (["recommend", web_run], "which cannot recommend; it can judge, report"),

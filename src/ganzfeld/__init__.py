@@ -70,8 +70,18 @@ HOMES = {
 needs no PyTorch."""
 
 
+RENAMED = {
+    "Retrieval": "RankerRun",
+    "Turns": "Schedule",
+    "rankers": "judging.baselines.closed_form",
+    "rules": "optimizers",
+}
+
+
 def __getattr__(name: str) -> Any:
     """A name's first use (PEP 562). Raises AttributeError for one that is not handed on here."""
+    if name in RENAMED:
+        raise AttributeError(f"{__name__}.{name} is now {__name__}.{RENAMED[name]}")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = next((home for home, names in HOMES.items() if name in names.split()), name)

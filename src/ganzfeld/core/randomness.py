@@ -21,6 +21,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from .names import unknown_name
+
 Law = Literal["normal", "uniform"]
 Noise = Mapping[str, Tensor]
 
@@ -69,7 +71,9 @@ def great_circle(a: Tensor, b: Tensor, n: int) -> Tensor:
 
 
 def fill(out: Tensor, law: Law, rng: torch.Generator) -> Tensor:
-    """Numbers of a law, in place."""
+    """Numbers of a law, in place. Raises ValueError for a law that is neither normal nor uniform."""
+    if law not in ("normal", "uniform"):
+        raise unknown_name("law of noise", law, ("normal", "uniform"))
     return out.normal_(generator=rng) if law == "normal" else out.uniform_(generator=rng)
 
 

@@ -129,6 +129,11 @@ def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = 
     return data.exclude([name.strip() for name in excluded.split(",")]) if excluded else data
 
 
+def choices_of(name: str) -> tuple[str, ...]:
+    """The choices that the reader of a name has. Raises ValueError where none reads it."""
+    return _find_reader(name).choices
+
+
 def _find_reader(name: str) -> Reader:
     for reader in READERS:
         if reader.recognises(name):

@@ -17,7 +17,7 @@ from ..core.names import unknown_name
 from ..core.randomness import great_circle
 from ..data.samples.rows import PARTS, Part
 from ..runs.plan import read_plan
-from ..tasks import GeneratorRun
+from ..tasks import GeneratorRun, task_of, task_of_run
 from ..tasks.loading import open_run
 from .sampling import save
 
@@ -35,7 +35,9 @@ class Rows(NamedTuple):
 def open_rows(path: Path, member: int, data: str | None, part: str | None) -> tuple[GeneratorRun, Rows]:
     """The run in a directory, and what is to be encoded by it: ValueError where it has no encoder, before any data are
     read."""
-    run = open_run(path, "sample")
+    run = open_run(path)
+    if "sample" not in run.abilities:
+        run = open_run(path, "encode")  # says what it can do instead
     run.encoder(member)
     return run, read_rows(run, data, part)
 
@@ -53,6 +55,8 @@ def read_rows(run: GeneratorRun, name: str | None = None, part: str | None = Non
     sized = len(run.game.shape) == 3 and name not in (None, *data.TABLE)
     size = run.game.shape[-1] if sized else plan.reading.get("size")
     rows = plan.read(name, exclude_classes=None, valid=None, test=None, size=size)
+    if task_of(rows.kind) is not task_of_run(run.facts):
+        raise ValueError(f"{rows.name} holds {task_of(rows.kind).noun}, and {run.directory} encodes samples")
     files = rows.files if part == "all" else ()
     rows, part = (rows.as_test_part(), "test") if part == "all" else (rows, part)
     x, codes = rows.restore(cast(Part, part)), rows.codes(cast(Part, part))

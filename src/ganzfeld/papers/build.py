@@ -190,7 +190,8 @@ def _choose(piece: Piece, values: Settings) -> tuple[str, dict[str, Any]]:
 def _objective(paper: Paper, values: Settings, crossed: str | None) -> tuple[objectives.Objective, networks.Head]:
     """The objective, and what the critic returns for it."""
     name, arguments = _choose(paper.objective, values)
-    own = FAMILIES[name](**arguments) if arguments or name not in objectives.TABLE else objectives.TABLE[name]
+    made = arguments or name not in objectives.TABLE
+    own = find("objective", name, FAMILIES)(**arguments) if made else objectives.TABLE[name]
     goal = own if crossed is None else find("objective", crossed, objectives.TABLE)
     if paper.head is not None and goal.features == own.features:
         return goal, typing.cast(networks.Head, _choose(paper.head, values)[0])

@@ -25,7 +25,8 @@ SETTINGS: dict[str, Setting] = {
     "betas": Setting(tuple[float, float], "Adam's shares of the past in its two moments, in [0, 1)"),
     "optimizer": Setting(str, "how both players descend; the rates of sgd are for one row, and times their number"),
     "lr_schedule": Setting(
-        Literal["constant", "linear", "cosine"], "how step sizes go over the steps: constant, or falling to 0"
+        Literal["constant", "linear", "cosine"],
+        "how step sizes go over the steps: constant, or falling to 0 (linear, cosine)",
     ),
     "lr_warm_up": Setting(int, "steps in which step sizes rise to their full value"),
     "lr_steps": Setting(int, "steps that the schedule takes; 0: those of the run"),

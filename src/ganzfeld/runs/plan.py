@@ -17,7 +17,7 @@ from ..core.names import rename
 from ..data.rankings.collection import Collection
 from ..game import Game
 from ..papers import Form, find_paper
-from ..papers.build import build, resolve
+from ..papers.build import build, record_for, resolve
 
 PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
 READING_OPTIONS = ("valid", "test", "size", "crop", "background", "exclude_classes", "min_rating", "fold", "qrels")
@@ -98,7 +98,10 @@ class Plan:
     def read(self, name: str | None = None, **reading: Any) -> Any:
         """The data this plan names, or others, read the same way but for what is asked for here. Raises ValueError
         where they cannot be read."""
-        return data.load(name or self.data, self.seed, **{**self.reading, **reading})
+        asked = {**self.reading, **reading}
+        if name is not None:  # what was asked of the run's own data may say nothing to others
+            asked = {key: value for key, value in asked.items() if key in data.choices_of(name)}
+        return data.load(name or self.data, self.seed, **asked)
 
     def identity(self, fingerprint: str, weights: Mapping[str, list[int]]) -> str:
         """A digest of all that decides the numbers of a run on data of a fingerprint with weights of these shapes."""
@@ -122,14 +125,30 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     name, source: of the data, and they themselves. labels: the settings that tell the players the classes, {} for none.
     Raises ValueError, in one line, for unknown names and keys and values that do not fit.
     """
-    asked["constraints"] = None if asked["constraints"] is None else tuple(asked["constraints"])
+    names, network = asked["constraints"], asked["network"]
+    asked["constraints"] = None if names is None else tuple(names.split(",") if isinstance(names, str) else names)
     settings = {**(asked.pop("settings") or {}), **labels}
+    for kind, piece in (("objective", asked["objective"]), ("network", network), *_each("constraint", names)):
+        if piece is not None and not isinstance(piece, str):
+            raise ValueError(
+                f"the {kind} is a name (ganzfeld list {kind}s); one of your own goes into a Game: "
+                "dataclasses.replace(gz.papers.NAME(data), ...), or gz.papers.NAME(data, networks=...)"
+            )
+    fixed = {"settings": settings, **{key: asked[key] for key in ("batch_size", "objective", "constraints", "network")}}
+    if isinstance(paper, Game) and (given := [key for key, value in fixed.items() if value]):
+        raise ValueError(f"a Game has its pieces and numbers already: leave out {' and '.join(given)}, or replace them")
     if isinstance(paper, str):
+        if labels and "classes" not in record_for(find_paper(paper), source.form, network).numbers:
+            raise ValueError(f"--labels is for pictures with classes: {paper} has no labelled form on {source.form}")
         settings = resolve(paper, source.form, settings, asked["network"], asked["constraints"])
         paper = find_paper(paper).name
     return Plan(
         paper=None if isinstance(paper, Game) else paper, data=name, settings=as_json(settings), **asked
     ).with_intervals()
+
+
+def _each(kind: str, names: Any) -> list[tuple[str, Any]]:
+    return [] if names is None or isinstance(names, str) else [(kind, name) for name in names]
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:

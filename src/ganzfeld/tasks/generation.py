@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -83,7 +84,12 @@ class GeneratorRun(Run):
     @property
     def latent(self) -> Need:
         """The law and shape of z."""
-        return self.game.draw.needs("generator")["z"]
+        needs = self.game.draw.needs("generator")
+        if "z" not in needs:
+            raise ValueError(
+                f"samples are made of the noise that a draw calls z, and this one asks for {', '.join(needs)}"
+            )
+        return needs["z"]
 
     def critic(self, member: int = 0) -> nn.Module:
         """An ordinary module: samples in network units (and their codes, of a run that encodes) to raw scores, with the
@@ -266,6 +272,10 @@ class Generation(Task):
         rows = f"{train} train, {valid} validation, {test} test rows of shape {' x '.join(map(str, data.shape))}"
         skipped = {"skipped": f"{len(data.skipped)} files"} if data.skipped else {}
         return {"data": f"{data.name}: {rows}", **skipped}
+
+    def notes(self, data: Data) -> Sequence[str]:
+        reasons = Counter(reason for _, reason in data.skipped)
+        return [f"skipped: {reason}: {times}" for reason, times in reasons.items()]
 
     def facts(self, data: Data) -> dict[str, Any]:
         return {
