@@ -408,3 +408,19 @@ def test_a_doubtful_pair_warns_and_plays(tmp_path):
     with pytest.warns(Doubtful, match="momentum"):
         train(tmp_path / "run", vectors(tmp_path), constraints=["clip"], settings={"betas": (0.5, 0.9)})
     assert np.isfinite(gz.load(tmp_path / "run").sample(4).numpy()).all()
+
+
+def test_a_game_with_other_pieces_is_not_taken_for_the_same_run(tmp_path):
+    data = gz.data.load(vectors(tmp_path))
+    game = lambda weight, lr=1e-3: dataclasses.replace(  # noqa: E731
+        gz.papers.lsgan(data, gz.MLP(width=8, depth=1), batch_size=16, lr=lr),
+        constraints=(gz.GradientPenalty(weight),),
+    )
+    gz.train(game(3.0), data, out=tmp_path / "run", steps=8)
+    for other, match in ((game(5.0), "constraints was .*weight=3.0"), (game(3.0, 2e-3), "lr was")):
+        with pytest.raises(ValueError, match=match):
+            gz.train(other, data, out=tmp_path / "run", steps=16, resume=True)
+    gz.train(game(3.0), data, out=tmp_path / "run", steps=16, resume=True)
+    assert files.read_json(tmp_path / "run/run.json")["game"]["objective"] == "the game's"
+    with pytest.raises(ValueError, match="a paper is a name"):
+        gz.train(gz.papers.lsgan, data, out=tmp_path / "other", steps=1)

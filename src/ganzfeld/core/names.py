@@ -57,8 +57,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str], paper: str | None =
     """The error for an unknown name, with what it is called now, or the nearest valid one."""
     known, new = list(known), new_name(name, paper)
     near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
-    if new != name and new in known:
-        return ValueError(f"no {kind} named {name!r}; {name} is now {new}")
+    if new != name:
+        here = "" if new in known else f", and there is none here: there are {', '.join(known)}"
+        return ValueError(f"no {kind} named {name!r}; {name} is now {new}{here}")
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     return ValueError(f"no {kind} named {name!r}; {hint}")
 

@@ -37,6 +37,8 @@ def choose(what: str) -> dict[str, Any]:
         return lists
     if what in lists:
         return {what: lists[what]}
+    if homes := [kind for kind, entries in lists.items() if what in entries and paper not in settings]:
+        raise ValueError(f"{what} is one of the {homes[0]}: ganzfeld list {homes[0]}")
     if paper not in settings:
         raise unknown_name("list", what, (*lists, *settings))
     rows = {form: [dict(zip(COLUMNS, row, strict=True)) for row in rows] for form, rows in settings[paper].items()}

@@ -80,6 +80,7 @@ def compare(
     ablate: in the place of papers one of IRGAN and what becomes of it without each of its parts, all from one start;
     the rankers in closed form stand beside papers of retrieval. Raises ValueError before the first step.
     """
+    out, data_name = Path(out), data if isinstance(data, str) else data.name
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     names = [] if list(papers) == ["all"] else [find_paper(paper).name for paper in papers]
@@ -125,7 +126,7 @@ def compare(
             say(f"{row['paper']}: {_summarise(row)}")
         titles = [entry.title for entry in entries]
         rows.sort(key=lambda row: titles.index(row["paper"]))
-        result = {"data": data, "steps": steps, "seeds": seeds, "seed": seed, "rows": rows}
+        result = {"data": data_name, "steps": steps, "seeds": seeds, "seed": seed, "rows": rows}
         if baselines := task.baselines(source):
             result["closed"] = baselines
         files.write_json(out / "compare.json", result)

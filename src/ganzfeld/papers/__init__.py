@@ -42,6 +42,8 @@ TABLE: dict[str, Paper] = {
 
 def find_paper(name: str) -> Paper:
     """The paper of a name. Raises ValueError, with the nearest one, for a name that there is not."""
+    if not isinstance(name, str):
+        raise ValueError("a paper is a name (ganzfeld list papers), or a Game: gz.papers.NAME(data)")
     return find("paper", name, TABLE)
 
 

@@ -158,6 +158,7 @@ class Loop:
             if other:
                 raise ValueError(f"{self.directory} holds another run: {other}")
             facts["formerly"] = identities  # an older version told the same run by another digest
+        self._check_pieces(old.get("game", {}), facts["game"])
         templates = [self._template] * self.plan.seeds
         self.checkpoint = checkpoints.newest_checkpoint(self.directory, templates, {self._identity, *identities})
         if self.checkpoint is None:
@@ -168,6 +169,12 @@ class Loop:
                 f"{self.directory} has already played {self.checkpoint.step} steps, more than {self.plan.steps}"
             )
         return self.checkpoint.step
+
+    def _check_pieces(self, old: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Of a Game, which no plan describes: raises ValueError where what is recorded of it has changed."""
+        for key in ("constraints", "lr", "ema_half_life") if self.plan.paper is None else ():
+            if key in old and old[key] != now[key]:
+                raise ValueError(f"{self.directory} holds another run: {key} was {old[key]}, not {now[key]}")
 
     def _difference(self, old: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
         plan = self.plan
@@ -192,7 +199,7 @@ class Loop:
             "steps": self.plan.steps,
             "batch_size": game.batch_size,
             "game": {
-                "objective": self.plan.objective or "the paper's",
+                "objective": self.plan.objective or ("the paper's" if self.plan.paper else "the game's"),
                 "constraints": [repr(c) for c in game.constraints],
                 "lr": {role: optimizer.lr for role, optimizer in game.optimizers.items()},
                 "ema_half_life": game.ema_half_life,
