@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .. import data as datas
 from ..engine import Ranks, called, choose, place
 from ..game import Game
-from ..papers import find_paper
+from ..papers import find_paper, papers_for
 from ..runs import files
 from ..runs.plan import READING_OPTIONS, Plan, make_plan
 from ..runs.run import Run
@@ -167,12 +167,12 @@ def check_fits(task: Task, paper: str | Game, source: Source) -> None:
         if not task.accepts(paper):
             raise ValueError(f"this game's draw is not one of {task.noun}, which {source.name} holds")
         return
-    name, fitting = find_paper(paper).name, task.fitting_papers()
-    if name not in fitting:
+    name = find_paper(paper).name
+    if name not in task.fitting_papers():
         other = task_of_paper(name)
         raise ValueError(
             f"{name} is a paper of {other.noun}, and {source.name} holds {task.noun}: give {other.sources}; or use "
-            f"{', '.join(fitting)}"
+            f"{', '.join(papers_for(source.form))}"
         )
 
 
