@@ -113,6 +113,11 @@ def newest_checkpoint(
     return None
 
 
+def identities(facts: Mapping[str, Any]) -> set[str]:
+    """The digests by which the checkpoints of a run are its own: of ``run.json``, and of versions before."""
+    return {facts["identity"], *facts.get("formerly", ())}
+
+
 def report_skipped(checkpoint: Checkpoint) -> None:
     """Say on standard error what was wrong with newer checkpoints than the one that is used."""
     for text in checkpoint.skipped:

@@ -152,7 +152,7 @@ class Task(ABC):
             warnings.simplefilter("ignore", Doubtful)  # said when it was trained
             game = game or plan.game(stand_in)
         checkpoint = checkpoints.newest_checkpoint(
-            directory, [game.init(plan.seed)] * plan.seeds, {facts["identity"], *facts.get("formerly", ())}
+            directory, [game.init(plan.seed)] * plan.seeds, checkpoints.identities(facts)
         )
         if checkpoint is None:
             raise ValueError(f"{directory} has no checkpoint yet")

@@ -322,8 +322,8 @@ class Retrieval(Task):
 
     def open_run(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]) -> RankerRun:
         template = {"params": states[0]["params"]}
-        identities = {facts["identity"], *facts.get("formerly", ())}
-        selected, steps = checkpoints.read_selected(directory, [template] * len(states), identities)
+        owners = checkpoints.identities(facts)
+        selected, steps = checkpoints.read_selected(directory, [template] * len(states), owners)
         return RankerRun(directory, facts, game, states, selected, steps)
 
     def keeper(self, run: RankerRun, data: Rankings) -> Shortlist:
