@@ -279,7 +279,7 @@ def test_a_checkpoint_that_cannot_be_used_is_refused_and_left_alone(tmp_path, sp
             (folder / name).write_bytes((theirs / name).read_bytes())
     before = path.read_bytes()
     match = {"other paper": "belongs to another game"}.get(spoil, "damaged")
-    for words in (["sample", out, "--out", tmp_path / "x.npy"], trained(data, out, "--resume", "--steps", 48)):
+    for words in (["sample", out, "--out", tmp_path / "x.npy"], trained(data, out, "--resume", "--steps", 24)):
         code, _, err = ganzfeld(*words)
         assert code == 2 and match in err and len(err.strip().splitlines()) == 1, err
     assert path.read_bytes() == before

@@ -228,7 +228,7 @@ def test_a_directory_that_holds_a_run_is_not_written_over(tmp_path):
 def test_a_longer_run_goes_on_from_a_shorter_one_and_a_shorter_one_is_refused(tmp_path):
     data, out = vectors(tmp_path), tmp_path / "run"
     train(out, data)
-    assert train(out, data, steps=2 * STEPS, resume=True).directory == out
+    assert train(out, data, steps=2 * STEPS, lr_schedule_steps=2 * STEPS, resume=True).directory == out
     assert files.read_lines(out / "log.jsonl")[-1]["step"] == 2 * STEPS
     with pytest.raises(ValueError, match="already played 96 steps"):
         train(out, data, resume=True)
@@ -417,10 +417,12 @@ def test_a_game_with_other_pieces_is_not_taken_for_the_same_run(tmp_path):
         constraints=(gz.GradientPenalty(weight),),
     )
     gz.train(game(3.0), data, out=tmp_path / "run", steps=8)
-    for other, match in ((game(5.0), "constraints was .*weight=3.0"), (game(3.0, 2e-3), "lr was")):
+    for other, match in ((game(5.0), r"constraints.0.weight was 3.0, not 5.0"), (game(3.0, 2e-3), "lr was 0.001")):
         with pytest.raises(ValueError, match=match):
             gz.train(other, data, out=tmp_path / "run", steps=16, resume=True)
-    gz.train(game(3.0), data, out=tmp_path / "run", steps=16, resume=True)
-    assert files.read_json(tmp_path / "run/run.json")["game"]["objective"] == "the game's"
+    gz.train(game(3.0), data, out=tmp_path / "run", steps=16, lr_schedule_steps=16, resume=True)
+    facts = files.read_json(tmp_path / "run/run.json")
+    assert facts["game"]["objective"] == "least-squares"
+    assert facts["citation"] == "" and facts["made_from"].startswith("Mao et al. 2017")  # it plays no such paper
     with pytest.raises(ValueError, match="a paper is a name"):
         gz.train(gz.papers.lsgan, data, out=tmp_path / "other", steps=1)

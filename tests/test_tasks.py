@@ -85,7 +85,7 @@ def test_a_third_task_trains_resumes_is_judged_compared_and_reported(flips, tmp_
     assert gz.load(tmp_path / "run").judge()["heads"]["per_member"] == [4.0, 4.0]
     code, out, err = ganzfeld("judge", tmp_path / "run", "--json")
     assert code == 0 and '"heads"' in out, err
-    assert "64 train" in ganzfeld(*train, "--dry-run")[1]
+    assert "64 train" in ganzfeld(*train, "--steps", 32, "--seeds", 2, "--resume", "--dry-run")[1]
     found = compare(["ns-gan", "gan"], "coins", tmp_path / "both", seeds=2, steps=8, settings=SMALL)
     assert [row["metrics"]["heads"]["mean"] for row in found["rows"]] == [4.0, 4.0]
     code, _, err = ganzfeld("report", tmp_path / "both", tmp_path / "run", "--out", tmp_path / "page.html")

@@ -598,7 +598,7 @@ def test_a_damaged_selection_is_said(tmp_path, spoil):
     else:
         path = folder / ("state.safetensors" if spoil == "bytes" else "meta.json")
         path.write_bytes(path.read_bytes()[:-9] + b"?" * 9)
-    for words in (["recommend"], ["judge"], ["train", "dns", "--data", "tastes", "--resume", "--steps", 16, "--out"]):
+    for words in (["recommend"], ["judge"], ["train", "dns", "--data", "tastes", "--resume", "--steps", 8, "--out"]):
         more = sets(rank=2) if words[0] == "train" else []
         assert f"{folder} is damaged" in refused(*words, tmp_path / "run", *more)
 

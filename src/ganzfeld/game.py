@@ -60,7 +60,7 @@ class Game:
     """Everything that is fixed while a game is played.
 
     generators: the generator side by name, ``{"generator": ...}``; {} where the draw needs none. optimizers: one per
-    role. schedule: step -> turns. lr_schedule: (step, steps of the run) -> factor on the rates. batch_size: 0 for all
+    role. schedule: step -> turns. lr_schedule: (step, its length) -> factor on the rates. batch_size: 0 for all
     rows in every turn. ema_half_life: of the weights' moving average, in samples; 0 for none. share_fakes: the
     generator's turn meets the batch and the noise of the critic's turn before it (or of the turn that is both's), so
     that one fake batch serves both. augment: what both sides of a comparison go through. precision: of the networks,

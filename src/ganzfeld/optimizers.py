@@ -149,25 +149,23 @@ class Average(NamedTuple):
 class LRSchedule:
     """The factor on the learning rates of a step: a rise over the first ``warm_up`` steps, then, from 1, a curve.
 
-    kind: one of `LR_SCHEDULES`. steps: when the curve ends, by default with the run; a run that is longer stays there.
-    Raises ValueError for an unknown kind.
+    kind: one of `LR_SCHEDULES`. Raises ValueError for an unknown kind.
     """
 
     kind: str = "constant"
     warm_up: int = 0
-    steps: int = 0
 
     def __post_init__(self) -> None:
         find("learning-rate schedule", self.kind, LR_SCHEDULES)
-        if self.warm_up < 0 or self.steps < 0 or 0 < self.steps <= self.warm_up:
-            raise ValueError(f"a schedule of {self.steps or 'all'} steps cannot warm up for {self.warm_up} of them")
+        if self.warm_up < 0:
+            raise ValueError(f"lr_warm_up is a number of steps, not {self.warm_up}")
 
     def __call__(self, step: int, steps: int) -> float:
-        """The factor of step 0, 1, ... of a run of so many steps."""
+        """The factor of step 0, 1, ... of a schedule of so many steps; later ones have the last one's."""
+        step = min(step, steps - 1)
         if step < self.warm_up:
             return (step + 1) / (self.warm_up + 1)
-        length = max(1, (self.steps or steps) - self.warm_up)
-        return LR_SCHEDULES[self.kind](min(1.0, (step - self.warm_up) / length))
+        return LR_SCHEDULES[self.kind]((step - self.warm_up) / max(1, steps - self.warm_up))
 
 
 LR_SCHEDULES: dict[str, Callable[[float], float]] = {  # of the share of the way that is behind

@@ -39,7 +39,11 @@ def rename(settings: Mapping[str, Any], paper: str | None = None) -> dict[str, A
 
 
 def rename_command(text: str, paper: str | None = None) -> str:
-    """A command of version 0.1 as it is typed now; a text that is no command as it is."""
+    """A command of version 0.1 as it is typed now, and several in a row; a text that is no command as it is."""
+    return " && ".join(_rename_words(part, paper) for part in text.split(" && "))
+
+
+def _rename_words(text: str, paper: str | None) -> str:
     try:
         words = shlex.split(text)
     except ValueError:

@@ -14,8 +14,8 @@ ranks       every process deals the same batch and keeps its share; scores are g
 """
 
 from .choice import Mode, called, choose, place
-from .population import Engine
+from .population import Engine, piece_steps
 from .ranks import Ranks
 from .turns import ROLES, player, slope
 
-__all__ = ["ROLES", "Engine", "Mode", "Ranks", "called", "choose", "place", "player", "slope"]
+__all__ = ["ROLES", "Engine", "Mode", "Ranks", "called", "choose", "piece_steps", "place", "player", "slope"]

@@ -66,7 +66,7 @@ class Stored(Protocol):
 class Engine:
     """Plays a population of games, one per seed, from the same data.
 
-    steps: the length of the whole run, which the rates' schedule needs. device: where the states lie while they are
+    steps: the length of the rates' schedule. device: where the states lie while they are
     played; what goes in and comes out lies in the processor's memory. Chance is dealt there, too, so that a run meets
     the same noise on every device.
     """
@@ -146,7 +146,8 @@ class Engine:
         """Play from ``step`` as far as one piece goes, at most to ``until``.
 
         Returns the step reached and the records by name, [members, turns]. How the way is cut into pieces follows
-        from the steps alone, so that a resumed run repeats the arithmetic of one never stopped.
+        from the steps alone, so that a resumed run repeats the arithmetic of one never stopped; of graphs that needs
+        the same ``until``, too, since what is left of a piece is played eagerly.
         """
         rounds = self._rounds(step, until)
         return step + rounds, tree.map(torch.Tensor.cpu, self._play(step, rounds))
@@ -166,7 +167,7 @@ class Engine:
     def _rounds(self, step: int, until: int) -> int:
         """Steps played by one call: several where they are alike, cut at multiples of their number."""
         turns = self.game.schedule(step)
-        many = max(1, TURNS_PER_GRAPH // moves(turns))
+        many = piece_steps(self.game, step)
         alike = all(self.game.schedule(s) == turns for s in range(step, step + many))
         whole = step % many == 0 and step + many <= until
         return many if alike and whole else 1
@@ -230,6 +231,11 @@ class Engine:
                 factor = self.game.lr_schedule(s, self.steps)
                 numbers[role].append((*self.game.step_sizes(role, now[role], factor), now[role]))
         return played, numbers
+
+
+def piece_steps(game: Game, step: int) -> int:
+    """How many steps like this one are played by one call."""
+    return max(1, TURNS_PER_GRAPH // moves(game.schedule(step)))
 
 
 def _groups(seeds: tuple[int, ...], size: int) -> list[tuple[int, ...]]:

@@ -56,6 +56,7 @@ def compare(
     *,
     seeds: int = 10,
     steps: int | None = None,
+    lr_schedule_steps: int = 0,
     seed: int = 0,
     engine: str = "auto",
     device: str = "auto",
@@ -89,7 +90,8 @@ def compare(
     names = names or list(papers_for(source.form))
     steps = task.usual_steps if steps is None else steps
     asked: dict[str, Any] = {
-        "steps": steps, "seed": seed, "seeds": seeds, "engine": engine, "batch_size": batch_size, "network": network,
+        "steps": steps, "lr_schedule_steps": lr_schedule_steps, "seed": seed, "seeds": seeds,
+        "engine": engine, "batch_size": batch_size, "network": network,
         "resume": resume, "device": device, "precision": precision, **reading,
     }  # fmt: skip
     common = dict(settings or {})
@@ -110,7 +112,8 @@ def compare(
             def pretrain(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
                 """The run that all variants start from."""
                 say(f"{paper}, the start of all: {steps} steps")
-                train(paper, data, out=out / "start", **{**asked, "settings": settings, "steps": steps, "resume": True})
+                own = {"settings": settings, "steps": steps, "lr_schedule_steps": 0, "resume": True}
+                train(paper, data, out=out / "start", **{**asked, **own})
                 return out / "start"
 
             values = resolve(entries[0].paper, source.form, common, network)

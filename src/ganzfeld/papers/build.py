@@ -170,7 +170,7 @@ def make_game(
         },
         constraints=_constraints(paper, filled, bound),
         schedule=_schedule(filled, bool(sides.generators)),
-        lr_schedule=optimizers.LRSchedule(filled["lr_schedule"], filled["lr_warm_up"], filled["lr_steps"]),
+        lr_schedule=optimizers.LRSchedule(filled["lr_schedule"], filled["lr_warm_up"]),
         batch_size=filled["batch_size"],
         ema_half_life=filled.get("ema_half_life", 0.0),
         share_fakes=filled.get("share_fakes", False),
@@ -185,6 +185,12 @@ def _choose(piece: Piece, values: Settings) -> tuple[str, dict[str, Any]]:
     found = choose(piece, values)
     assert found, piece
     return found
+
+
+def name_objective(paper: str, settings: Settings) -> str:
+    """What a paper is played for, with the arguments that its settings give."""
+    name, arguments = _choose(find_paper(paper).objective, settings)
+    return f"{name}({', '.join(f'{key}={value}' for key, value in arguments.items())})" if arguments else name
 
 
 def _objective(paper: Paper, values: Settings, crossed: str | None) -> tuple[objectives.Objective, networks.Head]:

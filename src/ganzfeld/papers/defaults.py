@@ -12,7 +12,6 @@ OURS = "our choice"
 RATES = {
     "critic_lr": Number(None, "lr is for both players"),
     "lr_warm_up": Number(0, "no paper here warms up"),
-    "lr_steps": Number(0, "the schedule ends with the run"),
 }
 BOTH_RATES = {**RATES, "generator_lr": Number(None, "lr is for both players")}
 

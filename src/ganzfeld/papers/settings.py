@@ -29,7 +29,6 @@ SETTINGS: dict[str, Setting] = {
         "how step sizes go over the steps: constant, or falling to 0 (linear, cosine)",
     ),
     "lr_warm_up": Setting(int, "steps in which step sizes rise to their full value"),
-    "lr_steps": Setting(int, "steps that the schedule takes; 0: those of the run"),
     "n_critic": Setting(int, "critic turns a step"),
     "n_generator": Setting(int, "turns of the generator side a step"),
     "warm": Setting(int, "critic turns of a step of the warm-up; 0: no warm-up"),

@@ -21,20 +21,24 @@ from ..papers.build import build, record_for, resolve
 
 PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
 READING_OPTIONS = ("valid", "test", "size", "crop", "background", "exclude_classes", "min_rating", "fold", "qrels")
-# how a run is played, not what comes of it: all that may be another at a resume
-PLAY_OPTIONS = ("steps", "engine", "device", "log_every", "judge_every", "checkpoint_every")
+INTERVALS = ("log_every", "judge_every", "checkpoint_every")
+# how a run is played, not what is played: all that may be another at a resume
+PLAY_OPTIONS = ("steps", "lr_schedule_steps", "engine", "device", *INTERVALS)
+BESIDE = (*PLAY_OPTIONS, "reading", "labels")  # what follows from the rest: the data's fingerprint, the settings
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for, resolved: all that decides a run's numbers, and how often it writes. reading: how the data
-    are read, as `data.load` takes it."""
+    """What was asked for, resolved: all that decides a run's numbers, and how often it writes. lr_schedule_steps: the
+    length of the rates' schedule, 0 where it is not settled yet. labels: whether the players are told the classes,
+    which a setting counts. reading: how the data are read, as `data.load` takes it."""
 
     paper: str | None
     data: str
     seed: int = 0
     seeds: int = 1
     steps: int = 10_000
+    lr_schedule_steps: int = 0
     batch_size: int | None = None
     objective: str | None = None
     constraints: tuple[str, ...] | None = None
@@ -44,6 +48,7 @@ class Plan:
     engine: str = "auto"
     device: str = "auto"
     precision: str = "fp32"
+    labels: bool = False
     log_every: int = 0
     judge_every: int = 0
     checkpoint_every: int = 0
@@ -54,7 +59,7 @@ class Plan:
         for name in ("seeds", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("log_every", "judge_every", "checkpoint_every", "seed"):
+        for name in (*INTERVALS, "lr_schedule_steps", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative: {getattr(self, name)}")
 
@@ -103,10 +108,11 @@ class Plan:
             asked = {key: value for key, value in asked.items() if key in data.choices_of(name)}
         return data.load(name or self.data, self.seed, **asked)
 
-    def identity(self, fingerprint: str, weights: Mapping[str, list[int]]) -> str:
-        """A digest of all that decides the numbers of a run on data of a fingerprint with weights of these shapes."""
-        own = {key: value for key, value in dataclasses.asdict(self).items() if key not in (*PLAY_OPTIONS, "reading")}
-        own |= {"data": fingerprint, "weights": weights}
+    def identity(self, fingerprint: str, weights: Mapping[str, list[int]], pieces: Any) -> str:
+        """A digest of all that decides the numbers of a run on data of a fingerprint with weights of these shapes.
+        pieces: what a Game that no plan describes is made of."""
+        own = {key: value for key, value in dataclasses.asdict(self).items() if key not in BESIDE}
+        own |= {"data": fingerprint, "weights": weights, **({"pieces": pieces} if pieces else {})}
         return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -127,15 +133,17 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     """
     names, network = asked["constraints"], asked["network"]
     asked["constraints"] = None if names is None else tuple(names.split(",") if isinstance(names, str) else names)
-    settings = {**(asked.pop("settings") or {}), **labels}
+    asked_settings = asked.pop("settings")
+    settings = {**(asked_settings or {}), **labels}
     for kind, piece in (("objective", asked["objective"]), ("network", network), *_each("constraint", names)):
         if piece is not None and not isinstance(piece, str):
             raise ValueError(
                 f"the {kind} is a name (ganzfeld list {kind}s); one of your own goes into a Game: "
                 "dataclasses.replace(gz.papers.NAME(data), ...), or gz.papers.NAME(data, networks=...)"
             )
-    fixed = {"settings": settings, **{key: asked[key] for key in ("batch_size", "objective", "constraints", "network")}}
-    if isinstance(paper, Game) and (given := [key for key, value in fixed.items() if value]):
+    fixed = {"labels": labels or None, "settings": asked_settings or None}
+    fixed |= {key: asked[key] for key in ("batch_size", "objective", "constraints", "network")}
+    if isinstance(paper, Game) and (given := [key for key, value in fixed.items() if value is not None]):
         raise ValueError(f"a Game has its pieces and numbers already: leave out {' and '.join(given)}, or replace them")
     if isinstance(paper, str):
         if labels and "classes" not in record_for(find_paper(paper), source.form, network).numbers:
@@ -143,7 +151,11 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
         settings = resolve(paper, source.form, settings, asked["network"], asked["constraints"])
         paper = find_paper(paper).name
     return Plan(
-        paper=None if isinstance(paper, Game) else paper, data=name, settings=as_json(settings), **asked
+        paper=None if isinstance(paper, Game) else paper,
+        data=name,
+        settings=as_json(settings),
+        labels=bool(labels),
+        **asked,
     ).with_intervals()
 
 
@@ -164,45 +176,52 @@ def read_plan(values: Mapping[str, Any]) -> Plan:
         values["reading"] = {key: value for key, value in options.items() if value is not None}
     if values.get("constraints") is not None:
         values["constraints"] = tuple(values["constraints"])
-    return Plan(**{**values, "settings": rename(values.get("settings", {}), values["paper"])})
+    settings = rename(values.get("settings", {}), values["paper"])
+    # before it was settled for itself a schedule ended with the run, unless a setting said otherwise
+    length = {"lr_schedule_steps": settings.pop("lr_steps", 0) or values["steps"]}
+    return Plan(**{**length, **values, "settings": settings})
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], usual: Mapping[str, Any]) -> str | None:
-    """The first thing in which two runs differ that must not, from the facts of both; None where there is none.
+def difference(old: Mapping[str, Any], new: Plan, fingerprint: str, usual: Mapping[str, Any]) -> str | None:
+    """The first thing in which a plan, on data of a fingerprint, differs from that of a run with these facts, and must
+    not; None where there is none.
 
     usual: the settings that nobody asked for; a run of before there was a setting has played with its usual value.
     """
-    before, now = (json.loads(json.dumps(dataclasses.asdict(read_plan(facts["plan"])))) for facts in (old, new))
+    before, now = (json.loads(json.dumps(dataclasses.asdict(plan))) for plan in (read_plan(old["plan"]), new))
     was, settings = {**usual, **before.pop("settings")}, now.pop("settings")
-    pairs = {key: (before[key], now[key]) for key in now if key not in (*PLAY_OPTIONS, "data", "reading")}
+    pairs = {key: (before[key], now[key]) for key in now if key not in (*BESIDE, "data")}
     pairs |= {key: (was.get(key), settings.get(key)) for key in dict.fromkeys((*settings, *was))}
-    if old["data"]["fingerprint"] != new["data"]["fingerprint"]:
+    same = old["data"]["fingerprint"] == fingerprint
+    if not same:
         pairs |= {key: (before["reading"].get(key), now["reading"].get(key)) for key in READING_OPTIONS}
         pairs["data"] = (before["data"], now["data"])
     for key, (one, other) in pairs.items():
         if one != other:
             return f"{key} was {one!r}, not {other!r}"
-    same = old["data"]["fingerprint"] == new["data"]["fingerprint"]
     return None if same else "the data have changed since it was trained"
 
 
 def command(plan: Plan, out: Path, source: Any) -> str:
-    """The command that plays this run again."""
+    """The command that plays what this plan says; "" for a Game, which has none."""
     if plan.paper is None:
         return ""
     words = ["ganzfeld", "train", plan.paper, "--data", plan.data, "--out", str(out), "--steps", str(plan.steps)]
     words += ["--seed", str(plan.seed), "--seeds", str(plan.seeds)]
+    usual = Plan(plan.paper, plan.data, steps=plan.steps).with_intervals()
+    if plan.lr_schedule_steps not in (0, plan.steps):
+        words += ["--lr-schedule-steps", str(plan.lr_schedule_steps)]
     asked = {name: getattr(plan, name) for name in ("batch_size", "objective", "network")} | dict(plan.reading)
+    for name in ("engine", "device", "precision", *INTERVALS):
+        asked[name] = value if (value := getattr(plan, name)) != getattr(usual, name) else None
     for name, value in asked.items():
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    for name in plan.constraints or ():
+    for name in plan.constraints or (("none",) if plan.constraints is not None else ()):
         words += ["--constraint", name]
-    for name in ("engine", "device", "precision"):
-        if (value := getattr(plan, name)) != getattr(Plan, name):
-            words += [f"--{name}", value]
-    usual = as_json(resolve(plan.paper, source.form, {}, plan.network, plan.constraints))
+    words += ["--labels"] if plan.labels else []
+    settings = as_json(resolve(plan.paper, source.form, {}, plan.network, plan.constraints))
     for key, value in plan.settings.items():
-        if key not in usual or usual[key] != value:
+        if (key not in settings or settings[key] != value) and not (plan.labels and key == "classes"):
             words += ["--set", f"{key}={value}"]
     return shlex.join(words)

@@ -20,7 +20,7 @@ from ..compatibility import Doubtful
 from ..core.tree import Tree
 from ..game import Game
 from ..papers import Form, papers_for
-from . import checkpoints, files
+from . import checkpoints, files, pieces
 from .plan import Plan, StandIn, read_plan
 from .run import Run
 
@@ -76,6 +76,15 @@ class Keeper:
 
     def finish(self, step: int) -> None:
         """At the end."""
+
+
+def _known_game(directory: Path, facts: Mapping[str, Any], game: Game) -> Game:
+    """The Game that a run is opened with. Raises ValueError where it is not the one it was trained from."""
+    if facts["paper"]:
+        raise ValueError(f"{directory} holds a run of {facts['paper']}, whose game is known: leave out game=")
+    if other := pieces.other_pieces(directory, facts, pieces.describe_game(game)):
+        raise ValueError(f"the Game is not the one that {directory} was trained from: {other}")
+    return game
 
 
 class Task(ABC):
@@ -150,7 +159,7 @@ class Task(ABC):
             raise ValueError(f"{directory / 'run.json'} is not a description of a run: {error}") from None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Doubtful)  # said when it was trained
-            game = game or plan.game(stand_in)
+            game = plan.game(stand_in) if game is None else _known_game(directory, facts, game)
         checkpoint = checkpoints.newest_checkpoint(
             directory, [game.init(plan.seed)] * plan.seeds, checkpoints.identities(facts)
         )

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from ..core import tree
 from ..core.tree import Tree
-from ..engine import Engine, Ranks, called, choose, place
+from ..engine import Engine, Ranks, called, choose, piece_steps, place
 from ..game import Game
-from ..papers.build import resolve
-from . import checkpoints, diagnostics, files
-from .plan import Plan, as_json, command, difference
+from ..papers import build
+from . import checkpoints, diagnostics, files, legs, pieces
+from .plan import INTERVALS, Plan, as_json, command, difference
 from .run import Run
 from .task import Task, Tell
 
@@ -41,12 +41,12 @@ class Interrupted(Exception):
     """The work was asked to stop by a signal, and has saved. Its arguments are its own, so that it can be sent from one
     process to another."""
 
-    def __init__(self, signum: int, where: str):
-        super().__init__(signum, where)
-        self.signum, self.where = signum, where
+    def __init__(self, signum: int, where: str, again: str = "--resume"):
+        super().__init__(signum, where, again)
+        self.signum, self.where, self.again = signum, where, again
 
     def __str__(self) -> str:
-        return f"stopped at {self.where} by {signal.Signals(self.signum).name}; saved: go on with --resume"
+        return f"stopped at {self.where} by {signal.Signals(self.signum).name}; saved: go on with {self.again}"
 
 
 class Loop:
@@ -65,10 +65,13 @@ class Loop:
         tell: Tell,
         begin: Callable[[], Iterator[tuple[int, Mapping[str, Tree]]]],
     ):
-        self.task, self.plan, self.game, self.data, self.directory = task, plan, game, data, directory
+        self.task, self.game, self.data, self.directory = task, game, data, directory
         self.ranks, self.keep_going, self.tell, self.begin = ranks, keep_going, tell, begin
         self.device = place(plan.device, game)
         self.mode = choose(plan.engine, game, plan.steps, plan.seeds, self.device)
+        self.plan, self.notes = _whole_pieces(plan, 1 if self.mode == "eager" else piece_steps(game, plan.steps // 2))
+        self.legs: list[legs.Leg] = []
+        self.formerly: list[str] = []  # digests by which older versions knew this run
         self.frozen: set[int] = set()  # members frozen at their last finite state
         self.known_warnings: set[tuple[str, int]] = set()  # causes and members that the user has heard of
         self.seconds = 0.0  # of playing alone
@@ -80,11 +83,11 @@ class Loop:
         return self.ranks.rank == 0
 
     def play(self, resume: bool) -> Run:
-        facts = self._facts()
-        step = self._open_directory(facts, resume)
+        step = self.open_directory(resume)
         self.ranks.any(False)  # all have read the directory before one writes to it
+        plan, facts = self.plan, self._facts()
         self.engine = Engine(
-            self.game, self.data, self.plan.members, self.plan.steps, self.mode, self.ranks, self.device
+            self.game, self.data, plan.members, plan.lr_schedule_steps, self.mode, self.ranks, self.device
         )
         self.last_log = (step, 0.0)
         if self.checkpoint:
@@ -92,13 +95,15 @@ class Loop:
         else:
             self.engine.load([self.game.init(seed, weights) for seed, weights in self.begin()])
         if self.writes:
+            if self._pieces:
+                files.write_json(self.directory / pieces.NAME, self._pieces)
             files.write_json(self.directory / "run.json", facts)
             for name in ("log.jsonl", "metrics.jsonl"):
                 files.rewind(self.directory / name, step)
         self.run = self.task.open_run(self.directory, facts, self.game, self.engine.states())
         self.run.data = self.data
         self.tell("start", step, {"engine": self.mode, "steps": self.plan.steps})
-        for note in self.task.notes(self.data):
+        for note in (*self.notes, *self.task.notes(self.data)):
             self.tell("note", step, {"text": note})
         if self.writes:
             self.keeper = self.task.keeper(self.run, self.data)
@@ -111,26 +116,30 @@ class Loop:
         return self.run
 
     def _play_piece(self, step: int, asked: list[int]) -> int:
-        """Play to the next event or a part of the way, and do what is due there."""
+        """Play one piece, and do what is due at its end. Where graphs are cut follows from the run alone: the same
+        operations one by one have the same numbers, in a graph nearly the same."""
         plan, start = self.plan, time.perf_counter()
-        due = min((step // n + 1) * n for n in (plan.log_every, plan.judge_every, plan.checkpoint_every))
+        event = min((step // getattr(plan, name) + 1) * getattr(plan, name) for name in INTERVALS)
         before, first = list(self.engine.groups), step
-        step, records = self.engine.advance(step, min(due, plan.steps))
+        step, records = self.engine.advance(step, min(event, plan.steps) if self.mode == "eager" else plan.steps)
+        due = {name: step // getattr(plan, name) > first // getattr(plan, name) for name in INTERVALS}
         self._check_finite(first, records, before)
         self.seconds += time.perf_counter() - start
         last = step == plan.steps
-        if self.writes and (step % plan.log_every == 0 or last):
+        if self.writes and (due["log_every"] or last):
             self._log(step, records)
-        if self.writes and (step % plan.judge_every == 0 or last):
+        if self.writes and (due["judge_every"] or last):
             self._judge(step)
         stopping = self.ranks.any(bool(asked))
-        if self.writes and (step % plan.checkpoint_every == 0 or last or stopping):
+        if self.writes and (due["checkpoint_every"] or last or stopping):
             states = self.engine.states()
             if not all(tree.finite(state) for state in states):
                 raise Diverged(f"the weights were not finite after step {step}; {self._last_checkpoint()}")
             checkpoints.save_checkpoint(self.directory, step, states, self._identity)
         if stopping and not last:
-            raise Interrupted(asked[0] if asked else signal.SIGTERM, f"step {step}")
+            words = command(self.plan, self.directory, self.data)
+            again = f"{words} --resume" if words else "resume=True"
+            raise Interrupted(asked[0] if asked else signal.SIGTERM, f"step {step}", again)
         return step
 
     # --- beginning ---
@@ -138,29 +147,55 @@ class Loop:
     @cached_property
     def _identity(self) -> str:
         weights = {name: list(leaf.shape) for name, leaf in tree.flatten(self._template["params"]).items()}
-        return self.plan.identity(self.data.fingerprint, weights)
+        return self.plan.identity(self.data.fingerprint, weights, self._pieces)
+
+    @cached_property
+    def _pieces(self) -> Any:
+        """What a Game that no plan describes is made of."""
+        return None if self.plan.paper else pieces.describe_game(self.game)
 
     @cached_property
     def _template(self) -> Tree:
         return self.game.init(self.plan.seed)
 
-    def _open_directory(self, facts: dict[str, Any], resume: bool) -> int:
-        """The step to begin at, from what the directory holds."""
+    def open_directory(self, resume: bool) -> int:
+        """The step to begin at, from what the directory holds; what is settled there about the plan and its legs."""
         here = (self.directory / "run.json").exists()
         if here and not resume:
             raise ValueError(f"{self.directory} already holds a run: go on with --resume, or choose another directory")
-        if not here:
-            return 0
-        old = files.read_json(self.directory / "run.json")
-        identities = [identity for identity in (old.get("identity"), *old.get("formerly", ())) if identity]
-        if self._identity not in identities:
-            other = self._difference(old, facts) or (old["format"] == files.FORMAT and "its networks differ")
+        old = files.read_json(self.directory / "run.json") if here else None
+        if old:
+            self._check_same_run(old)
+        self.plan = legs.settle_schedule(self.plan, old, self.game.lr_schedule)
+        step = self._find_checkpoint(old) if old else 0
+        leg = {
+            "from": step, "steps": self.plan.steps, "lr_schedule_steps": self.plan.lr_schedule_steps,
+            "engine": self.mode, "device": called(self.device), "ranks": self.ranks.world, "torch": torch.__version__,
+        }  # fmt: skip
+        self.legs, changed = legs.go_on(legs.read_legs(old) if old else [], leg)
+        if changed:
+            self.notes.append(f"from step {step} on with {', '.join(changed)}: not where one leg would end")
+        return step
+
+    def _check_same_run(self, old: Mapping[str, Any]) -> None:
+        """Raises ValueError where the directory holds another run."""
+        known = [identity for identity in (old.get("identity"), *old.get("formerly", ())) if identity]
+        if self._identity not in known:
+            other = self._difference(old) or (old["format"] == files.FORMAT and "its networks differ")
             if other:
                 raise ValueError(f"{self.directory} holds another run: {other}")
-            facts["formerly"] = identities  # an older version told the same run by another digest
-        self._check_pieces(old.get("game", {}), facts["game"])
+            self.formerly = known  # an older version told the same run by another digest
+
+    def _difference(self, old: Mapping[str, Any]) -> str | None:
+        plan = self.plan
+        usual = build.resolve(plan.paper, self.data.form, {}, plan.network, plan.constraints) if plan.paper else {}
+        other = difference(old, plan, self.data.fingerprint, as_json(usual))
+        return other or (self._pieces and pieces.other_pieces(self.directory, old, self._pieces))
+
+    def _find_checkpoint(self, old: Mapping[str, Any]) -> int:
         templates = [self._template] * self.plan.seeds
-        self.checkpoint = checkpoints.newest_checkpoint(self.directory, templates, {self._identity, *identities})
+        identities = {self._identity, *checkpoints.identities(old)}
+        self.checkpoint = checkpoints.newest_checkpoint(self.directory, templates, identities)
         if self.checkpoint is None:
             return 0
         checkpoints.report_skipped(self.checkpoint)
@@ -169,17 +204,6 @@ class Loop:
                 f"{self.directory} has already played {self.checkpoint.step} steps, more than {self.plan.steps}"
             )
         return self.checkpoint.step
-
-    def _check_pieces(self, old: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Of a Game, which no plan describes: raises ValueError where what is recorded of it has changed."""
-        for key in ("constraints", "lr", "ema_half_life") if self.plan.paper is None else ():
-            if key in old and old[key] != now[key]:
-                raise ValueError(f"{self.directory} holds another run: {key} was {old[key]}, not {now[key]}")
-
-    def _difference(self, old: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
-        plan = self.plan
-        usual = resolve(plan.paper, self.data.form, {}, plan.network, plan.constraints) if plan.paper else {}
-        return difference(old, facts, as_json(usual))
 
     def _facts(self) -> dict[str, Any]:
         """run.json: what was asked and resolved, so that the run can be opened without data or configuration."""
@@ -199,7 +223,7 @@ class Loop:
             "steps": self.plan.steps,
             "batch_size": game.batch_size,
             "game": {
-                "objective": self.plan.objective or ("the paper's" if self.plan.paper else "the game's"),
+                "objective": self._objective,
                 "constraints": [repr(c) for c in game.constraints],
                 "lr": {role: optimizer.lr for role, optimizer in game.optimizers.items()},
                 "ema_half_life": game.ema_half_life,
@@ -207,15 +231,25 @@ class Loop:
                 "generator_parameters": sum(p.numel() for m in game.generators.values() for p in m.parameters()),
             },
             "settings": dict(self.plan.settings),
-            "citation": game.citation,
+            **({"citation": game.citation} if self.plan.paper else {"citation": "", "made_from": game.citation}),
             "plan": dataclasses.asdict(self.plan),
             "identity": self._identity,
+            **({"formerly": self.formerly} if self.formerly else {}),
+            "legs": self.legs,
             "engine": self.mode,
             "device": called(self.device),
             "ranks": self.ranks.world,
             "versions": {"ganzfeld": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "command": command(self.plan, self.directory, data),
+            "command": legs.commands(self.plan, self.directory, data, self.legs),
         }  # fmt: skip
+
+    @property
+    def _objective(self) -> str:
+        """What is played for."""
+        plan = self.plan
+        if plan.paper is None:
+            return pieces.name_objective(self.game.objective)
+        return plan.objective or build.name_objective(plan.paper, plan.settings)
 
     # --- events ---
 
@@ -292,6 +326,14 @@ class Loop:
         if step == self.plan.steps:
             self.keeper.finish(step)
         self.tell("judge", step, line)
+
+
+def _whole_pieces(plan: Plan, piece: int) -> tuple[Plan, list[str]]:
+    """The plan with intervals of whole pieces, and what there is to tell of them."""
+    whole = {name: -(-getattr(plan, name) // piece) * piece for name in INTERVALS}
+    changed = [f"{name} {n} (not {getattr(plan, name)})" for name, n in whole.items() if n != getattr(plan, name)]
+    note = f"{piece} steps are played as one: {', '.join(changed)}"
+    return dataclasses.replace(plan, **whole), [note] if changed else []
 
 
 def _mean(values: Sequence[float]) -> float:

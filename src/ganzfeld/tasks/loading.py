@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import data as datas
-from ..engine import Ranks, called, choose, place
+from ..engine import Ranks, called
 from ..game import Game
 from ..papers import find_paper, papers_for
 from ..runs import files
@@ -21,7 +21,7 @@ from . import task_of, task_of_paper, task_of_run
 # how a run is played that another starts from: the data, seeds and networks are those of the other
 AS_A_START: dict[str, Any] = {
     "batch_size": None, "objective": None, "constraints": None, "labels": False, "engine": "auto", "device": "auto",
-    "precision": "fp32", "log_every": 0, "judge_every": 0, "checkpoint_every": 0,
+    "lr_schedule_steps": 0, "precision": "fp32", "log_every": 0, "judge_every": 0, "checkpoint_every": 0,
 }  # fmt: skip
 
 
@@ -54,6 +54,7 @@ def train(
     *,
     out: str | Path | None = None,
     steps: int | None = None,
+    lr_schedule_steps: int = 0,
     seed: int = 0,
     seeds: int = 1,
     batch_size: int | None = None,
@@ -84,12 +85,14 @@ def train(
 ) -> Run:
     """Train a paper, a crossing of one, or a `Game` of your own, and return its run.
 
-    steps: each ends with turns of the generator; 10,000 unless given, 300 of retrieval. seed, seeds: the population
-    plays with seed, seed + 1, ... device: auto, cpu, cuda or cuda:N. precision: of the networks, fp32 or bf16. size,
-    crop, background, strict, exclude_classes, min_rating, fold, qrels, valid, test: how the data are read
-    (`data.load`). labels: tell both players the classes. resume: go on from the newest whole checkpoint in ``out``.
-    keep_going: a member whose numbers are no longer finite is frozen at its last finite state instead of stopping all.
-    tell: called with ("start" | "log" | "judge" | "warn" | "note", step, facts).
+    steps: each ends with turns of the generator; 10,000 unless given, 300 of retrieval. lr_schedule_steps: the length
+    of the learning rates' schedule, that of the run unless given; a run that says from the start how long it may become
+    goes on later as if it had never ended. seed, seeds: the population plays with seed, seed + 1, ... device: auto,
+    cpu, cuda or cuda:N. precision: of the networks, fp32 or bf16. size, crop, background, strict, exclude_classes,
+    min_rating, fold, qrels, valid, test: how the data are read (`data.load`). labels: tell both players the classes.
+    resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers are no longer finite
+    is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log" | "judge" | "warn" |
+    "note", step, facts).
 
     Raises ValueError for what cannot be trained, `Diverged` at the first number that is not finite, `Interrupted`
     after saving on SIGINT or SIGTERM.
@@ -99,7 +102,8 @@ def train(
         "exclude_classes": exclude_classes, "min_rating": min_rating, "fold": fold, "qrels": qrels,
     }  # fmt: skip
     asked: dict[str, Any] = {
-        "seed": seed, "seeds": seeds, "steps": steps, "batch_size": batch_size, "objective": objective,
+        "seed": seed, "seeds": seeds, "steps": steps, "lr_schedule_steps": lr_schedule_steps,
+        "batch_size": batch_size, "objective": objective,
         "constraints": constraints, "network": network, "settings": settings, "engine": engine, "device": device,
         "precision": precision, "labels": labels, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every,
@@ -112,24 +116,33 @@ def train(
     return _play(prepared, directory, resume, keep_going, tell)
 
 
-def describe(paper: str, data: str, *, strict: bool = False, **asked: Any) -> dict[str, Any]:
-    """What `train` would play, resolved and checked, without playing it. Takes what `train` takes."""
+def describe(
+    paper: str, data: str, *, out: str | Path, resume: bool = False, strict: bool = False, **asked: Any
+) -> dict[str, Any]:
+    """What `train` would play, resolved and checked, the directory too, without playing it. Takes what `train` takes,
+    and raises what it would before the first step."""
     reading = {key: asked.pop(key, None) for key in READING_OPTIONS}
     found = load_data(data, [paper], asked["network"], asked["seed"], strict, reading)
     task, source, plan, game = _prepare(found[0], paper, found[1], data, found[2], **asked)
-    device = place(plan.device, game)
+    loop = Loop(task, plan, game, source, Path(out), Ranks(), False, lambda *_: None, lambda: iter(()))
+    step = loop.open_directory(resume)
+    plan = loop.plan
+    rates = ", ".join(f"{role} {optimizer.lr:g}" for role, optimizer in game.optimizers.items())
     return {
+        "directory": f"{out}: goes on from step {step}" if step else f"{out}: begins",
         "paper": plan.paper,
         "citation": game.citation,
         **task.describe(game, source),
         "seeds": f"{plan.seed} to {plan.members[-1]}",
         "steps": plan.steps,
+        "rates": f"{rates}, over {plan.lr_schedule_steps} steps",
         "a step": ", ".join(game.schedule(plan.steps // 2)),
         "batch": game.batch_size or "all",
         "constraints": ", ".join(map(repr, game.constraints)) or "none",
-        "engine": choose(plan.engine, game, plan.steps, plan.seeds, device),
-        "device": called(device),
+        "engine": loop.mode,
+        "device": called(loop.device),
         "every": f"log {plan.log_every}, judge {plan.judge_every}, checkpoint {plan.checkpoint_every}",
+        **({"notes": "; ".join(loop.notes)} if loop.notes else {}),
     }
 
 

@@ -22,6 +22,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value of the paper, network or constraint; ganzfeld list PAPER names them"),
 ]
+LRScheduleSteps = Annotated[int, typer.Option(help="length of the learning rates' schedule; the run's unless given")]
 Size = Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")]
 Crop = Annotated[str | None, typer.Option(help="how pictures become square: centre, pad or stretch")]
 Background = Annotated[str | None, typer.Option(help="what shows through pictures: white, black, ...")]

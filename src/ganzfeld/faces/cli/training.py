@@ -21,6 +21,7 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="turns of the generator; 10000, or 300 of retrieval, unless given")
     ] = None,
+    lr_schedule_steps: options.LRScheduleSteps = 0,
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(help="size of the population: seed, seed + 1, ...")] = 1,
     batch_size: Annotated[int | None, typer.Option(help="samples per turn; the paper's unless given")] = None,
@@ -54,15 +55,16 @@ def train(
     from ..progress import progress_bar
 
     asked: dict[str, Any] = {
-        "steps": steps, "seed": seed, "seeds": seeds, "batch_size": batch_size, "objective": objective,
-        "constraints": constraint or None, "network": network, "settings": parse_settings(set_), "engine": engine,
+        "steps": steps, "lr_schedule_steps": lr_schedule_steps, "seed": seed, "seeds": seeds,
+        "batch_size": batch_size, "objective": objective, "constraints": constraint or None,
+        "network": network, "settings": parse_settings(set_), "engine": engine,
         "device": device, "precision": precision,
         "valid": valid, "test": test, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every, "size": size, "crop": crop, "background": background, "strict": strict,
         "exclude_classes": exclude_classes, "min_rating": min_rating, "fold": fold, "qrels": qrels, "labels": labels,
     }  # fmt: skip
     if dry_run:
-        print_facts(loading.describe(paper, data, **asked))
+        print_facts(loading.describe(paper, data, out=out, resume=resume, **asked))
         return
     with progress_bar() as tell:
         run = loading.train(paper, data, out=out, resume=resume, tell=tell, **asked)
@@ -78,6 +80,7 @@ def compare(
     steps: Annotated[
         int | None, typer.Option(help="the same for every paper; 10000, or 300 of retrieval, unless given")
     ] = None,
+    lr_schedule_steps: options.LRScheduleSteps = 0,
     seed: Seed = 0,
     engine: options.Engine = "auto",
     device: options.Device = "auto",
@@ -101,8 +104,8 @@ def compare(
     from .. import comparison
 
     result = comparison.compare(
-        papers, data, out, seeds=seeds, steps=steps, seed=seed, engine=engine, device=device, precision=precision,
-        jobs=jobs, batch_size=batch_size, crop=crop, background=background,
+        papers, data, out, seeds=seeds, steps=steps, lr_schedule_steps=lr_schedule_steps, seed=seed, engine=engine,
+        device=device, precision=precision, jobs=jobs, batch_size=batch_size, crop=crop, background=background,
         settings=parse_settings(set_), size=size, network=network, valid=valid, test=test, ablate=ablate, resume=resume,
         say=say,
     )  # fmt: skip
