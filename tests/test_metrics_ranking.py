@@ -26,11 +26,20 @@ def crowd(queries=200, documents=14, levels=5, seed=0):
     return draw(levels).double(), (draw(9) - 6).clamp(min=0).double(), draw(4) > 0
 
 
+def apart(scores, seed=9):
+    """The same scores, but equal ones in a drawn order."""
+    return scores + torch.rand(scores.shape, generator=rng(seed)).argsort(1) / (2 * scores.shape[1])
+
+
+def untied(**asked):
+    scores, *rest = crowd(**asked)
+    return apart(scores), *rest
+
+
 def by_definition(scores, gains, candidates, k, gain="exponential", fault=None):
     """(p, ndcg, recall, map, mrr) of one query as their definitions read, None where it is empty; or with a fault."""
     mine = range(len(scores)) if fault == "outsiders listed" else [i for i, c in enumerate(candidates) if c]
-    turn = -1 if fault == "ties from behind" else 1
-    order = sorted(mine, key=lambda i: (-scores[i], turn * i))
+    order = sorted(mine, key=lambda i: -scores[i])
     shown = [gains[i] for i in order]
     known = gains if fault == "outsiders in the ideal" else shown
     best = sorted(known, reverse=True)
@@ -64,8 +73,8 @@ def same(a, b):
 
 @pytest.mark.parametrize("gain", ranking.GAINS)
 @pytest.mark.parametrize("k", [1, 2, 5, 13, 14, 20])
-def test_all_equal_their_definitions_ties_and_outsiders_included(k, gain):
-    lists = crowd()
+def test_all_equal_their_definitions_outsiders_included(k, gain):
+    lists = untied()
     assert 0 < table(*lists, k).isnan().sum() < 5 * 40
     assert same(table(*lists, k, gain), table_by_definition(*lists, k, gain))
 
@@ -73,7 +82,6 @@ def test_all_equal_their_definitions_ties_and_outsiders_included(k, gain):
 @pytest.mark.parametrize(
     ("fault", "wrong"),
     [
-        ("ties from behind", (1, 1, 1, 1, 1)),
         ("outsiders listed", (1, 1, 1, 1, 1)),
         ("outsiders in the ideal", (0, 1, 1, 1, 0)),
         ("ideal not cut", (0, 1, 0, 0, 0)),
@@ -83,7 +91,7 @@ def test_all_equal_their_definitions_ties_and_outsiders_included(k, gain):
     ],
 )
 def test_a_fault_in_the_definition_shows_where_it_lies(fault, wrong):
-    lists = crowd()
+    lists = untied()
     k = 12 if fault == "short lists excused" else 3
     kept = ranking.has_relevant(*lists[1:])
     found, faulty = table(*lists, k)[:, kept], table_by_definition(*lists, k, fault=fault)[:, kept]
@@ -150,25 +158,59 @@ def test_average_precision_is_one_only_where_all_relevant_come_first():
     assert float(ap.min()) == pytest.approx((1 / 4 + 2 / 5 + 3 / 6) / 3)
 
 
-def test_equal_scores_stand_in_the_order_of_their_indices():
-    """And 0 equals -0."""
-    scores = torch.tensor([[1.0, 2.0, 1.0, 1.0, 2.0], [0.0, -0.0, 0.0, -0.0, -1.0]])
-    gains = torch.tensor([[0, 0, 1, 0, 0], [0, 1, 0, 0, 0]])
+def over_all_orders(scores, gains, candidates, k, gain="exponential", fault=None):
+    """The mean of the definitions over every order of the documents, of which equal ones keep theirs."""
+    found = []
+    for order in itertools.permutations(range(len(scores))):
+        held = [[values[i] for i in order] for values in (scores, gains, candidates)]
+        found.append(by_definition(*held, k, gain) or (math.nan,) * 5)
+        if fault == "the file's order":
+            break
+    return torch.tensor(found, dtype=torch.float64).mean(0)
+
+
+@pytest.mark.parametrize("gain", ranking.GAINS)
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_tie_is_worth_its_mean_over_all_orders(levels, gain):
+    """Wherever the list is cut, whole or not, and no one order is."""
+    lists = crowd(queries=16, documents=6, levels=levels, seed=levels)
+    rows = list(zip(*(t.tolist() for t in lists), strict=True))
+    for k in (1, 3, 5, 8):
+        expected = torch.stack([over_all_orders(*row, k, gain) for row in rows], 1)
+        found = table(*lists, k, gain)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12, equal_nan=True)
+        cut = torch.stack(list(ranking.per_query(*lists, (k,), gain, whole=False).values()))
+        torch.testing.assert_close(cut, expected[:3], rtol=1e-12, atol=1e-12, equal_nan=True)
+        by_file = torch.stack([over_all_orders(*row, k, gain, "the file's order") for row in rows], 1)
+        assert k > 5 or (by_file - expected).abs().nan_to_num().max() > 0.05
+
+
+def test_ranks_of_equal_scores_are_those_of_a_hand():
+    """Two relevant of four, all equal: the first of a list is relevant in 1/2 of all orders. And 0 equals -0."""
+    scores, gains = torch.tensor([[0.0, -0.0, 0.0, -0.0]]), torch.tensor([[1, 1, 0, 0]])
+    found = ranking.per_query(scores, gains, torch.ones_like(gains).bool(), (1, 2))
+    assert found["p@1"].item() == found["p@2"].item() == found["ndcg@1"].item() == 1 / 2
+    assert found["mrr"].item() == pytest.approx(1 / 2 + 1 / 3 / 2 + 1 / 6 / 3)
+    pairs = [(1 + 2 / j) / 2 if i == 1 else (1 / i + 2 / j) / 2 for i, j in itertools.combinations(range(1, 5), 2)]
+    assert found["map"].item() == pytest.approx(sum(pairs) / 6)
+
+
+def test_lists_are_tied_where_equal_scores_have_several_gains():
+    scores = torch.tensor([[1, 1, 0], [1, 1, 0], [2, 1, 0], [1, 2, 1], [1, 1, 0]]).double()
+    gains = torch.tensor([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]])
     candidates = torch.ones_like(gains).bool()
-    found = ranking.per_query(scores, gains, candidates, (1, 2, 3, 4))
-    assert (1 / found["mrr"]).tolist() == [4, 2]
-    hits = [found[f"recall@{k}"].tolist() for k in (1, 2, 3, 4)]
-    assert hits == [[0, 0], [0, 1], [0, 1], [1, 1]]
+    candidates[4, 1] = False
+    assert ranking.tied(scores, gains, candidates).tolist() == [True, False, False, True, False]
 
 
 @pytest.mark.parametrize("levels", [1, 2, 5, 10_000])
 @pytest.mark.parametrize("ks", [(1,), (1, 3, 5, 10), (7, 99), (100,), (200,)])
 def test_a_cut_list_is_the_head_of_the_whole_however_many_are_equal(levels, ks):
-    """Which of equal ones topk finds is its own affair, so a tie at the cut is looked at twice."""
+    """Which of equal ones topk finds is its own affair: a tie at the cut counts with those behind it."""
     lists = crowd(documents=100, levels=levels)
     whole, cut = ranking.per_query(*lists, ks), ranking.per_query(*lists, ks, whole=False)
     assert whole.keys() - cut.keys() == {"map", "mrr"}
-    assert all(torch.equal(whole[name].nan_to_num(-1), cut[name].nan_to_num(-1)) for name in cut)
+    assert all(same(whole[name], cut[name]) for name in cut)
 
 
 def test_a_candidate_at_minus_infinity_still_comes_before_outsiders():
@@ -230,16 +272,9 @@ def test_outsiders_are_never_seen(documents, k, score):
 
 @settings(max_examples=60, deadline=None)
 @given(documents=DOCUMENTS, k=st.integers(1, 11), data=st.data())
-def test_the_order_in_which_documents_are_given_counts_for_nothing_but_ties(documents, k, data):
-    documents = [(7 * score + i / len(documents), *rest) for i, (score, *rest) in enumerate(documents)]
+def test_the_order_in_which_documents_are_given_counts_for_nothing(documents, k, data):
     shuffled = data.draw(st.permutations(documents))
     assert same(table(*query(shuffled), k), table(*query(documents), k))
-
-
-def test_the_order_in_which_documents_are_given_decides_a_tie():
-    documents = [(1, 1, True), (1, 0, True)]
-    assert table(*query(documents), 1).T.tolist() == [[1] * 5]
-    assert table(*query(documents[::-1]), 1).T.tolist() == [[0, 0, 0, 1 / 2, 1 / 2]]
 
 
 @pytest.mark.parametrize("empty", ranking.EMPTY)
@@ -268,7 +303,7 @@ def test_empty_queries_are_left_out_or_counted_as_zero_and_the_choice_is_their_s
 def test_a_relevant_outsider_does_not_answer_a_query():
     gains, candidates = torch.tensor([[1, 0], [1, 0]]), torch.tensor([[True, True], [False, True]])
     assert ranking.has_relevant(gains, candidates).tolist() == [True, False]
-    assert ranking.judge(torch.zeros(2, 2), gains, candidates)["map"] == 1
+    assert ranking.judge(torch.zeros(2, 2), gains, candidates)["map"] == 3 / 4
     assert math.isnan(ranking.judge(torch.zeros(1, 2), gains[1:], candidates[1:])["map"])
 
 

@@ -47,9 +47,8 @@ PICTURE_CHOICES = ("size", "crop", "background", "channels", "strict")  # how pi
 CHOICES: dict[str, str] = {  # of any reader, and what each is for
     **dict.fromkeys(PICTURE_CHOICES, "pictures in files of their own"),
     "exclude_classes": "samples with classes",
-    "min_rating": "interactions of users with items",
-    "fold": "LETOR lines",
-    "qrels": "LETOR lines",
+    **dict.fromkeys(("min_rating", "columns"), "interactions of users with items"),
+    **dict.fromkeys(("fold", "qrels", "missing"), "LETOR lines"),
     **dict.fromkeys(("valid", "test"), "files of your own"),
 }
 
@@ -96,20 +95,20 @@ READERS: tuple[Reader, ...] = (
     Reader(lambda name: Path(name).is_dir() and idxs.holds_idx(Path(name)), _at_path(_idx),
            (*SAMPLES, "size", "strict")),
     Reader(lambda name: texts.holds_rankings(Path(name), "letor"), _at_path(letor),
-           ("fold", "qrels", "valid", "test"), True),
+           ("fold", "qrels", "missing", "valid", "test"), True),
     Reader(lambda name: texts.holds_rankings(Path(name), "interactions"), _at_path(interactions),
-           ("min_rating", "valid", "test"), True),
+           ("min_rating", "columns", "valid", "test"), True),
     Reader(_holds_files, _at_path(images), PICTURES),
 )  # fmt: skip
 
 
 def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any) -> Any:
     """The data set of a name; of a ``.npy`` or ``.npz``; of a folder or zip of pictures; of a folder of idx files; of
-    a text of interactions or LETOR lines, or a folder of such; or of ``hf:NAME``, a data set of the Hugging Face Hub.
+    a text of interactions or LETOR lines, compressed or not, or a folder or zip of such; or of ``hf:NAME``, a data set of the Hugging Face Hub.
 
     seed: cuts the validation and test parts of data that has none of its own. valid, test: data whose rows replace
     those parts. choices: how pictures are read: size, crop (centre, pad, stretch), background, channels, strict (see
-    `images`); how rankings are: min_rating, fold, qrels (see `interactions`, `letor`); exclude_classes: classes that
+    `images`); how rankings are: min_rating, columns, fold, qrels, missing (see `interactions`, `letor`); exclude_classes: classes that
     are left out of every part, names with commas. Raises ValueError, in one line, where nothing can be loaded.
     """
     for key in choices.keys() - CHOICES.keys():

@@ -75,8 +75,8 @@ def baseline_scores(data: Rankings, part: Part, seed: int = 0) -> dict[str, Tens
 
 def supervised_scores(data: Letor, part: Part, seed: int = 0) -> dict[str, Tensor]:
     """Scores [Q, D] of what learns from the labels of the training queries, chosen by the validation queries."""
-    features = data.part(part).padded().features
-    return {name: supervised.teach(name, data, seed=seed).score(features).detach() for name in supervised.TABLE}
+    table = data.part(part)
+    return {name: table.scored(supervised.teach(name, data, seed=seed).score) for name in supervised.TABLE}
 
 
 def closed_form_scores(data: Interactions, part: Part) -> dict[str, Tensor]:

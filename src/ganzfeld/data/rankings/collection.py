@@ -12,20 +12,16 @@ parts would be a leak.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..samples.rows import PARTS, Part, digest_tensors, first_names
-
-TRAIN_ENDS = ("base", "train")  # how the name of a training file ends, and of the files beside it
-PART_ENDS: Mapping[Part, tuple[str, ...]] = {"valid": ("valid", "vali", "val", "dev"), "test": ("test",)}
 
 
 class Note(NamedTuple):
@@ -40,9 +36,10 @@ class Note(NamedTuple):
 class Interactions:
     """users, items: the ids as they were read, numbers by size and before words; all that occur in any file, with a
     positive or without. train, valid, test: long [n, 2], the positives as indices (user, item), sorted and unique; no
-    pair is in two parts. choices: what was decided (the least rating that counts as positive, where each part comes
-    from). notes: what was left out or mended. truth: log-probabilities [U, I] that they were drawn from, where they are
-    known."""
+    pair is in two parts. touched: long [n, 2], the pairs of the training and validation files that are known and no
+    positive: what a user rated low. choices: what was decided (the least rating that counts as positive, where each
+    part comes from). rule: in words, which lines count and why. notes: what was left out or mended. truth:
+    log-probabilities [U, I] that they were drawn from, where they are known."""
 
     name: str
     users: tuple[str, ...]
@@ -53,6 +50,8 @@ class Interactions:
     choices: Mapping[str, str | int | float] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     truth: Tensor | None = None
+    touched: Tensor = field(default_factory=lambda: torch.zeros(0, 2, dtype=torch.long))
+    rule: str = "every line"
 
     kind: ClassVar[str] = "interactions"
     form: ClassVar[Literal["interactions"]] = "interactions"
@@ -127,6 +126,21 @@ class Table:
         gains = torch.zeros(candidates.shape)
         features[candidates], gains[candidates] = self.features, self.labels.float()
         return Padded(features, gains, candidates)
+
+    @cached_property
+    def _distinct(self) -> tuple[Tensor, Tensor]:
+        """The features that occur [u, m], and of each row which are its own [n]."""
+        rows, which = np.unique(self.features.numpy(), axis=0, return_inverse=True)
+        return torch.from_numpy(rows), torch.from_numpy(which.reshape(-1))
+
+    @torch.no_grad()
+    def scored(self, score: Callable[[Tensor], Tensor]) -> Tensor:
+        """Scores [Q, D] by a function of features [n, m] to scores [n], 0 past a list's end. Equal features have equal
+        scores: in a product of matrices the place of a row would change the last bit, and break a tie."""
+        rows, which = self._distinct
+        candidates = torch.arange(int(self.sizes.max())) < self.sizes.unsqueeze(1)
+        found = score(rows)[which]
+        return torch.zeros(candidates.shape, dtype=found.dtype).masked_scatter(candidates, found)
 
     def subset(self, queries: Sequence[int]) -> Table:
         """Some of the queries, by number, in this order."""
@@ -308,50 +322,9 @@ def tenths(free: Tensor, n: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
     return {part: free[i * each : (i + 1) * each] for i, part in enumerate(parts)}
 
 
-def partner_files(path: Path) -> dict[Part, Path]:
-    """The validation and test files beside a training file, by name: u1.base has u1.test, x-train.txt has x-test.txt
-    and x-valid.txt."""
-    found: dict[Part, Path] = {}
-    for stem, suffix in ((path.name, ""), (path.stem, path.suffix)):
-        for end in TRAIN_ENDS:
-            if stem.endswith(end):
-                beside = {part: [path.with_name(stem.removesuffix(end) + word + suffix) for word in words]
-                          for part, words in PART_ENDS.items()}  # fmt: skip
-                found |= {part: file for part, files in beside.items() for file in files[::-1] if file.is_file()}
-    return found
-
-
-def read_lines(path: Path, notes: list[Note]) -> list[tuple[int, str]]:
-    """The lines of a text that are not empty, with their numbers from 1. A byte order mark and the ends of lines of
-    any system are no part of them; empty lines between others are noted. Raises ValueError for what is no text."""
-    text = _read_text(path)
-    filled = [(i, line) for i, line in enumerate(re.split("\r\n|\r|\n", text), 1) if line.strip()]
-    if not filled:
-        raise ValueError(f"{path} is empty")
-    if filled[-1][0] > len(filled):
-        first = next(i for i, (number, _) in enumerate(filled, 1) if number != i)
-        notes.append(Note("an empty line", filled[-1][0] - len(filled), f"{path}:{first}"))
-    return filled
-
-
 def parse_number(text: str) -> float:
     """The number of a text, nan where it is none; 1_000 is one to Python alone."""
     try:
         return math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}:{line} holds bytes that are no UTF-8: save it as UTF-8") from None
-    if "\0" in text:
-        raise ValueError(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1} holds zero bytes: it is no text")
-    return text

@@ -7,9 +7,10 @@ is held out. What a file says wrongly is refused with its line, or noted and cou
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,10 @@ import torch
 from torch import Tensor
 
 from ..samples.rows import PARTS, Part, permutation
-from .collection import Interactions, Note, parse_number, partner_files, read_lines, tally, tenths
+from .collection import Interactions, Note, parse_number, tally, tenths
+from .files import TextPath, drop_empty, find_text, locate, partner_files, read_text, split_lines
 
-SEPARATORS = ("::", "\t", ",", ";")  # in the order in which they are looked for; else blanks
+SEPARATORS = ("::", "\t", ",", ";", "|")  # in the order in which they are looked for; else blanks
 USUAL_COLUMNS = ("user", "item", "rating", "time")
 COLUMN_NAMES = {
     "user": ("user", "userid", "uid", "reviewerid"),
@@ -30,6 +32,8 @@ COLUMN_NAMES = {
     "time": ("time", "timestamp", "date", "datetime", "unixreviewtime"),
 }  # fmt: skip
 NO_FILE = "none"  # no validation part
+STARS, GOOD = 5, 4.0  # of ratings up to STARS those from GOOD on are positive: the field's custom, as for MovieLens
+START = 2**16  # characters in which the separator is looked for
 FOLDER_FILES = ("u.data", "ratings.dat", "ratings.csv")  # what MovieLens calls the file that holds it all
 
 
@@ -37,7 +41,7 @@ class _Sheet(NamedTuple):
     """The fields of each line of a file, and its number; the columns of the header, empty where it has none; width:
     the number of fields of the first line."""
 
-    path: Path
+    path: TextPath
     rows: Sequence[Sequence[str]]
     numbers: Sequence[int]
     columns: Mapping[str, int]
@@ -47,7 +51,7 @@ class _Sheet(NamedTuple):
 class _Contents(NamedTuple):
     """What a file says, a pair each [n]; alone: users without an item."""
 
-    path: Path
+    path: TextPath
     users: Sequence[str]
     items: Sequence[str]
     ratings: np.ndarray | None
@@ -58,7 +62,7 @@ class _Contents(NamedTuple):
 class _Pairs(NamedTuple):
     """The pairs of a file as numbers user * I + item [n], whether each is positive [n], and the number of its line."""
 
-    path: Path
+    path: TextPath
     keys: np.ndarray
     positive: np.ndarray
     numbers: np.ndarray
@@ -71,32 +75,38 @@ def interactions(
     test: Path | str | None = None,
     valid: Path | str | None = None,
     min_rating: float | None = None,
+    columns: str | Mapping[str, str] | None = None,
 ) -> Interactions:
     """The positives of users, from a text of ``user item [rating [time]]`` a line, as MovieLens and many others have.
 
-    Fields are separated by what the first line has first of ``::``, tab, comma, semicolon, else by blanks, and may be
-    quoted but for ``::`` and blanks. A first line that names user and item is a header, and its columns may have any
-    order. Ids are any words. Without a header, where no user has two lines, lines of differing length (at least two
-    fields) or of more than four fields are ``user item item item ...``; any other file must have as many fields in
-    every line.
+    Fields are separated by what the first line has first of ``::``, tab, comma, semicolon, ``|``, else by blanks, and
+    may be quoted as in CSV but for ``::`` and blanks. A first line that names user and item is a header, and its
+    columns may have any order. Ids are any words. Without a header, where no user has two lines, lines of differing
+    length (at least two fields) or of more than four fields are ``user item item item ...``; any other file must have
+    as many fields in every line.
 
-    path: the file, or a folder that holds u.data, ratings.dat, ratings.csv, or one training file with its test.
+    path: the file, compressed (.gz) or not; a folder or zip that holds u.data, ratings.dat, ratings.csv, or one
+    training file with its test; or a zip of one file.
     test, valid: files of those parts; unless given those beside it: u1.test of u1.base, x-test.txt of x-train.txt. A
     part without a file is a tenth of the training positives, cut by the seed, of users who keep one in training;
-    valid="none" keeps them all.
-    min_rating: the smallest rating that counts as positive; unless given 4 where the largest of all files is 5, else
-    every line counts; ratings below 0 need it. Raises ValueError, in one line that names the file and its line, for
-    what cannot be read.
+    valid="none" keeps them all. Times are not used.
+    min_rating: the smallest rating that counts as positive. Unless given it is 4 where the largest of all files is 5;
+    else the median of the ratings above 0, so that about half of them count: the largest that half of them reach;
+    where that is the smallest of all, every line counts, as it does for ``-inf``. Ratings below 0 need it.
+    columns: which columns are meant where they are called otherwise, as ``user=customer_id,item=sku,rating=quantity``
+    or a mapping; a column without a name by its number, from 1.
+    Raises ValueError, in one line that names the file and its line, for what cannot be read.
     """
-    path = Path(path)
-    file = _training_file(path) if path.is_dir() else path
-    given: dict[Part, Path | str | None] = {"train": file, "valid": valid, "test": test}
-    files = partner_files(file) | {part: Path(name) for part, name in given.items() if name not in (None, NO_FILE)}
+    place = locate(path)
+    file = _training_file(place) if place.is_dir() else place
+    given = {part: locate(name) for part, name in (("valid", valid), ("test", test)) if name not in (None, NO_FILE)}
+    files = {"train": file, **partner_files(file), **given}
+    asked = _parse_columns(columns)
     notes: list[Note] = []
-    sheets = {part: _read_sheet(files[part], notes) for part in PARTS if part in files}
+    sheets = {part: _read_sheet(files[part], asked, notes) for part in PARTS if part in files}
     read = _read_lists if _are_lists(sheets.values()) else _read_pairs
     contents = {part: read(sheet, notes) for part, sheet in sheets.items()}
-    least = _least_positive(list(contents.values()), min_rating)
+    least, rule = _least_positive(list(contents.values()), min_rating)
     users = _index_ids(user for it in contents.values() for user in (*it.users, *it.alone))
     items = _index_ids(item for it in contents.values() for item in it.items)
     pairs = {part: _make_pairs(it, users, items, least, notes) for part, it in contents.items()}
@@ -106,67 +116,108 @@ def interactions(
     choices = {
         "min_rating": "every line" if least is None else least,
         "form": "lists" if read is _read_lists else "pairs",
+        **({"columns": ",".join(f"{kind}={name}" for kind, name in asked.items())} if asked else {}),
     }
     for part in ("valid", "test"):
         choices[part] = files[part].name if part in files else f"{len(cut[part])} of the positives, seed {seed}"
-    train, valid_, test_ = (torch.from_numpy(np.stack(np.divmod(cut[part], len(items)), 1)) for part in PARTS)
-    name = path.absolute().name
-    return Interactions(name, tuple(users), tuple(items), train, valid_, test_, choices, tally(notes))
+    known = np.concatenate([it.keys for part, it in pairs.items() if part != "test"])
+    cut["touched"] = np.setdiff1d(known, np.concatenate([cut[part] for part in PARTS]))
+    train, valid_, test_, touched = (
+        torch.from_numpy(np.stack(np.divmod(cut[part], len(items)), 1)) for part in (*PARTS, "touched")
+    )
+    name, lines = Path(path).absolute().name, [it.positive for it in pairs.values()]
+    rule = f"{rule}: {sum(int(it.sum()) for it in lines)} of {sum(map(len, lines))} lines"
+    return Interactions(name, tuple(users), tuple(items), train, valid_, test_, choices, tally(notes), None, touched,
+                        rule)  # fmt: skip
 
 
-def _training_file(folder: Path) -> Path:
+def _training_file(folder: TextPath) -> TextPath:
     """The file of a folder that is meant."""
     for name in FOLDER_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    found = [file for file in sorted(folder.iterdir()) if file.is_file() and "test" in partner_files(file)]
+        if file := find_text(folder, name):
+            return file
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    found = [file for file in files if file.is_file() and "test" in partner_files(file)]
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise ValueError(f"{folder} should hold one training file with its test and holds {names}: name the file")
     return found[0]
 
 
-def _read_sheet(path: Path, notes: list[Note]) -> _Sheet:
-    numbered = read_lines(path, notes)
-    bare = re.sub('"[^"]*"', "", numbered[0][1])  # what is quoted separates nothing
-    separator = next((s for s in SEPARATORS if s in bare), None)
-    rows, numbers = (
-        [_split_fields(path, number, line, separator) for number, line in numbered],
-        [n for n, _ in numbered],
-    )
-    columns = _read_header(path, numbers[0], rows[0])
-    if columns:
-        if len(rows) < 2:
-            raise ValueError(f"{path} has a header and no line below it")
-        ignored = len(rows[0]) - len(columns)
-        notes.append(Note("a column that is neither user, item, rating nor time", ignored, f"{path}:{numbers[0]}"))
-    skipped = bool(columns)
-    return _Sheet(path, rows[skipped:], numbers[skipped:], columns, len(rows[0]))
+def _parse_columns(asked: str | Mapping[str, str] | None) -> dict[str, str]:
+    """The name of the column for each kind that is asked for."""
+    if asked is None or isinstance(asked, Mapping):
+        pairs = list((asked or {}).items())
+    else:
+        pairs = [(kind.strip(), name.strip()) for kind, _, name in (pair.partition("=") for pair in asked.split(","))]
+    for kind, name in pairs:
+        if kind not in USUAL_COLUMNS or not str(name):
+            raise ValueError(f"columns are given as user=NAME,item=NAME,rating=NAME,time=NAME, not as {asked!r}")
+    return {kind: str(name) for kind, name in pairs}
 
 
-def _split_fields(path: Path, number: int, line: str, separator: str | None) -> list[str]:
-    if separator is None:
-        return line.split()
-    if '"' not in line or len(separator) > 1:
-        return [field.strip() for field in line.split(separator)]
-    try:
-        (row,) = csv.reader([line], delimiter=separator, strict=True, skipinitialspace=True)
-    except csv.Error as error:
-        raise ValueError(f"{path}:{number} is quoted wrongly: {error}") from None
-    return [field.strip() for field in row]
+def _read_sheet(path: TextPath, asked: Mapping[str, str], notes: list[Note]) -> _Sheet:
+    numbers, rows = zip(*_read_rows(path, notes), strict=True)
+    columns, headed = _find_columns(path, numbers[0], rows[0], asked)
+    if headed and len(rows) < 2:
+        raise ValueError(f"{path} has a header and no line below it")
+    if headed and (ignored := [name or "one without a name" for i, name in enumerate(rows[0]) if i not in columns.values()]):
+        reason = f"a column that is not read ({', '.join(ignored)}; columns chooses others)"
+        notes.append(Note(reason, len(ignored), f"{path}:{numbers[0]}"))
+    return _Sheet(path, rows[headed:], numbers[headed:], columns, len(rows[0]))
 
 
-def _read_header(path: Path, number: int, row: Sequence[str]) -> dict[str, int]:
-    """The column of each name that is known; empty where the line is no header."""
-    kinds = {name: kind for kind, names in COLUMN_NAMES.items() for name in names}
-    found = [kinds.get(re.sub("[ _-]", "", field.lower().partition(":")[0])) for field in row]
-    if "user" not in found:
-        return {}
-    if "item" not in found:
-        raise ValueError(f"{path}:{number} names a user and no item, as in {', '.join(COLUMN_NAMES['item'][:4])}")
+def _read_rows(path: TextPath, notes: list[Note]) -> list[tuple[int, list[str]]]:
+    """The fields of each line, with its number."""
+    text = read_text(path, notes)
+    bare = re.sub('"[^"]*"', "-", text[:START])  # what is quoted separates nothing
+    first = next((line for line in re.split("\r\n|\r|\n", bare) if line.strip()), "")
+    separator = next((s for s in SEPARATORS if s in first), None)
+    if separator is None or len(separator) > 1:
+        lines = split_lines(path, text, notes)
+        return [(number, [field.strip() for field in line.split(separator)]) for number, line in lines]
+    return drop_empty(path, list(_parse_csv(path, text, separator)), notes)
+
+
+def _parse_csv(path: TextPath, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the number of their first line: what is quoted may go over several."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            row = [field.strip() for field in next(reader)]
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ValueError(f"{path}:{number} is quoted wrongly: {error}") from None
+        yield number, row if row != [""] else []
+
+
+def _find_columns(
+    path: TextPath, number: int, row: Sequence[str], asked: Mapping[str, str]
+) -> tuple[dict[str, int], bool]:
+    """The column of each kind, those of usual names beside what is asked for, and whether the line is a header; none
+    where it is no header and nothing is asked for."""
+    names = [*row, *(field.partition(":")[0] for field in row)]  # user_id:token is user_id
+    chosen = {kind: names.index(name) % len(row) for kind, name in asked.items() if name in names}
+    if missing := [name for kind, name in asked.items() if kind not in chosen]:
+        places = {kind: int(name) - 1 for kind, name in asked.items() if name.isdecimal()}
+        if len(places) == len(asked) and all(0 <= place < len(row) for place in places.values()):
+            return places, False
+        raise ValueError(f"{path}:{number} has no column {missing[0]!r}: it has {', '.join(row)}")
+    kinds = {name: kind for kind, known in COLUMN_NAMES.items() for name in known}
+    usual = [kinds.get(re.sub("[ _-]", "", field.lower().partition(":")[0])) for field in row]
+    found = [None if i in chosen.values() or kind in chosen else kind for i, kind in enumerate(usual)]
+    if not chosen and "user" not in found:
+        return {}, False
     if twice := [kind for kind in USUAL_COLUMNS if found.count(kind) > 1]:
-        raise ValueError(f"{path}:{number} has two columns for {twice[0]}: keep one")
-    return {kind: i for i, kind in enumerate(found) if kind}
+        raise ValueError(f"{path}:{number} has two columns for {twice[0]}: keep one, or choose by columns")
+    columns = {kind: i for i, kind in enumerate(found) if kind} | chosen
+    for kind in ("user", "item"):
+        if kind not in columns:
+            other = "an item and no user" if kind == "user" else "a user and no item"
+            raise ValueError(f"{path}:{number} names {other}, as in {', '.join(COLUMN_NAMES[kind][:4])}")
+    return columns, True
 
 
 def _are_lists(sheets: Iterable[_Sheet]) -> bool:
@@ -202,57 +253,80 @@ def _read_pairs(sheet: _Sheet, notes: list[Note]) -> _Contents:
             hint = "; lists of items have one line for each user" * (max(len(row), width) > len(USUAL_COLUMNS))
             raise ValueError(f"{path}:{number} has {len(row)} fields where the first line has {width}{hint}")
     if not columns and width > len(USUAL_COLUMNS):
-        raise ValueError(f"{path}:{numbers[0]} has {width} fields: name user, item and rating in a line above")
+        way = "name user, item and rating in a line above, or by number, as columns user=1,item=2"
+        raise ValueError(f"{path}:{numbers[0]} has {width} fields: {way}")
     where = columns or {name: i for i, name in enumerate(USUAL_COLUMNS) if i < width}
+    if not columns and _looks_like_header([[row[i] for i in where.values() if i < width] for row in rows]):
+        way = f"call them so, or choose them, as columns user={rows[0][0]},item={rows[0][1]}"
+        raise ValueError(f"{path}:{numbers[0]} looks like a header, but names no user and item: {way}")
     users, items = ([row[where[kind]] for row in rows] for kind in ("user", "item"))
     _check_ids(path, users, items, numbers)
-    if not columns and _looks_like_header(users, items):
-        raise ValueError(f"{path}:{numbers[0]} looks like a header, but names no user and item: call the columns so")
+    if "time" in where:
+        reason = "a time (not used: parts are cut by the seed, or are files)"
+        notes.append(Note(reason, len(rows), f"{path}:{numbers[0]}"))
     if "rating" not in where:
         return _Contents(path, users, items, None, np.array(numbers))
     ratings = [_parse_rating(path, n, row[where["rating"]]) for row, n in zip(rows, numbers, strict=True)]
     return _Contents(path, users, items, np.array(ratings), np.array(numbers))
 
 
-def _check_ids(path: Path, users: Sequence[str], items: Sequence[str], numbers: Sequence[int]) -> None:
+def _check_ids(path: TextPath, users: Sequence[str], items: Sequence[str], numbers: Sequence[int]) -> None:
     for user, item, number in zip(users, items, numbers, strict=True):
         if not user or not item:
             raise ValueError(f"{path}:{number} has an empty {'item' if user else 'user'}")
 
 
-def _looks_like_header(users: Sequence[str], items: Sequence[str]) -> bool:
-    """Whether the first line alone has words for ids: a header in another language, which would become a user."""
-    if len(users) < 2 or _is_number(users[0]) or _is_number(items[0]):
+def _looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line alone has words where all others have numbers, ids or a rating: a header in another
+    language, which would become a user."""
+    if len(rows) < 2:
         return False
-    return all(map(_is_number, users[1:])) and all(map(_is_number, items[1:]))
+    ids, ratings = [row[:2] for row in rows], [row[2:3] for row in rows]
+    words = [not any(_is_number(name) for name in ids[0]), *(all(map(_is_number, row)) for row in ids[1:])]
+    rated = [bool(ratings[0]) and math.isnan(parse_number(ratings[0][0]))]
+    rated += [math.isfinite(parse_number(row[0])) for row in ratings[1:] if row]
+    return all(words) or all(rated)
 
 
-def _parse_rating(path: Path, number: int, text: str) -> float:
+def _parse_rating(path: TextPath, number: int, text: str) -> float:
     value = parse_number(text)
     if not math.isfinite(value):
         raise ValueError(f"{path}:{number} has {text!r} where a number is needed for a rating")
     return value
 
 
-def _least_positive(contents: Sequence[_Contents], min_rating: float | None) -> float | None:
-    """The smallest rating that counts as positive, None where every line does."""
+def _least_positive(contents: Sequence[_Contents], min_rating: float | None) -> tuple[float | None, str]:
+    """The smallest rating that counts as positive, None where every line does, and the rule in words."""
     rated = [it.ratings for it in contents if it.ratings is not None]
     if rated and len(rated) < len(contents):
         bare = next(it.path for it in contents if it.ratings is None)
         raise ValueError(f"{bare} has no ratings, unlike the files beside it: give all of them ratings, or none")
     if min_rating is None:
-        for it in contents:
-            if it.ratings is not None and (below := it.ratings < 0).any():
-                first = f"{it.path}:{it.numbers[below.argmax()]} has the rating {it.ratings[below.argmax()]:g}"
-                raise ValueError(f"{first}: say by min_rating which are positive")
-        return 4.0 if rated and max(x.max() for x in rated) == 5 else None
+        return _usual_least(contents, np.concatenate(rated)) if rated else (None, "every line, as none has a rating")
+    if min_rating == -math.inf:
+        return None, "every line, as asked"
     if not rated:
         raise ValueError(
             f"{contents[0].path} has no ratings of which {min_rating:g} could be the least that is positive"
         )
     if not (top := max(x.max() for x in rated)) >= min_rating:
         raise ValueError(f"no rating in {contents[0].path} reaches {min_rating:g}: the largest is {top:g}")
-    return float(min_rating)
+    return float(min_rating), f"ratings of {min_rating:g} or more, as asked"
+
+
+def _usual_least(contents: Sequence[_Contents], ratings: np.ndarray) -> tuple[float | None, str]:
+    """What counts where nobody has said it."""
+    for it in contents:
+        if it.ratings is not None and (below := it.ratings < 0).any():
+            first = f"{it.path}:{it.numbers[below.argmax()]} has the rating {it.ratings[below.argmax()]:g}"
+            raise ValueError(f"{first}: say by min_rating which are positive")
+    if ratings.max() == STARS:
+        return GOOD, f"ratings of {GOOD:g} or more, the custom for {STARS} stars (min_rating chooses)"
+    above = np.sort(ratings[ratings > 0])
+    median = above[len(above) // 2] if len(above) else 0.0  # the upper of two: no more than half stand above it
+    if median <= ratings.min():
+        return None, f"every line, as the median rating, {median:g}, is the smallest (min_rating chooses)"
+    return float(median), f"ratings of {median:g} or more, the median of those above 0 (min_rating chooses)"
 
 
 def _is_number(name: str) -> bool:
@@ -313,7 +387,7 @@ def _remove_leaks(
     return left
 
 
-def _hold_out(path: Path, kept: dict[Part, np.ndarray], items: int, seed: int) -> dict[Part, np.ndarray]:
+def _hold_out(path: TextPath, kept: dict[Part, np.ndarray], items: int, seed: int) -> dict[Part, np.ndarray]:
     """All parts; those that have no file are held out of the training positives, but of every user one stays."""
     absent = [part for part in PARTS if part not in kept]
     train = kept["train"]

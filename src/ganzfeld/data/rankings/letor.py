@@ -1,7 +1,8 @@
 """Learning to rank, from svmlight text: a line is ``label qid:ID 1:v 2:v ... # docid = ID``.
 
 As in the LETOR sets of Microsoft and in what LightGBM, XGBoost and scikit-learn read. A feature that a line does not
-name is 0, which is the format's own rule. A label of -1, as in the semi-supervised sets, and a document that no
+name is 0, which is the format's own rule; features count from 1, or from 0 where a line names that one. A value that is
+missing, ``NULL`` or ``nan``, is refused, or 0 where that is asked for. A label of -1, as in the semi-supervised sets, and a document that no
 judgement names say "not judged": both count as not relevant, and are noted, since it is a guess.
 Source: Qin, Liu, 2013, Introducing LETOR 4.0 Datasets.
 """
@@ -18,25 +19,32 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ...core.names import find
 from ..samples.rows import PARTS, Part, permutation
-from .collection import Letor, Note, Table, parse_number, partner_files, read_lines, tally, tenths
+from .collection import Letor, Note, Table, parse_number, tally, tenths
+from .files import TextPath, find_text, locate, partner_files, plain_name, read_lines
 
 FOLDS = 5
 MAX_FEATURE = 2**16  # of feature numbers: a table is dense, and one wild number should not fill the memory
 DOCID = re.compile(r"\bdocid\s*=\s*(\S+)")
+MISSING = ("refuse", "zero")  # what becomes of a value that is missing
+ABSENT = re.compile(r"[-+]?(nan|null)", re.IGNORECASE)
 NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(nan|inf|infinity)"
 FEATURE = re.compile(rf"[-+]?[0-9]+:({NUMBER})", re.IGNORECASE)
 Lines = dict[Part, "list[_Line]"]
 
 
 class _Line(NamedTuple):
-    """where: file:line. query, document: None where the line names none. values: of the features up to its last."""
+    """where: file:line. query, document: None where the line names none. values: of the features 0 up to its last.
+    from_0: whether it names feature 0. missing: how many values are."""
 
     where: str
     label: int
     query: str | None
     document: str | None
     values: np.ndarray
+    from_0: bool
+    missing: int
 
 
 def letor(
@@ -47,6 +55,7 @@ def letor(
     valid: Path | str | None = None,
     test: Path | str | None = None,
     qrels: Path | str | None = None,
+    missing: str = "refuse",
 ) -> Letor:
     """Queries with their documents' features and relevance, from a file or folder of svmlight lines.
 
@@ -55,67 +64,99 @@ def letor(
     validates on S_k+3 and tests on S_k+4, cyclic; or of Fold1 to Fold5 with three files each. Lines without qid need
     the sizes of consecutive queries in x.query or x.group beside x, as LightGBM and XGBoost have them.
     valid, test: files of those parts. A part without a file is a tenth of the training queries, cut by the seed.
+    Any of them may be compressed (.gz), and a zip is a folder. Lines of a query may stand apart in a file.
+    missing: "zero" takes a value of ``NULL`` or ``nan`` for 0, "refuse" names the first.
     qrels: TREC judgements, ``qid 0 docid label`` a line, instead of the labels in the files; unless given x.qrels
     beside x. Raises ValueError, in one line that names the file and its line, for what cannot be read.
     """
-    path = Path(path)
-    files, choices = _find_files(path, fold)
+    find("answer to missing values", missing, dict.fromkeys(MISSING))
+    place = locate(path)
+    files, choices = _find_files(place, fold)
     given: dict[Part, Path | str | None] = {"valid": valid, "test": test}
-    files |= {part: [Path(name)] for part, name in given.items() if name is not None}
-    judged = Path(qrels) if qrels is not None else _find_beside(files["train"][0], "qrels")
+    files |= {part: [locate(name)] for part, name in given.items() if name is not None}
+    judged = locate(qrels) if qrels is not None else _find_beside(files["train"][0], "qrels")
     notes: list[Note] = []
-    read: Lines = {part: _read_files(files[part], notes) for part in PARTS if part in files}
+    read: Lines = {part: _read_files(files[part], missing, notes) for part in PARTS if part in files}
+    read = _number_from_1(read, notes)
     if judged:
         read = _relabel(read, judged, notes)
     read = _remove_leaks(read, notes)
     _note_doubts(read, notes)
-    tables = _hold_out(path, _make_tables(path, read), seed)
+    tables = _hold_out(place, _make_tables(place, read), seed)
+    if missing != "refuse":
+        choices["missing"] = missing
     choices["labels"] = judged.name if judged else "their own"
     for part in ("valid", "test"):
         own = f"{len(tables[part].queries)} of the queries, seed {seed}"
         choices[part] = ", ".join(file.name for file in files[part]) if part in files else own
-    name = path.absolute().name
+    name = Path(path).absolute().name
     return Letor(name, tables["train"], tables["valid"], tables["test"], choices, tally(notes))
 
 
-def _find_files(path: Path, fold: int | None) -> tuple[dict[Part, list[Path]], dict[str, str | int]]:
+def _find_files(path: TextPath, fold: int | None) -> tuple[dict[Part, list[TextPath]], dict[str, str | int]]:
     """The files of each part, and as a choice the fold where there are some."""
     k = 1 if fold is None else fold
-    sliced, folded = (path / "S1.txt").is_file(), (path / "Fold1").is_dir()
+    sliced, folded = find_text(path, "S1.txt") is not None, (path / "Fold1").is_dir()
     if fold is not None and not ((sliced or folded) and 1 <= fold <= FOLDS):
         raise ValueError(f"{path} has no fold {fold}: folds 1 to 5 are of folders that hold S1.txt to S5.txt, or Fold1")
     if sliced:
-        turn = [path / f"S{(k - 1 + i) % FOLDS + 1}.txt" for i in range(FOLDS)]
+        names = [f"S{(k - 1 + i) % FOLDS + 1}.txt" for i in range(FOLDS)]
+        turn = [find_text(path, name) or path / name for name in names]
         return {"train": turn[:3], "valid": turn[3:4], "test": turn[4:]}, {"fold": k}
     if folded:
         return _find_files(path / f"Fold{k}", None)[0], {"fold": k}
-    if path.is_dir() and not (path / "train.txt").is_file():
+    file = find_text(path, "train.txt") if path.is_dir() else path
+    if file is None:
         raise ValueError(f"{path} holds neither train.txt nor S1.txt to S5.txt nor Fold1: name the file")
-    file = path / "train.txt" if path.is_dir() else path
     return {"train": [file], **{part: [beside] for part, beside in partner_files(file).items()}}, {}
 
 
-def _find_beside(path: Path, *ends: str) -> Path | None:
+def _find_beside(path: TextPath, *ends: str) -> TextPath | None:
     """x.end beside x."""
-    return next((file for end in ends if (file := path.with_name(f"{path.name}.{end}")).is_file()), None)
+    names = dict.fromkeys((path.name, plain_name(path)))
+    found = (find_text(path.parent, f"{name}.{end}") for end in ends for name in names)
+    return next((file for file in found if file), None)
 
 
-def _read_files(files: Sequence[Path], notes: list[Note]) -> list[_Line]:
-    """The lines of some files, in which a query comes once."""
-    lines = [line for file in files for line in _read_file(file, notes)]
+def _read_files(files: Sequence[TextPath], missing: str, notes: list[Note]) -> list[_Line]:
+    """The lines of some files, those of a query together. Raises ValueError where two files have a query of one id:
+    many number the queries of every file from 1."""
+    out: list[_Line] = []
+    home: dict[str | None, TextPath] = {}
+    for file in files:
+        for line in _gather(_read_file(file, missing, notes), notes):
+            if home.setdefault(line.query, file) is not file:
+                other = home[line.query].name
+                raise ValueError(f"{line.where} has query {line.query}, as {other} has: give every query its own id")
+            out.append(line)
+    return out
+
+
+def _gather(lines: Sequence[_Line], notes: list[Note]) -> list[_Line]:
+    """With the lines of each query together, in the order in which queries begin; those that stood apart are noted."""
     seen = {lines[0].query}
     for before, line in pairwise(lines):
-        if line.query != before.query:
-            if line.query in seen:
-                raise ValueError(f"{line.where} comes back to query {line.query} after {before.query}: sort the lines")
-            seen.add(line.query)
-    return lines
+        if line.query != before.query and line.query in seen:
+            notes.append(Note("a query whose lines stand apart (put together)", 1, line.where))
+        seen.add(line.query)
+    return [line for rows in _by_query(lines).values() for line in rows]
 
 
-def _read_file(path: Path, notes: list[Note]) -> list[_Line]:
-    lines = [line for number, text in read_lines(path, notes) if (line := _parse_line(f"{path}:{number}", text))]
+def _number_from_1(read: Lines, notes: list[Note]) -> Lines:
+    """With the values of the features alone: a table counts from 1 unless a line names feature 0."""
+    first = next((line for lines in read.values() for line in lines if line.from_0), None)
+    if first:
+        notes.append(Note("features that count from 0", 1, first.where))
+        return read
+    return {part: [line._replace(values=line.values[1:]) for line in lines] for part, lines in read.items()}
+
+
+def _read_file(path: TextPath, missing: str, notes: list[Note]) -> list[_Line]:
+    parsed = (_parse_line(f"{path}:{number}", text, missing) for number, text in read_lines(path, notes))
+    lines = [line for line in parsed if line]
     if not lines:
         raise ValueError(f"{path} holds comments only")
+    notes += [Note("a missing value (counts as 0)", line.missing, line.where) for line in lines if line.missing]
     sizes = _find_beside(path, "query", "group")
     other = next((line for line in lines if (line.query is None) != (lines[0].query is None)), None)
     if other:
@@ -131,7 +172,7 @@ def _read_file(path: Path, notes: list[Note]) -> list[_Line]:
     return lines
 
 
-def _parse_line(where: str, text: str) -> _Line | None:
+def _parse_line(where: str, text: str, missing: str) -> _Line | None:
     """What a line says, None for a comment."""
     body, _, comment = text.partition("#")
     tokens = body.split()
@@ -143,7 +184,7 @@ def _parse_line(where: str, text: str) -> _Line | None:
     document = DOCID.search(comment)
     return _Line(
         where, _parse_label(where, tokens[0]), tokens[1][4:] if named else None, document[1] if document else None,
-        _parse_values(where, tokens[1 + named :]),
+        *_parse_values(where, tokens[1 + named :], missing),
     )  # fmt: skip
 
 
@@ -154,9 +195,15 @@ def _parse_label(where: str, text: str) -> int:
     return int(label)
 
 
-def _parse_values(where: str, tokens: Sequence[str]) -> np.ndarray:
-    """The values [last number] of features, 0 where none is named."""
+def _parse_values(where: str, tokens: Sequence[str], missing: str) -> tuple[np.ndarray, bool, int]:
+    """The values [1 + last number] of features, 0 where none is named; whether feature 0 is; how many are missing."""
     pairs = [token.partition(":") for token in tokens]
+    absent = [i for i, (_, _, value) in enumerate(pairs) if value[:1] in "nN+-" and ABSENT.fullmatch(value)]
+    if absent and missing == "refuse":
+        number = pairs[absent[0]][0]
+        raise ValueError(f"{where} has no value for feature {number}: choose by missing=zero (--missing zero) to take 0")
+    for i in absent:
+        pairs[i] = (pairs[i][0], ":", "0")
     try:
         numbers, floats = [int(number) for number, _, _ in pairs], [float(value) for _, _, value in pairs]
     except ValueError:
@@ -165,25 +212,25 @@ def _parse_values(where: str, tokens: Sequence[str]) -> np.ndarray:
         bad = next((token for token in tokens if not FEATURE.fullmatch(token)), tokens[0])
         raise ValueError(f"{where} has {bad!r} where a feature is needed, number:value")
     _check_rising(where, numbers)
-    values = np.zeros(numbers[-1] if numbers else 0, np.float32)
+    values = np.zeros(1 + (numbers[-1] if numbers else 0), np.float32)
     with np.errstate(over="ignore"):  # beyond float32 a number is infinite, and refused below
-        values[[number - 1 for number in numbers]] = floats
+        values[numbers] = floats
     if not np.isfinite(values).all():
-        raise ValueError(f"{where} has a value that is not finite, of feature {int(np.isfinite(values).argmin()) + 1}")
-    return values
+        raise ValueError(f"{where} has a value that is not finite, of feature {int(np.isfinite(values).argmin())}")
+    return values, numbers[:1] == [0], len(absent)
 
 
 def _check_rising(where: str, numbers: Sequence[int]) -> None:
     if not all(map(lt, numbers, numbers[1:])):
         before, number = next((a, b) for a, b in pairwise(numbers) if a >= b)
         raise ValueError(f"{where} has feature {number} after {before}: each comes once, in rising order")
-    if numbers and numbers[0] < 1:
-        raise ValueError(f"{where} has feature {numbers[0]}: they start at 1")
+    if numbers and numbers[0] < 0:
+        raise ValueError(f"{where} has feature {numbers[0]}: they start at 1, or at 0")
     if numbers and numbers[-1] > MAX_FEATURE:
         raise ValueError(f"{where} has feature {numbers[-1]}: {MAX_FEATURE} is the largest that is read")
 
 
-def _name_queries(path: Path, n: int, sizes: Path, notes: list[Note]) -> list[str]:
+def _name_queries(path: TextPath, n: int, sizes: TextPath, notes: list[Note]) -> list[str]:
     """Names [n] of queries that have only sizes: their file and number."""
     counts = []
     for number, text in read_lines(sizes, notes):
@@ -196,7 +243,7 @@ def _name_queries(path: Path, n: int, sizes: Path, notes: list[Note]) -> list[st
     return [f"{path.name}:{i}" for i, size in enumerate(counts, 1) for _ in range(size)]
 
 
-def _relabel(read: Lines, path: Path, notes: list[Note]) -> Lines:
+def _relabel(read: Lines, path: TextPath, notes: list[Note]) -> Lines:
     """The lines with the labels of judgements; notes documents that none names, and judgements of no document."""
     judgements = _read_judgements(path, notes)
     unused = dict(judgements)
@@ -215,7 +262,7 @@ def _relabel(read: Lines, path: Path, notes: list[Note]) -> Lines:
     return relabelled
 
 
-def _read_judgements(path: Path, notes: list[Note]) -> dict[tuple[str, str], tuple[int, str]]:
+def _read_judgements(path: TextPath, notes: list[Note]) -> dict[tuple[str, str], tuple[int, str]]:
     """Label and line by query and document."""
     judgements: dict[tuple[str, str], tuple[int, str]] = {}
     for number, text in read_lines(path, notes):
@@ -279,7 +326,7 @@ def _note_doubts(read: Lines, notes: list[Note]) -> None:
                 notes.append(Note("a query without a relevant document (kept)", 1, rows[0].where))
 
 
-def _make_tables(path: Path, read: Lines) -> dict[Part, Table]:
+def _make_tables(path: TextPath, read: Lines) -> dict[Part, Table]:
     width = max(len(line.values) for lines in read.values() for line in lines)
     if not width:
         raise ValueError(f"{path} has no features")
@@ -298,7 +345,7 @@ def _make_table(lines: Sequence[_Line], width: int, named: bool) -> Table:
     return Table(torch.from_numpy(features), labels, tuple(queries), offsets, documents)
 
 
-def _hold_out(path: Path, tables: Mapping[Part, Table], seed: int) -> dict[Part, Table]:
+def _hold_out(path: TextPath, tables: Mapping[Part, Table], seed: int) -> dict[Part, Table]:
     """All parts; those that have no file are held out of the training queries, of which at least one stays."""
     absent = [part for part in PARTS if part not in tables]
     train = tables["train"]

@@ -6,40 +6,50 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from .collection import partner_files
+from ..samples.decode import ENDINGS
+from .files import TextPath, find_text, locate, partner_files, plain_name, read_start
 from .interactions import FOLDER_FILES
 
-FEATURES = re.compile(r"\s*[-+.\deE]+\s+(qid:\S+\s+)?\d+:[-+.\d]")
-LETOR_FILES = ("S1.txt", "Fold1", "train.txt")
-OTHER_SUFFIXES = (".npy", ".npz", ".zip", ".gz", ".png", ".jpg", ".jpeg")
+FEATURES = re.compile(r"\s*[-+.\deE]+\s+(qid:\S+\s+)?\d+:([-+.\d]|nan|null)", re.IGNORECASE)
+LETOR_FILES = ("S1.txt", "train.txt")
+LETOR_FOLDER = "Fold1"
+OTHER_SUFFIXES = (".npy", ".npz", ".zip", ".tar", ".gz", ".tgz", *ENDINGS)
 
 
 def holds_rankings(path: Path, kind: Literal["interactions", "letor"]) -> bool:
-    """Whether there are rankings of a kind at a path: a text, or a folder of the files that such sets come in."""
-    return _is_text(path) and (kind == "letor") == _has_features(path)
+    """Whether there are rankings of a kind at a path: a text, or a folder or zip of the files that such sets come in;
+    a zip that cannot be read holds none."""
+    try:
+        place = locate(path)
+        return _is_text(place) and (kind == "letor") == _has_features(place)
+    except (ValueError, OSError):
+        return False
 
 
-def _is_text(path: Path) -> bool:
+def _is_text(path: TextPath) -> bool:
     if path.is_dir():
-        names = (*FOLDER_FILES, *LETOR_FILES)
         children = list(path.iterdir())
-        return any((path / name).exists() for name in names) or (
+        return any(find_text(path, name) for name in (*FOLDER_FILES, *LETOR_FILES)) or (path / LETOR_FOLDER).is_dir() or (
             not any(child.is_dir() for child in children)  # folders of classes with a list beside them are pictures
-            and any("test" in partner_files(file) for file in children if file.suffix not in OTHER_SUFFIXES)
+            and any("test" in partner_files(file) for file in children if _may_be_text(file))
         )
-    return path.is_file() and path.suffix.lower() not in OTHER_SUFFIXES
+    return path.is_file() and _may_be_text(path)
 
 
-def _has_features(path: Path) -> bool:
+def _may_be_text(path: TextPath) -> bool:
+    return Path(plain_name(path)).suffix.lower() not in OTHER_SUFFIXES
+
+
+def _has_features(path: TextPath) -> bool:
     """Whether a text, or the first of a folder, names features."""
     if path.is_dir():
-        if any((path / name).exists() for name in FOLDER_FILES):
+        if any(find_text(path, name) for name in FOLDER_FILES):
             return False
-        texts = [path / name for name in ("S1.txt", "train.txt") if (path / name).is_file()]
-        if (path / "Fold1").is_dir():
+        if (path / LETOR_FOLDER).is_dir():
             return True
+        texts = [file for name in LETOR_FILES if (file := find_text(path, name))]
         if not texts:
             return False
         path = texts[0]
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return bool(FEATURES.match(next((line for line in file if line.strip() and line[0] != "#"), "")))
+    lines = (line for line in read_start(path) if line.strip() and line[0] != "#")
+    return bool(FEATURES.match(next(lines, "")))

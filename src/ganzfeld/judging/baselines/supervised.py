@@ -165,7 +165,7 @@ def teach(
         order = torch.randperm(len(train.gains), generator=randomness.generator(seed, "supervised", "order", epoch))
         for rows in order.split(batch):
             _step(score, optimiser, loss, Padded(*(x[rows] for x in train)))
-        value = _validate(score, valid)
+        value = _validate(letor.valid.scored(score), valid)
         if not value >= 0:
             raise ValueError(f"the scores of {name} are not finite after epoch {epoch}: lower its rate, {lr}")
         if best is None or value > best.valid:
@@ -183,8 +183,7 @@ def _step(score: nn.Module, optimiser: torch.optim.Optimizer, loss: Loss, querie
     optimiser.step()
 
 
-@torch.no_grad()
-def _validate(score: nn.Module, queries: Padded) -> float:
-    features, gains, candidates = queries
-    found = ranking.per_query(score(features), gains, candidates, (10,), empty="zero", whole=False)
+def _validate(scores: Tensor, queries: Padded) -> float:
+    _, gains, candidates = queries
+    found = ranking.per_query(scores, gains, candidates, (10,), empty="zero", whole=False)
     return ranking.mean_over_queries(found["ndcg@10"]).value
