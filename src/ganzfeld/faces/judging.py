@@ -8,7 +8,9 @@ from typing import Any
 
 from .. import data
 from ..judging import judges
+from ..tasks import questions
 from ..tasks.loading import open_run
+from ..tasks.shortlists import describe_steps
 from .tables import print_table
 
 
@@ -47,19 +49,37 @@ def _print_metrics(judged: Mapping[str, Any]) -> None:
 
 
 def _print_rankers(judged: Mapping[str, Any]) -> None:
-    """A row a ranker, a column a metric."""
+    """A row a ranker, a column a metric, and the steps whose weights they are."""
     rankers: dict[str, dict[str, Any]] = {}
     for key, value in judged["metrics"].items():
         ranker, _, name = key.rpartition(".")
-        rankers.setdefault(ranker or "selected", {})[name] = value
+        rankers.setdefault(ranker, {})[name] = value
+    facts = judged["provenance"]
     columns, rows = list(next(iter(rankers.values()))), []
     for ranker, metrics in rankers.items():
         spread = [f" ± {metrics[c]['std']:.3f}" if len(metrics[c]["per_member"]) > 1 else "" for c in columns]
-        rows.append((ranker, *(f"{metrics[c]['mean']:.4g}{s}" for c, s in zip(columns, spread, strict=True))))
-    facts = judged["provenance"]
+        cells = (f"{metrics[c]['mean']:.4g}{s}" for c, s in zip(columns, spread, strict=True))
+        rows.append((*_name_ranker(ranker, facts), *cells))
+    empty = "left out" if facts["empty"] == "excluded" else "counted as 0"
     note = (
         f"{facts['queries']} queries of the {facts['part']} part of {facts['data']}; those without a relevant "
-        f"document are {'left out' if facts['empty'] == 'excluded' else 'counted as 0'}; selected by "
-        f"{facts['selected_by']}"
+        f"document are {empty}; selected by {facts['selected_by']}; candidates: {facts['candidates']}"
     )
-    print_table(("ranker", *columns), rows, max(100, 16 * (len(columns) + 1)), note)
+    kept = [name for name, steps in facts["selected"].items() if not any(steps)]
+    notes = [f"{name}: what is selected is its start: no later step ranked the validation part better" for name in kept]
+    notes += [questions.describe_ties(facts)] if facts["tied"] else []
+    notes += [facts["left_out"]] if "left_out" in facts else []
+    print_table(("ranker", "step", *columns), rows, max(110, 16 * (len(columns) + 2)), "\n".join([note, *notes]))
+
+
+def _name_ranker(prefix: str, facts: Mapping[str, Any]) -> tuple[str, str]:
+    """What stands before a metric as a name, and the steps of its weights."""
+    first, *others = facts["rankers"]
+    final, who = prefix.startswith("final"), prefix.removeprefix("final").removeprefix(".") or first
+    if prefix == "start":
+        return f"the start ({facts['start']['from']})", "0"
+    if who not in (first, *others):
+        return prefix, ""
+    if final:
+        return f"{who}, final", "last"
+    return who, describe_steps(facts["selected"][who]) if who in facts["selected"] else "last"

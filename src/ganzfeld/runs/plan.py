@@ -20,7 +20,10 @@ from ..papers import Form, find_paper
 from ..papers.build import build, record_for, resolve
 
 PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
-READING_OPTIONS = ("valid", "test", "size", "crop", "background", "exclude_classes", "min_rating", "fold", "qrels")
+READING_OPTIONS = (
+    "valid", "test", "size", "crop", "background", "exclude_classes", "min_rating", "columns", "fold", "qrels",
+    "missing",
+)  # fmt: skip
 INTERVALS = ("log_every", "judge_every", "checkpoint_every")
 # how a run is played, not what is played: all that may be another at a resume
 PLAY_OPTIONS = ("steps", "lr_schedule_steps", "engine", "device", *INTERVALS)

@@ -54,7 +54,7 @@ class Run(ABC):
         if data is None and self.data is not None:
             return self.data
         try:
-            rows = read_plan(self.facts["plan"]).read(data)
+            rows = read_plan(self.facts["plan"]).read(data, **({} if data else self.own_reading()))
         except ValueError as error:
             if data is not None:
                 raise
@@ -62,6 +62,10 @@ class Run(ABC):
         if data is None:
             self.data = rows
         return rows
+
+    def own_reading(self) -> dict[str, Any]:
+        """How the run's own data are read, beside what was asked for."""
+        return {}
 
     def judge(self, data: Any = None, metrics: Sequence[str] | None = None) -> dict[str, Any]:
         """``{name: {"mean", "std", "per_member"}}`` on the test part of the run's data, or of other data that fit."""

@@ -176,6 +176,10 @@ class Task(ABC):
         """How a finished run was judged on the test part, as it wrote it down."""
         return files.read_lines(run.directory / "metrics.jsonl")[-1]
 
+    def closing(self, run: Any) -> Sequence[str]:
+        """What a user should hear of a finished run."""
+        return ()
+
     def next_command(self, run: Any) -> str:
         """What to try with a finished run."""
         return f"judge {run.directory}"
@@ -185,6 +189,10 @@ class Task(ABC):
     def baselines(self, data: Any) -> dict[str, dict[str, Any]]:
         """Metrics of what needs no training, by name."""
         return {}
+
+    def without_baselines(self, data: Any) -> str:
+        """Which of them are not worked out on such data, and why; empty where all are."""
+        return ""
 
     def ablations(self, papers: Sequence[str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
         """Title -> (paper, settings): what becomes of a paper without each of its parts. Raises ValueError for papers

@@ -72,8 +72,10 @@ def train(
     background: str | None = None,
     exclude_classes: str | None = None,
     min_rating: float | None = None,
+    columns: str | Mapping[str, str] | None = None,
     fold: int | None = None,
     qrels: str | None = None,
+    missing: str | None = None,
     strict: bool = False,
     labels: bool = False,
     log_every: int = 0,
@@ -89,17 +91,18 @@ def train(
     of the learning rates' schedule, that of the run unless given; a run that says from the start how long it may become
     goes on later as if it had never ended. seed, seeds: the population plays with seed, seed + 1, ... device: auto,
     cpu, cuda or cuda:N. precision: of the networks, fp32 or bf16. size, crop, background, strict, exclude_classes,
-    min_rating, fold, qrels, valid, test: how the data are read (`data.load`). labels: tell both players the classes.
-    resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers are no longer finite
-    is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log" | "judge" | "warn" |
-    "note", step, facts).
+    min_rating, columns, fold, qrels, missing, valid, test: how the data are read (`data.load`). labels: tell both
+    players the classes. resume: go on from the newest whole checkpoint in ``out``. keep_going: a member whose numbers
+    are no longer finite is frozen at its last finite state instead of stopping all. tell: called with ("start" | "log"
+    | "judge" | "warn" | "note", step, facts).
 
     Raises ValueError for what cannot be trained, `Diverged` at the first number that is not finite, `Interrupted`
     after saving on SIGINT or SIGTERM.
     """
     reading = {
         "valid": valid, "test": test, "size": size, "crop": crop, "background": background,
-        "exclude_classes": exclude_classes, "min_rating": min_rating, "fold": fold, "qrels": qrels,
+        "exclude_classes": exclude_classes, "min_rating": min_rating, "columns": columns, "fold": fold, "qrels": qrels,
+        "missing": missing,
     }  # fmt: skip
     asked: dict[str, Any] = {
         "seed": seed, "seeds": seeds, "steps": steps, "lr_schedule_steps": lr_schedule_steps,
@@ -157,6 +160,8 @@ def load_data(
     """The task of data, they themselves, read from a name as papers want them or handed over as they are, and how they
     were read. Raises ValueError where nothing can be read, or not for these papers."""
     source: Any = data
+    if isinstance(columns := reading.get("columns"), Mapping):
+        reading = {**reading, "columns": ",".join(f"{kind}={name}" for kind, name in columns.items())}
     if isinstance(data, str):
         wanted = any(isinstance(paper, str) and _wants_pictures(paper, network) for paper in papers)
         if wanted and reading.get("size") is None:  # digits are vectors, unless a paper or its networks need pictures

@@ -1,12 +1,14 @@
 """Questions: what rankers are asked on a part of the data, and how those answer that nobody has to train here.
 
-Of items all are candidates but those that the user is known to have: of the training part, and in the test of the
-validation part as well. Of documents, those of the query; a query without a relevant one counts as 0.
+Of items all are candidates but those that the user is known to like: of the training part, and in the test of the
+validation part as well. What a user has rated low stays a candidate, as in the published protocol (Wang et al. 2017,
+whose code leaves out the positives of training alone), so that numbers compare; `recommend` leaves it out. Of
+documents, those of the query; a query without a relevant one counts as 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +23,7 @@ from ..metrics import ranking
 KS = (1, 3, 5, 10)
 SELECTOR = "ndcg@10"  # by which weights, and the options of baselines, are chosen on the validation part
 NAMES = (*(f"{name}@{k}" for name in ("p", "ndcg") for k in KS), "map", "mrr")
+DECIMALS = 9  # of scores in closed form: what is equal on paper is equal, and tied
 MOST_CLOSED_FORM_ITEMS = 6_000  # items for which the rankers in closed form are worked out: they take the cube of it
 
 
@@ -54,6 +57,10 @@ class Question(NamedTuple):
         errors = {name: ranking.mean_over_queries(values, counted).error for name, values in mean.items()}
         return judges.summary(lines), errors
 
+    def tied(self, scores: Tensor) -> int:
+        """How many of the counted queries have a list that hangs on the order of equal scores."""
+        return int(ranking.tied(scores, *self[:2]).sum())
+
     @property
     def query_count(self) -> int:
         return int(ranking.has_relevant(*self[:2]).sum()) if self.empty == "excluded" else len(self.gains)
@@ -66,6 +73,32 @@ def make_question(data: Rankings, part: Part) -> Question:
         return Question(data.matrix(part).float(), ~seen, "excluded")
     _, gains, candidates = data.part(part).padded()
     return Question(gains, candidates, "zero")
+
+
+def describe_candidates(data: Rankings, part: Part) -> str:
+    """What rankers are asked to order, in words."""
+    if not isinstance(data, Interactions):
+        return "the documents of each query"
+    known = "train and valid" if part == "test" and len(data.valid) else "train"
+    low = f"; {len(data.touched)} pairs rated low are among them (as published), recommend leaves them out"
+    return f"all items but those a user likes in {known}" + low * bool(len(data.touched))
+
+
+def describe_ties(facts: Mapping[str, Any]) -> str:
+    """Of a judgement's provenance: whose lists hang on the order of equal scores."""
+    shown = [f"{max(counts)} ({who or facts['rankers'][0]})" for who, counts in facts["tied"].items()]
+    several = "equal scores of documents that differ in relevance"
+    return f"of {facts['queries']} lists {', '.join(shown)} hold {several}: every value is the mean over all their orders"
+
+
+def left_out(data: Rankings) -> str:
+    """Which rankers in closed form are not worked out, and why; empty where all are."""
+    if not isinstance(data, Interactions) or len(data.items) <= MOST_CLOSED_FORM_ITEMS:
+        return ""
+    return (
+        f"item-knn and ease are left out: {len(data.items)} items are more than the {MOST_CLOSED_FORM_ITEMS} for which "
+        "they are worked out"
+    )
 
 
 def baseline_scores(data: Rankings, part: Part, seed: int = 0) -> dict[str, Tensor]:
@@ -93,9 +126,9 @@ def closed_form_scores(data: Interactions, part: Part) -> dict[str, Tensor]:
     }
     usual = {"item-knn": 2, "ease": 4}
     for name, matrices in tried.items():
-        tables = (x.double() @ b for b in matrices)
+        tables = ((x.double() @ b).round(decimals=DECIMALS) for b in matrices)
         if asked is None:
-            found[name] = x.double() @ matrices[usual[name]]
+            found[name] = (x.double() @ matrices[usual[name]]).round(decimals=DECIMALS)
         else:
             found[name] = max(tables, key=lambda scores: asked.judge(scores, (SELECTOR,))[SELECTOR])
     return found

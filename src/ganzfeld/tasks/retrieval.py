@@ -3,10 +3,12 @@
 Two sets of weights are kept. *Final* are those of the last step; *selected* are, for each ranker, those of the judged
 step, the start among them, that ranked the validation part best, by `SELECTOR`. The test part is looked at when a run
 is judged, and chooses nothing. Where data have no validation part nothing is selected: the final weights stand in.
+Beside them stand the weights of the *start*: what was selected at step 0 is the start's merit, and not the game's.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..core.names import unknown_name
+from ..core import tree
+from ..core.names import rename, unknown_name
 from ..core.tree import Tree
 from ..data import Collection, Interactions, Letor, Rankings
 from ..data.samples.rows import Part
@@ -31,9 +35,10 @@ from ..runs.run import Run, with_weights
 from ..runs.task import Pretrain, Task
 from . import questions, warm_starts
 from .questions import NAMES, SELECTOR, Question, make_question
-from .shortlists import HISTORY_FILE, IDS_FILE, TABLE_FILE, Shortlist
+from .shortlists import HISTORY_FILE, IDS_FILE, START_FILE, TABLE_FILE, Shortlist, describe_steps
 
-State = Literal["selected", "final"]
+State = Literal["selected", "final", "start"]
+Lists = dict[str, list[tuple[str, float]]]
 
 
 class RankerRun(Run):
@@ -53,14 +58,11 @@ class RankerRun(Run):
         self.selected = list(selected)
         self.steps = dict(steps)  # of each ranker and member, the step that was selected
 
-    @property
-    def abilities(self) -> tuple[str, ...]:  # type: ignore[override]
-        lists = self.facts["data"]["kind"] == "interactions"
-        return (*Run.abilities, "recommend") if lists else Run.abilities
+    abilities = (*Run.abilities, "recommend")
 
     def select_member(self, member: int) -> RankerRun:
         run = super().select_member(member)
-        run.selected = self.selected[member : member + 1]
+        run.selected, run.first = self.selected[member : member + 1], self.first[member : member + 1]
         run.steps = {name: steps[member : member + 1] for name, steps in self.steps.items()}
         return run
 
@@ -72,27 +74,65 @@ class RankerRun(Run):
     @cached_property
     def ids(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The users and the items as they were read. Raises ValueError where documents have features instead."""
-        if self.facts["data"]["kind"] != "interactions":
+        if not self.has_users:
             raise ValueError(
                 "this run ranks documents by their features: run.ranker()(features) scores them; there are no users"
             )
         stored = files.read_json(self.directory / IDS_FILE)
         return tuple(stored["users"]), tuple(stored["items"])
 
+    @property
+    def has_users(self) -> bool:
+        """Whether it ranks items for users, and not the documents of queries."""
+        return self.facts["data"]["kind"] == "interactions"
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """Whom it ranks for, and what."""
+        return ("user", "item") if self.has_users else ("query", "document")
+
     @cached_property
     def history(self) -> Tensor:
-        """What users have, of the training and validation parts, bool [users, items]."""
-        stored = load_file(self.directory / HISTORY_FILE)
+        """What users are known to have touched, liked or not, in the training and validation files, bool
+        [users, items]."""
         matrix = torch.zeros(*self.game.shape, dtype=torch.bool)
-        for pairs in stored.values():
+        for pairs in self._stored_pairs.values():
             matrix[tuple(pairs.T)] = True
         return matrix
 
+    @property
+    def knows_dislikes(self) -> bool:
+        """Whether it has recorded what users rated low, where something could be: earlier versions did not."""
+        least = rename(self.facts["data"].get("choices", {})).get("min_rating")
+        return "touched" in self._stored_pairs or not isinstance(least, (int, float))
+
+    @cached_property
+    def _stored_pairs(self) -> dict[str, Tensor]:
+        return load_file(self.directory / HISTORY_FILE)
+
+    @cached_property
+    def first(self) -> list[Tree]:
+        """The weights of each member's first ranker before the first step; none where they were not kept. Raises
+        ValueError where they cannot be read."""
+        path = self.directory / START_FILE
+        if not path.exists():
+            return []
+        try:
+            flat = load_file(path)
+            template = self.states[0]["params"][self.rankers[0]]
+            parts = [{key.partition("/")[2]: leaf for key, leaf in flat.items() if key.startswith(f"{i}/")}
+                     for i in range(self.facts["seeds"])]  # fmt: skip
+            return [tree.unflatten(part, template) for part in parts]
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read: {error}; without it the start is not judged") from None
+
     def weights(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> Tree:
         """Of a ranker."""
-        last = self.state(member)
+        last, name = self.state(member), self._check_ranker(ranker)
+        if state == "start":
+            return self.first[member]
         stored = self.selected[member] if state == "selected" and self.selected else last
-        return stored["params"][self._check_ranker(ranker)]
+        return stored["params"][name]
 
     def _check_ranker(self, ranker: str | None) -> str:
         name = ranker or self.rankers[0]
@@ -123,30 +163,67 @@ class RankerRun(Run):
         exclude_seen: bool = True,
         ranker: str | None = None,
         member: int = 0,
-    ) -> dict[str, list[tuple[str, float]]]:
-        """Of every user the first k items with their scores, best first; fewer where a user has nearly all."""
+        part: Part = "test",
+    ) -> Lists:
+        """Of every user the first k items with their scores, best first; fewer where there are no more. exclude_seen:
+        without what the user has touched, liked or not. Of documents with features: of every query of a part of the
+        run's data, by ids, its first k documents, one without an id as QUERY-NUMBER, counted from 1 as read.
+
+        Of equal scores those come first whose id, with the run's seed, has the smaller digest: neither the order of a
+        file nor that of names, either of which may know what is relevant, decides. Raises ValueError for users and
+        queries that there are not."""
         if k < 1:
-            raise ValueError(f"recommend at least one item, not {k}")
+            raise ValueError(f"recommend at least one {self.nouns[1]}, not {k}")
+        if not self.has_users:
+            return self._recommend_documents(users, k, ranker, member, part)
         names, items = self.ids
         rows = self._user_rows(users)
         scores = self.scores(users, ranker, member).double()
         if exclude_seen:
             scores = scores.masked_fill(self.history[rows], -math.inf)
-        order = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
-        best = scores.gather(1, order)
+        order, best = self._first(scores, items, k)
         return {
             names[row]: [(items[i], float(s)) for i, s in zip(line, value, strict=True) if s > -math.inf]
             for row, line, value in zip(rows.tolist(), order.tolist(), best.tolist(), strict=True)
         }
+
+    def _recommend_documents(
+        self, queries: Sequence[str | int] | None, k: int, ranker: str | None, member: int, part: Part
+    ) -> Lists:
+        table = self._check_data(None).part(part)
+        place = {name: i for i, name in enumerate(table.queries)}
+        asked = table.queries if queries is None else tuple(map(str, queries))
+        self._check_known(asked, place)
+        scores, lists = table.scored(self.ranker(ranker, member)).double(), {}
+        for query in asked:
+            rows = table.rows(place[query])
+            own = table.documents[rows] if table.documents else [""] * (rows.stop - rows.start)
+            names = [name or f"{query}-{i}" for i, name in enumerate(own, 1)]
+            order, best = self._first(scores[place[query], None, : len(names)], [f"{query}/{it}" for it in names], k)
+            lists[query] = [(names[i], s) for i, s in zip(order[0].tolist(), best[0].tolist(), strict=True)]
+        return lists
+
+    def _first(self, scores: Tensor, names: Sequence[str], k: int) -> tuple[Tensor, Tensor]:
+        """The columns of the k largest of scores [n, D] and these, [n, k]; of equal ones by the digest of their
+        names."""
+        digests = [hashlib.blake2b(f"{self.facts['seed']}/{name}".encode(), digest_size=8).digest() for name in names]
+        drawn = torch.tensor(sorted(range(len(names)), key=lambda i: (digests[i], i)), dtype=torch.long)
+        order = drawn[scores[:, drawn].argsort(dim=1, descending=True, stable=True)[:, :k]]
+        return order, scores.gather(1, order)
+
+    def _check_known(self, asked: Iterable[str], known: Mapping[str, int]) -> None:
+        if strange := [name for name in asked if name not in known]:
+            more = f", nor {len(strange) - 1} more" if len(strange) > 1 else ""
+            some = ", ".join(list(known)[:3])
+            who = self.nouns[0]
+            raise ValueError(f"there is no {who} {strange[0]!r}{more} among the {len(known)} of this run: {some}, ...")
 
     def _user_rows(self, users: Sequence[str | int] | None) -> Tensor:
         names, _ = self.ids
         if users is None:
             return torch.arange(len(names))
         place = {name: i for i, name in enumerate(names)}
-        if strange := [user for user in map(str, users) if user not in place]:
-            more = f", nor {len(strange) - 1} others" if len(strange) > 1 else ""
-            raise ValueError(f"there is no user {strange[0]!r}{more} among the {len(names)} of this run")
+        self._check_known(map(str, users), place)
         return torch.tensor([place[str(user)] for user in users], dtype=torch.long)
 
     # --- judging ---
@@ -155,8 +232,7 @@ class RankerRun(Run):
         """Scores [Q, D] of the candidates of a part."""
         if isinstance(data, Interactions):
             return self.scores(None, ranker, member, state)
-        with torch.no_grad():
-            return self.ranker(ranker, member, state)(data.part(part).padded().features)
+        return data.part(part).scored(self.ranker(ranker, member, state))
 
     def judgement(
         self,
@@ -168,7 +244,8 @@ class RankerRun(Run):
         part: Part = "test",
     ) -> dict[str, Any]:
         """Metrics with their provenance, on a part of the run's data. Plain names are of the first ranker, ``critic.``
-        of the critic where that is another, selected by validation; ``final.`` of the last step. baselines: beside them
+        of the critic where that is another, selected by validation; ``final.`` of the last step; ``start.`` of the first
+        ranker's weights before the first step, where they were kept. baselines: beside them
         under their names, of items those in closed form, of documents those taught by labels (seconds each), on the
         same training part.
 
@@ -182,11 +259,17 @@ class RankerRun(Run):
         what = make_question(rows, part)
         found: dict[str, Any] = {}
         errors: dict[str, float] = {}
+        tied: dict[str, list[int]] = {}
         for prefix, tables in self._tables_judged(rows, part, baselines):
             means, over_queries = what.summary(tables, asked)
+            if part == "test":
+                tied[prefix.rstrip(".")] = [what.tied(scores) for scores in tables]
             found |= {f"{prefix}{name}": value for name, value in means.items()}
             errors |= {f"{prefix}{name}": value for name, value in over_queries.items()}
-        return {"metrics": found, "provenance": {**self._provenance(rows, part, what), "errors": errors}}
+        facts = {**self._provenance(rows, part, what), "errors": errors, "tied": {k: v for k, v in tied.items() if any(v)}}
+        if baselines and (absent := questions.left_out(rows)):
+            facts["left_out"] = absent
+        return {"metrics": found, "provenance": facts}
 
     def _tables_judged(self, data: Rankings, part: Part, baselines: float) -> Iterator[tuple[str, list[Tensor]]]:
         """A prefix and the scores [Q, D] of each member: of the run's own rankers, and of baselines."""
@@ -208,28 +291,61 @@ class RankerRun(Run):
             else:
                 yield prefix, name, "selected"
                 yield f"final.{prefix}", name, "final"
+                if not prefix and self.first:
+                    yield "start.", name, "start"
 
     def _check_data(self, data: str | Rankings | None) -> Rankings:
         rows = self.source(data)
         if not isinstance(rows, (Interactions, Letor)):
             raise ValueError(f"{rows.name} holds samples; this run ranks")
-        kind, width = self.facts["data"]["kind"], self.facts["data"]["shape"][-1]
-        if rows.kind != kind or (rows.shape != self.game.shape if kind == "interactions" else rows.shape[-1] != width):
-            raise ValueError(
-                f"{rows.name} holds {rows.kind} of {rows.shape}, the run was trained on {kind} of another kind"
-            )
-        if isinstance(rows, Interactions) and (rows.users, rows.items) != self.ids:
-            raise ValueError(f"{rows.name} has other users and items than the run was trained on")
+        kind, shape = self.facts["data"]["kind"], self.facts["data"]["shape"]
+        if rows.kind != kind:
+            knows = {"interactions": "users with items", "letor": "queries of documents with features"}
+            raise ValueError(f"{rows.name} holds {knows[rows.kind]}, and the run was trained on {knows[kind]}")
+        if isinstance(rows, Letor):
+            if rows.shape[-1] != shape[-1]:
+                raise ValueError(
+                    f"{rows.name} has documents of {rows.shape[-1]} features, the run was trained on {shape[-1]}"
+                )
+        elif (rows.users, rows.items) != self.ids:
+            sizes = [f"{users} users and {items} items" for users, items in (rows.shape, shape)]
+            which = f"{sizes[0]}, the run knows {sizes[1]}" if sizes[0] != sizes[1] else f"{sizes[0]} of other ids"
+            raise ValueError(f"{rows.name} has {which}: it is judged on the users and items that it was trained on")
         return rows
+
+    def source(self, data: Any = None) -> Any:
+        """The run's own data, or others (`Run.source`). Raises ValueError where its own are no longer what it was
+        trained on: cut anew, its test part would hold what it has learnt of."""
+        own = data is None and self.data is None
+        rows = super().source(data)
+        if own and rows.fingerprint != self.facts["data"]["fingerprint"]:
+            self.data = None
+            raise ValueError(f"the data of {self.directory}, {rows.name}, have changed since it was trained: train anew")
+        return rows
+
+    def own_reading(self) -> dict[str, Any]:
+        """A run of an earlier version may have counted every line where today's rule would not."""
+        every = rename(self.facts["data"].get("choices", {})).get("min_rating") == "every line"
+        return {"min_rating": -math.inf} if every and "min_rating" not in self.facts["plan"].get("reading", {}) else {}
 
     def _provenance(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
         return {
             "data": data.name, "fingerprint": data.fingerprint, "part": part, "queries": what.query_count,
-            "empty": what.empty, "gain": "exponential",
+            "empty": what.empty, "gain": "exponential", "candidates": questions.describe_candidates(data, part),
+            "rankers": list(self.rankers), "start": self.start_facts,
             "selected_by": f"{SELECTOR} of the validation part" if self.selected else "nothing: the final weights",
             "selected": {name: list(steps) for name, steps in self.steps.items() if part == "test"}, "perfect": {},
             "samples": what.query_count, "held_out": int((what.gains > 0).sum()),
         }  # fmt: skip
+
+    @cached_property
+    def start_facts(self) -> dict[str, Any]:
+        """What the game started from, and how many steps that had been played for, where it is known."""
+        kind = self.game.start
+        if kind in ("", "ease"):
+            return {"from": kind or "afresh", "steps": 0}
+        path = self.directory / "start" if (self.directory / "start" / "run.json").exists() else Path(kind)
+        return {"from": kind, "steps": warm_starts.steps_played(path)}
 
     # --- watching ---
 
@@ -291,14 +407,21 @@ class Retrieval(Task):
             if isinstance(data, Interactions)
             else f"queries of {data.shape[-1]} features"
         )
-        noted = {"noted": "; ".join(self.notes(data))} if data.notes else {}
+        noted = {"noted": "; ".join(self._noted(data))} if data.notes else {}
+        rule = {"positive": data.rule} if isinstance(data, Interactions) else {}
+        absent = {"baselines": found} if (found := questions.left_out(data)) else {}
         parts = f"{data.name}: {train} train, {valid} validation, {test} test {what}"
-        return {"data": parts, **noted, "start": game.start or "afresh"}
+        return {"data": parts, **rule, **noted, **absent, "start": game.start or "afresh"}
 
     def facts(self, data: Rankings) -> dict[str, Any]:
-        return {"noted": [note._asdict() for note in data.notes]}
+        rule = {"positive": data.rule} if isinstance(data, Interactions) else {}
+        return {**rule, "noted": [note._asdict() for note in data.notes]}
 
     def notes(self, data: Rankings) -> Sequence[str]:
+        rated = isinstance(data, Interactions) and not data.rule.startswith("every line, as none")
+        return [*([f"positive: {data.rule}"] if rated else []), *self._noted(data)]  # type: ignore[union-attr]
+
+    def _noted(self, data: Rankings) -> list[str]:
         return [f"{note.reason}: {note.times}, first at {note.first}" for note in data.notes]
 
     def stand_in(self, directory: Path, facts: Mapping[str, Any]) -> StandIn:
@@ -335,13 +458,35 @@ class Retrieval(Task):
         own = {name for prefix, *_ in run.judged_rankers("test") for name in (f"{prefix}{m}" for m in NAMES)}
         return {**found, "metrics": {name: value for name, value in found["metrics"].items() if name in own}}
 
+    def closing(self, run: RankerRun) -> list[str]:
+        """How each ranker fared on the test part beside where it started, and whose merit that is."""
+        found = files.read_json(run.directory / TABLE_FILE)
+        facts, lines = found["provenance"], []
+        mean = lambda who: f"{found['metrics'][f'{who}{SELECTOR}']['mean']:.3f}"  # noqa: E731
+        for name in run.rankers:
+            who = run.prefix_of(name)
+            known = {"at the end": f"final.{who}"} | ({} if who or not run.first else {"at the start": "start."})
+            beside = ", ".join(f"{mean(prefix)} {when}" for when, prefix in known.items())
+            step = f"selected at step {describe_steps(run.steps[name])}: " if run.selected else ""
+            lines.append(f"{name}: {step}test {SELECTOR} {mean(who) if run.selected else mean('final.' + who)}; {beside}")
+            if run.selected and not any(run.steps[name]):
+                lines.append(f"{name}: no later step ranked the validation part better, so what is selected is its start")
+        if facts.get("tied"):
+            lines.append(questions.describe_ties(facts))
+        if facts.get("left_out"):
+            lines.append(facts["left_out"])
+        return lines
+
     def next_command(self, run: RankerRun) -> str:
-        lists = run.facts["data"]["kind"] == "interactions"
-        return f"recommend {run.directory} --k 10 --out lists.csv" if lists else super().next_command(run)
+        out = "lists.csv" if run.has_users else "lists.trec"
+        return f"recommend {run.directory} --k 10 --out {out}"
 
     def baselines(self, data: Rankings) -> dict[str, dict[str, Any]]:
         asked = make_question(data, "test")
         return {name: asked.summary([scores])[0] for name, scores in questions.baseline_scores(data, "test").items()}
+
+    def without_baselines(self, data: Rankings) -> str:
+        return questions.left_out(data)
 
     def ablations(self, papers: Sequence[str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
         """IRGAN as it is asked for, with one thing changed at a time, and its start taught on without an adversary."""

@@ -1,11 +1,13 @@
-"""What is kept of a run of rankers while it trains: the weights that validation selects, and the table at the end."""
+"""What is kept of a run of rankers while it trains: the weights it starts from and those that validation selects, what
+users have, and the table at the end."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from ..core import tree
@@ -16,6 +18,16 @@ from ..runs.task import Keeper
 from .questions import SELECTOR, make_question
 
 HISTORY_FILE, IDS_FILE, TABLE_FILE = "interactions.safetensors", "ids.json", "ranking.json"
+START_FILE = "start.safetensors"  # the weights of the ranker that ranks before the first step
+
+
+def describe_steps(steps: Sequence[int]) -> str:
+    """The steps at which members were selected; step 0 is the start, which the game has not played."""
+    low, high, kept = min(steps), max(steps), sum(step == 0 for step in steps)
+    if not high:
+        return "0 (start)"
+    some = f" ({kept} of {len(steps)} the start)" if kept else ""
+    return (f"{low}-{high}" if low < high else f"{low}") + some
 
 
 class Shortlist(Keeper):
@@ -26,6 +38,7 @@ class Shortlist(Keeper):
         if isinstance(data, Interactions):
             files.write_json(run.directory / IDS_FILE, {"users": data.users, "items": data.items})
             parts = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
+            parts["touched"] = data.touched.contiguous()
             save_file(parts, run.directory / HISTORY_FILE)
         self.selects = bool(data.sizes()["valid"])
         self.unselected: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
@@ -48,6 +61,8 @@ class Shortlist(Keeper):
     def keep(self, step: int) -> None:
         """Keep the weights of every ranker that has never ranked the validation part so well."""
         run = self.run
+        if not step:
+            self._keep_start()
         if not self.selects:
             return
         if not run.selected:
@@ -62,6 +77,12 @@ class Shortlist(Keeper):
                     run.selected[i]["params"][name] = tree.map(Tensor.clone, run.states[i]["params"][name])
         if better:
             checkpoints.save_selected(run.directory, run.selected, run.steps, run.facts["identity"])
+
+    def _keep_start(self) -> None:
+        run = self.run
+        run.first = [tree.map(Tensor.clone, state["params"][run.rankers[0]]) for state in run.states]
+        flat = {f"{i}/{key}": leaf for i, weights in enumerate(run.first) for key, leaf in tree.flatten(weights).items()}
+        files.replace(run.directory / START_FILE, save(flat))
 
     def finish(self, step: int) -> None:
         """The table of rankers on the test part."""

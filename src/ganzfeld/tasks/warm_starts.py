@@ -33,8 +33,7 @@ def starting_weights(
     task: Task, game: Game, data: Rankings, plan: Plan, pretrain: Pretrain
 ) -> Iterator[tuple[int, Mapping[str, Tree]]]:
     """Of every seed the weights of players that do not start afresh. task: opens the run that is started from;
-    pretrain:
-    trains it (`Task.starting_weights`). Raises ValueError where networks, users or items do not fit."""
+    pretrain: trains it (`Task.starting_weights`). Raises ValueError where networks, users or items do not fit."""
     players: tuple[str, ...] = ("policy", "critic") if plan.settings.get("critic_start", True) else ("policy",)
     if not game.generators:
         players = ("critic",)
@@ -54,6 +53,16 @@ def train_dns(settings: Mapping[str, Any], pretrain: Pretrain, paper: str | None
         raise ValueError(f"{paper} starts afresh, from ease, or from a run: start=dns is for irgan")
     sizes = {key: settings[key] for key in ("rank", "spread", "width", "depth") if key in settings}
     return pretrain("dns", settings["start_steps"], sizes)
+
+
+def steps_played(path: Path) -> int | None:
+    """The steps of a run and of those that it started from; None where they are not known."""
+    try:
+        facts = files.read_json(path / "run.json")
+    except ValueError:
+        return None
+    before = steps_played(path / "start") if (path / "start" / "run.json").exists() else 0
+    return None if before is None else int(facts["steps"]) + before
 
 
 def _open_start(task: Task, path: Path, data: Rankings) -> Any:

@@ -40,9 +40,18 @@ def train(
     crop: options.Crop = None,
     background: options.Background = None,
     exclude_classes: Annotated[str | None, typer.Option(help="classes to leave out of the data, with commas")] = None,
-    min_rating: Annotated[float | None, typer.Option(help="the smallest rating that counts (interactions)")] = None,
+    min_rating: Annotated[
+        float | None,
+        typer.Option(help="the smallest rating that counts; 4 of 5 stars, else the median, unless given (interactions)"),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="what columns mean, as user=customer_id,item=sku,rating=quantity (interactions)")
+    ] = None,
     fold: Annotated[int | None, typer.Option(help="1 to 5, of a LETOR folder")] = None,
     qrels: Annotated[str | None, typer.Option(help="TREC judgements in the place of LETOR labels")] = None,
+    missing: Annotated[
+        str | None, typer.Option(help="values of NULL or nan: zero, or refuse unless given (LETOR lines)")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="stop at the first file that is no picture")] = False,
     labels: Annotated[bool, typer.Option("--labels", help="tell both players the classes of the data")] = False,
     set_: Settings = None,
@@ -61,7 +70,8 @@ def train(
         "device": device, "precision": precision,
         "valid": valid, "test": test, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every, "size": size, "crop": crop, "background": background, "strict": strict,
-        "exclude_classes": exclude_classes, "min_rating": min_rating, "fold": fold, "qrels": qrels, "labels": labels,
+        "exclude_classes": exclude_classes, "min_rating": min_rating, "columns": columns, "fold": fold,
+        "qrels": qrels, "missing": missing, "labels": labels,
     }  # fmt: skip
     if dry_run:
         print_facts(loading.describe(paper, data, out=out, resume=resume, **asked))
@@ -69,7 +79,10 @@ def train(
     with progress_bar() as tell:
         run = loading.train(paper, data, out=out, resume=resume, tell=tell, **asked)
     if launch.rank() == 0:
-        say(f"saved in {run.directory}; try: ganzfeld {task_of_run(run.facts).next_command(run)}")
+        task = task_of_run(run.facts)
+        for line in task.closing(run):
+            say(line)
+        say(f"saved in {run.directory}; try: ganzfeld {task.next_command(run)}")
 
 
 def compare(

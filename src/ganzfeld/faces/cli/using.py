@@ -127,32 +127,36 @@ def interpolate(
 
 def recommend(
     run: RunPath,
-    k: Annotated[int, typer.Option("--k", help="items a user")] = 10,
+    k: Annotated[int, typer.Option("--k", help="items a user, or documents a query")] = 10,
     out: Annotated[
         Path | None, typer.Option("--out", help="FILE.trec, FILE.csv or FILE.jsonl; printed as .csv unless given")
     ] = None,
     users: Annotated[
-        str | None, typer.Option(help="ids with commas, or a file with one a line; all unless given")
+        str | None, typer.Option(help="ids of users, or queries, with commas, or a file with one a line; all unless given")
     ] = None,
     exclude_seen: Annotated[
-        bool, typer.Option("--exclude-seen/--include-seen", help="whether to leave out what a user has")
+        bool, typer.Option("--exclude-seen/--include-seen", help="whether to leave out what a user has touched, liked or not")
     ] = True,
+    part: Annotated[str, typer.Option(help="of the queries of a run on LETOR lines: train, valid or test")] = "test",
     ranker: Annotated[str | None, typer.Option(help="policy or critic; the policy unless there is none")] = None,
     member: Member = 0,
 ) -> None:
-    """The first k items of every user, by a run of irgan, irgan-pairwise, dns or bpr on interactions."""
+    """The first k items of every user, or documents of every query, by a run of irgan, irgan-pairwise, dns or bpr."""
     from ...tasks.loading import open_run
     from .. import rankings
 
     ending = rankings.form_of(out) if out else ".csv"
-    found = open_run(run, "recommend").recommend(
-        rankings.read_users(users), k, exclude_seen=exclude_seen, ranker=ranker, member=member
+    opened = open_run(run, "recommend")
+    found, told = rankings.recommend(
+        opened, rankings.read_users(users), k, exclude_seen=exclude_seen, ranker=ranker, member=member, part=part
     )
     if out is None:
-        print(rankings.format_lists(found, ending), end="")
+        print(rankings.format_lists(found, ending, nouns=opened.nouns), end="")
     else:
-        rankings.write(found, out, rankings.tag_of(run))
-        say(f"the first {k} items of {len(found)} users in {out}")
+        rankings.write(found, out, rankings.tag_of(run), opened.nouns)
+        told.append(f"{rankings.count_lists(found, k, opened.nouns)} in {out}")
+    for line in told:
+        say(line)
 
 
 def export(
