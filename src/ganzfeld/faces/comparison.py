@@ -27,6 +27,7 @@ from ..runs import files
 from ..runs.training import Interrupted, handle_signals
 from ..tasks import task_of_run
 from ..tasks.loading import load_data, train
+from ..tasks.shortlists import describe_steps
 from .tables import print_table
 
 Say = Callable[[str], None]
@@ -132,6 +133,8 @@ def compare(
         result = {"data": data_name, "steps": steps, "seeds": seeds, "seed": seed, "rows": rows}
         if baselines := task.baselines(source):
             result["closed"] = baselines
+        if absent := task.without_baselines(source):
+            result["left_out"] = absent
         files.write_json(out / "compare.json", result)
         from . import report
 
@@ -225,15 +228,40 @@ def _format_cell(value: Mapping[str, Any]) -> str:
     return f"{mean:.3g} ± {std:.2g}"
 
 
+def _selected_steps(row: Mapping[str, Any]) -> Sequence[int]:
+    """Of a paper that ranks, the steps at which the members of its first ranker were selected."""
+    facts = row.get("provenance", {})
+    return facts.get("selected", {}).get((facts.get("rankers") or [""])[0], ())
+
+
+def _start_cells(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    """What a paper started from, unless it was afresh, and its metrics; none where they were not taken."""
+    kind = row.get("provenance", {}).get("start", {}).get("from", "afresh")
+    known = {name: row["metrics"][f"start.{name}"] for name in names if f"start.{name}" in row["metrics"]}
+    return (kind, *(_format_cell(known[name]) if name in known else "" for name in names)) if known and kind != "afresh" else ()
+
+
 def print_comparison(result: Mapping[str, Any]) -> None:
-    """Print means, spreads and seconds."""
+    """Print means, spreads and seconds; of rankers also when they were selected, and what they started from."""
+    ranked = any(map(_selected_steps, result["rows"]))
     names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"] if "." not in name))
-    rows = []
+    rows, starts, notes = [], {}, []
     for row in result["rows"]:
         cells = [_format_cell(row["metrics"][name]) if name in row["metrics"] else "" for name in names]
-        rows.append((row["paper"], *cells, str(row["diverged"] or ""), f"{row['seconds']:.0f}"))
+        steps = _selected_steps(row)
+        rows.append((row["paper"], *cells, *([describe_steps(steps)] if steps else [""] * ranked),
+                     str(row["diverged"] or ""), f"{row['seconds']:.0f}"))  # fmt: skip
+        if steps and not any(steps):
+            notes.append(f"{row['paper']}: what was selected is its start in every seed: its numbers are the start's")
+        if start := _start_cells(row, names):
+            starts.setdefault(start, []).append(row["paper"])
+    for (kind, *cells), papers in starts.items():
+        rows.append((f"the start of {', '.join(papers)} ({kind})", *cells, "0", "", ""))
     for title, metrics in result.get("closed", {}).items():
         title = title if title not in CLOSED_FORM else f"{title} (closed form)"
-        rows.append((title, *(f"{metrics[name]['mean']:.3g}" for name in names), "", ""))
-    print_table(("paper", *names, "diverged", "seconds"), rows, max(100, 22 * (len(names) + 2)))
+        rows.append((title, *(f"{metrics[name]['mean']:.3g}" for name in names), *[""] * ranked, "", ""))
+    columns = ("paper", *names, *["selected at"] * ranked, "diverged", "seconds")
+    print_table(columns, rows, max(100, 22 * (len(names) + 2)))
+    for note in [*notes, *([result["left_out"]] if "left_out" in result else [])]:
+        print(note)
     print(f"{result['data']}, {result['steps']} steps, {result['seeds']} seeds; mean ± standard deviation over seeds")

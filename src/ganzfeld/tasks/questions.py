@@ -86,7 +86,10 @@ def describe_candidates(data: Rankings, part: Part) -> str:
 
 def describe_ties(facts: Mapping[str, Any]) -> str:
     """Of a judgement's provenance: whose lists hang on the order of equal scores."""
-    shown = [f"{max(counts)} ({who or facts['rankers'][0]})" for who, counts in facts["tied"].items()]
+    whose: dict[int, list[str]] = {}
+    for who, counts in facts["tied"].items():
+        whose.setdefault(max(counts), []).append(who or facts["rankers"][0])
+    shown = [f"{count} ({', '.join(names)})" for count, names in whose.items()]
     several = "equal scores of documents that differ in relevance"
     return f"of {facts['queries']} lists {', '.join(shown)} hold {several}: every value is the mean over all their orders"
 

@@ -344,8 +344,8 @@ class RankerRun(Run):
         kind = self.game.start
         if kind in ("", "ease"):
             return {"from": kind or "afresh", "steps": 0}
-        path = self.directory / "start" if (self.directory / "start" / "run.json").exists() else Path(kind)
-        return {"from": kind, "steps": warm_starts.steps_played(path)}
+        path = self.directory / "start" if kind == "dns" else Path(kind)
+        return {"from": warm_starts.paper_of(path) or kind, "steps": warm_starts.steps_played(path), "run": str(path)}
 
     # --- watching ---
 
@@ -408,18 +408,18 @@ class Retrieval(Task):
             else f"queries of {data.shape[-1]} features"
         )
         noted = {"noted": "; ".join(self._noted(data))} if data.notes else {}
-        rule = {"positive": data.rule} if isinstance(data, Interactions) else {}
+        rule = {"positive": data.rule} if isinstance(data, Interactions) and data.rule else {}
         absent = {"baselines": found} if (found := questions.left_out(data)) else {}
         parts = f"{data.name}: {train} train, {valid} validation, {test} test {what}"
         return {"data": parts, **rule, **noted, **absent, "start": game.start or "afresh"}
 
     def facts(self, data: Rankings) -> dict[str, Any]:
-        rule = {"positive": data.rule} if isinstance(data, Interactions) else {}
+        rule = {"positive": data.rule} if isinstance(data, Interactions) and data.rule else {}
         return {**rule, "noted": [note._asdict() for note in data.notes]}
 
     def notes(self, data: Rankings) -> Sequence[str]:
-        rated = isinstance(data, Interactions) and not data.rule.startswith("every line, as none")
-        return [*([f"positive: {data.rule}"] if rated else []), *self._noted(data)]  # type: ignore[union-attr]
+        rule = data.rule if isinstance(data, Interactions) else ""
+        return [*([f"positive: {rule}"] if rule else []), *self._noted(data)]
 
     def _noted(self, data: Rankings) -> list[str]:
         return [f"{note.reason}: {note.times}, first at {note.first}" for note in data.notes]

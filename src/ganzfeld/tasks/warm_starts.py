@@ -55,6 +55,14 @@ def train_dns(settings: Mapping[str, Any], pretrain: Pretrain, paper: str | None
     return pretrain("dns", settings["start_steps"], sizes)
 
 
+def paper_of(path: Path) -> str | None:
+    """Of the run that is started from; None where it is not known."""
+    try:
+        return files.read_json(path / "run.json").get("paper")
+    except ValueError:
+        return None
+
+
 def steps_played(path: Path) -> int | None:
     """The steps of a run and of those that it started from; None where they are not known."""
     try:

@@ -51,7 +51,7 @@ class Interactions:
     notes: tuple[Note, ...] = ()
     truth: Tensor | None = None
     touched: Tensor = field(default_factory=lambda: torch.zeros(0, 2, dtype=torch.long))
-    rule: str = "every line"
+    rule: str = ""
 
     kind: ClassVar[str] = "interactions"
     form: ClassVar[Literal["interactions"]] = "interactions"

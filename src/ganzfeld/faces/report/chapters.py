@@ -8,7 +8,7 @@ name it among the chapters of a task in `read`.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +58,7 @@ class Ranker(NamedTuple):
     metrics: Mapping[str, Spread]
     colour: str = ""
     baseline: bool = False
+    kept: bool = False  # its weights are those of its start
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def standings(comparison: Comparison, words: Words) -> Content | None:
             words.budget(comparison),
             words("standings.cells"),
             words.rankers_caption(ranked, _has_closed_form(beside)) if ranked else "",
+            words.kept_starts(rows),
         ),
         "diverged": any(row.diverged for row in rows),
         "perfect": any(column["perfect"] for column in columns),
@@ -183,7 +185,8 @@ def _column_of(name: str, cells: Sequence[Spread], rows: Sequence[Row], words: W
     perfect = next((r[0].value for r in (words.references(name, *facts) for facts in judged) if r), None)
     owners = [(words.row(row), _colour(i)) for i, row in enumerate(rows)]
     known = "" if perfect is None else format_number(perfect)
-    return {**_column(words.measure(name), cells, owners, words, baselines=baselines), "perfect": known}
+    kept = read.kept_places(rows) if measures.is_ranking(name) else set()
+    return {**_column(words.measure(name), cells, owners, words, baselines=baselines, kept=kept), "perfect": known}
 
 
 def _column(
@@ -194,17 +197,19 @@ def _column(
     counted: int = 0,
     baselines: int = 0,
     dots: bool = True,
+    kept: Collection[int] = (),
 ) -> Content:
     """Cells with their dots on the column's axis, the best marked. owners: the label and colour of each row;
     counted: the rows of data behind an accuracy; baselines: how many of the last rows are there to compare with: they
-    have no dots, and the axis does not reach for them."""
+    have no dots, and the axis does not reach for them; kept: the rows whose numbers are their start's, which are none
+    of theirs to be marked."""
     few = len(cells) - baselines
     values = [value for cell in cells[:few] for value in (*cell.defined, cell.mean) if value is not None]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     log = _spans_decades(values, what)
     axis = Axis(low, high, 4, 106, log) if low < high else Axis(low - 1, high + 1, 4, 106)
     drawn = []
-    marks = measures.mark_best(cells, what.better, counted, baselines)
+    marks = measures.mark_best(cells, what.better, counted, baselines, kept)
     for i, ((label, colour), cell, mark) in enumerate(zip(owners, cells, marks, strict=True)):
         mean, std = format_spread(cell)
         describe = words("standings.cell", metric=what.label, who=label, value=plus_minus(cell))
@@ -243,7 +248,11 @@ def rankings(run: Run, words: Words) -> Content | None:
         "table": _ranked_table(lines, words, main, several > 1),
         "every": _ranked_table(lines, words) if names - main else None,
         "meant": words.meaning(names),
-        "caption": words.join(words.seeds(run), words.rankers_caption(run, _has_closed_form(beside))),
+        "caption": words.join(
+            words.seeds(run),
+            words.rankers_caption(run, _has_closed_form(beside)),
+            words.kept_starts([Row("", {}, run)]),
+        ),
     }
 
 
@@ -259,6 +268,7 @@ def _ranked_table(lines: Sequence[Ranker], words: Words, names: set[str] | None 
             words,
             baselines=sum(line.baseline for line in lines),
             dots=dots,
+            kept={i for i, line in enumerate(lines) if line.kept},
         )
         for name in measures.sort_metrics(names)
     ]
@@ -280,7 +290,9 @@ def _trained_rankers(metrics: Mapping[str, Spread], run: Run | None, colour: str
             continue
         else:
             note = words.selection(known.selected.get(stored_name(name), ()) if known else ())
-        yield Ranker(words(f"rankers.{name}"), note, found[who], colour)
+        steps = known.selected.get(stored_name(name), ()) if known and not final else ()
+        kept = bool(steps) and not any(steps)
+        yield Ranker(words(f"rankers.{name}"), note, found[who], colour, kept=kept)
 
 
 def _baseline(row: Row, words: Words) -> Ranker:
@@ -288,7 +300,7 @@ def _baseline(row: Row, words: Words) -> Ranker:
 
 
 def _has_closed_form(rows: Sequence[Row]) -> bool:
-    return any(row.run is None for row in rows)
+    return any(row.run is None and row.starts is None for row in rows)
 
 
 def race(comparison: Comparison, words: Words) -> Content | None:

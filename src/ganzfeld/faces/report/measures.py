@@ -4,7 +4,7 @@ What they are called is in the words of the page."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import variance
 from typing import Any, NamedTuple
 
@@ -157,7 +157,9 @@ def ideals(name: str, provenance: Mapping[str, Any], shape: Any) -> Iterator[tup
             yield known, "held_out"
 
 
-def mark_best(cells: Sequence[Spread], better: int, rows: int = 0, baselines: int = 0) -> list[str]:
+def mark_best(
+    cells: Sequence[Spread], better: int, rows: int = 0, baselines: int = 0, kept: Collection[int] = ()
+) -> list[str]:
     """``best`` for the best means, ``close`` for those within two standard errors of the best, else nothing.
 
     The standard error is of the difference of two means over independent seeds, from the members' own values.
@@ -165,16 +167,18 @@ def mark_best(cells: Sequence[Spread], better: int, rows: int = 0, baselines: in
     its own: those that share their rows differ with less doubt than is said here.
     baselines: how many of the last cells only serve to compare. Where one of them is best, the best of the others
     ``leads``, and those near to that are close.
+    kept: places of those whose numbers are their start's: they compete with nobody, and have no mark.
     """
-    means = [cell.mean for cell in cells if cell.mean is not None]
+    means = [cell.mean for i, cell in enumerate(cells) if cell.mean is not None and i not in kept]
     if not better or len(set(means)) < 2:
         return [""] * len(cells)
     top = max(means, key=lambda mean: better * mean)
     few = len(cells) - baselines
-    mine = [cell for cell in cells[:few] if cell.mean is not None]
+    mine = [cell for i, cell in enumerate(cells[:few]) if cell.mean is not None and i not in kept]
     best = max(mine, key=lambda cell: better * (cell.mean or 0), default=Spread(None))
     lead = "best" if best.mean == top else "leads" if len(mine) > 1 else ""
     marks = [lead if cell.mean == best.mean else "close" if _is_close(cell, best, rows) else "" for cell in cells[:few]]
+    marks = ["" if i in kept else mark for i, mark in enumerate(marks)]
     return marks + ["best" if cell.mean == top else "" for cell in cells[few:]]
 
 

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -192,6 +192,13 @@ class Run:
         return integer(self.facts.get("seeds"))
 
     @property
+    def kept_start(self) -> bool:
+        """Whether what ranks is what the run started from, in every seed: no step was better on the validation part."""
+        chosen = self.retrieval.selected if self.retrieval else {}
+        steps = chosen.get("policy") or chosen.get("critic") or ()
+        return bool(steps) and not any(steps)
+
+    @property
     def last_step(self) -> int | None:
         """The last step of which anything was recorded."""
         steps = [row["step"] for row in self.log] + [judged.step for judged in self.judgements]
@@ -348,6 +355,11 @@ def rankers(metrics: Mapping[str, Spread]) -> dict[str, dict[str, Spread]]:
     return found
 
 
+def kept_places(rows: Sequence[Row]) -> set[int]:
+    """The rows whose numbers are those of their start."""
+    return {i for i, row in enumerate(rows) if row.run and row.run.kept_start}
+
+
 def is_trained(who: str) -> bool:
     """Whether the run has trained a ranker of that name; the others are in closed form."""
     return who.removeprefix("final").removeprefix(".") in ("", "policy", "critic")
@@ -355,7 +367,7 @@ def is_trained(who: str) -> bool:
 
 def baselines(run: Run) -> tuple[Row, ...]:
     """What a run's rankers are measured against: where they started, and the rankers in closed form."""
-    return (*_start_rows([Row("", {}, run)]), *_closed_form_rows(_last_metrics(run)))
+    return (*_start_rows([Row("", {}, run)], afresh=True), *_closed_form_rows(_last_metrics(run)))
 
 
 def _prefix(closed: Any) -> dict[str, Spread]:
@@ -365,24 +377,38 @@ def _prefix(closed: Any) -> dict[str, Spread]:
 
 def _closed_form_rows(metrics: Mapping[str, Spread]) -> list[Row]:
     found = rankers(metrics).items()
-    return [Row(who, facts, closed=who in CLOSED_FORM) for who, facts in found if not is_trained(who)]
+    return [Row(who, facts, closed=who in CLOSED_FORM) for who, facts in found if not is_trained(who) and who != START]
 
 
-def _start_rows(rows: Sequence[Row], shared: Path | None = None) -> list[Row]:
-    """Where the runs started, as it was selected; one that they share once, and not again beside each."""
-    starts: list[tuple[Run, list[str]]] = []
+def _start_rows(rows: Sequence[Row], shared: Path | None = None, afresh: bool = False) -> list[Row]:
+    """Where the runs started, as it was selected; one that they share once, and not again beside each. afresh: weights
+    that were drawn are a start, too."""
+    starts: list[tuple[Row, list[str]]] = []
     if shared and (played := _read_start(shared, [])):
-        starts.append((played, [ALL_ROWS]))
+        starts.append((Row("", rankers(_last_metrics(played)).get("", {}), played), [ALL_ROWS]))
     for row in rows:
-        if row.run and row.run.retrieval and (played := row.run.retrieval.start):
-            alike = next((names for one, names in starts if _last_metrics(one) == _last_metrics(played)), None)
+        if start := _start_of(row.run, afresh):
+            alike = next((names for one, names in starts if one.metrics == start.metrics), None)
             if alike is None:
-                starts.append((played, [row.label]))
+                starts.append((start, [row.label]))
             elif alike != [ALL_ROWS]:
                 alike.append(row.label)
-    found = [(tuple(filter(None, names)), rankers(_last_metrics(one)).get("", {}), one) for one, names in starts]
-    return [Row("", metrics, one, starts=names) for names, metrics, one in found if metrics]
+    return [replace(one, starts=tuple(filter(None, names))) for one, names in starts if one.metrics]
 
+
+def _start_of(run: Run | None, afresh: bool) -> Row | None:
+    """What a run started from: a run of its own, or what it tells of its start, under the name of its kind."""
+    if run is None or run.retrieval is None:
+        return None
+    if played := run.retrieval.start:
+        return Row("", rankers(_last_metrics(played)).get("", {}), played)
+    told = mapping(run.retrieval.ranking.provenance.get("start")) if run.retrieval.ranking else {}
+    kind, metrics = str(told.get("from") or ""), rankers(_last_metrics(run)).get(START, {})
+    return Row(kind, metrics) if metrics and kind and (afresh or kind != "afresh") else None
+
+
+START = "start"
+"""Who ranks by the weights before the first step."""
 
 ALL_ROWS = "all"
 """In the place of labels: a start that all rows share."""

@@ -87,7 +87,7 @@ SHOWN_ELSEWHERE = {
 }  # fmt: skip
 """What the page shows of a judgement's provenance at another place."""
 
-SHOWN_WITH_RANKERS = {"selected", "selected_by", "samples", "held_out"}
+SHOWN_WITH_RANKERS = {"selected", "selected_by", "samples", "held_out", "rankers", "start", "tied", "left_out"}
 """Of a judgement of rankers: shown under their table, or again the count of the queries."""
 
 EYE = ("extractor", "digest")  # what tells one eye from another
@@ -176,6 +176,8 @@ class Words:
 
     def row_note(self, row: Row) -> str:
         """Of a baseline: which run it is, or what it ranks by."""
+        if row.starts is not None and row.run is None:
+            return self.find_text(f"start.kinds.{row.label}") or row.label
         what = row.run.name if row.run else self("closed.form") if row.closed else ""
         note = self.find_text(f"closed.{row.label}")
         return self("closed.noted", what=what, note=note) if what and note else what or note
@@ -286,8 +288,22 @@ class Words:
             self("ranked.asked", part=self.part(found), many=many, empty=empty),
             how,
             self("ranked.closed_chosen" if selected else "ranked.closed") if closed else "",
+            self("ranked.left_out", what=facts["left_out"]) if facts.get("left_out") else "",
+            self._ties(facts),
             self(f"ranked.doubt_{who}") if run.seeds and run.seeds > 1 else "",
         )
+
+    def _ties(self, facts: Facts) -> str:
+        """Whose lists hang on the order of equal scores."""
+        counts = {who: max(map(int, read.sequence(n)), default=0) for who, n in read.mapping(facts.get("tied")).items()}
+        first = [str(name) for name in read.sequence(facts.get("rankers"))][:1]
+        names = [self("ranked.tied_of", who=(who or "".join(first)).replace(".", " "), n=n) for who, n in counts.items()]
+        return self("ranked.tied", which=self.join_names(names)) if names else ""
+
+    def kept_starts(self, rows: Sequence[Row]) -> str:
+        """Whose numbers are those of their start."""
+        names = [row.label or row.run.name for row in rows if row.run and row.run.kept_start]
+        return self("ranked.kept", who=self.join_names(names)) if names else ""
 
     def meaning(self, names: Iterable[str]) -> list[tuple[str, str]]:
         """A sentence for each kind of metric of rankers."""
@@ -493,10 +509,11 @@ class Words:
             return ""
         what = self.measure(name)
         cells = [row.metrics.get(name, Spread(None)) for row in comparison.rows]
-        marks = mark_best(cells, what.better)
+        kept = read.kept_places(comparison.rows)
+        marks = mark_best(cells, what.better, kept=kept)
         best, close = ([i for i, mark in enumerate(marks) if mark == kind] for kind in ("best", "close"))
         if not best:
-            return ""
+            return self.kept_starts(comparison.rows)
         names = [row.label for row in comparison.rows]
         first = self(
             "verdict.lowest" if what.better < 0 else "verdict.highest",
@@ -506,7 +523,7 @@ class Words:
             value=plus_minus(cells[best[0]]),
             doubt=self("verdict.doubt", who=self.join_names([names[i] for i in close])) if close else "",
         )
-        return self.join(first, self._against(comparison, name, cells[best[0]]))
+        return self.join(first, self._against(comparison, name, cells[best[0]]), self.kept_starts(comparison.rows))
 
     def _against(self, comparison: Comparison, name: str, best: Spread) -> str:
         """Whether the best paper is above the best of the baselines."""
