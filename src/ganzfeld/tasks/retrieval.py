@@ -345,7 +345,7 @@ class RankerRun(Run):
         if kind in ("", "ease"):
             return {"from": kind or "afresh", "steps": 0}
         path = self.directory / "start" if kind == "dns" else Path(kind)
-        return {"from": warm_starts.paper_of(path) or kind, "steps": warm_starts.steps_played(path), "run": str(path)}
+        return {"from": warm_starts.paper_of(path) or kind, "steps": warm_starts.steps_played(path)}
 
     # --- watching ---
 

@@ -80,7 +80,7 @@ class Shortlist(Keeper):
 
     def _keep_start(self) -> None:
         run = self.run
-        run.first = [tree.map(Tensor.clone, state["params"][run.rankers[0]]) for state in run.states]
+        run.first = [tree.map(lambda leaf: leaf.contiguous().clone(), state["params"][run.rankers[0]]) for state in run.states]
         flat = {f"{i}/{key}": leaf for i, weights in enumerate(run.first) for key, leaf in tree.flatten(weights).items()}
         files.replace(run.directory / START_FILE, save(flat))
 

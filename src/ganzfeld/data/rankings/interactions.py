@@ -120,7 +120,8 @@ def interactions(
     }
     for part in ("valid", "test"):
         choices[part] = files[part].name if part in files else f"{len(cut[part])} of the positives, seed {seed}"
-    known = np.concatenate([it.keys for part, it in pairs.items() if part != "test"])
+    looked_at = ("train",) if valid == NO_FILE else ("train", "valid")
+    known = np.concatenate([pairs[part].keys for part in looked_at if part in pairs])
     cut["touched"] = np.setdiff1d(known, np.concatenate([cut[part] for part in PARTS]))
     train, valid_, test_, touched = (
         torch.from_numpy(np.stack(np.divmod(cut[part], len(items)), 1)) for part in (*PARTS, "touched")
