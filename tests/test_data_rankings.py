@@ -321,8 +321,10 @@ def test_a_leak_is_taken_from_training_and_counted(tmp_path):
 def test_columns_and_empty_lines_that_are_not_read_are_noted(tmp_path):
     text = ",title,user,rating,item\n" + "".join(f"{i},any,u{i % 2},5,{i}\n\n" for i in range(9))
     data = interactions(written(tmp_path / "x", text))
-    assert noted(data) == {"an empty line": (8, 3),
-                           "a column that is not read (one without a name, title; columns chooses others)": (2, 1)}
+    assert noted(data) == {
+        "an empty line": (8, 3),
+        "a column that is not read (one without a name, title; columns chooses others)": (2, 1),
+    }
 
 
 FAULTS = {
@@ -600,8 +602,11 @@ LETOR_FAULTS = {
     "qid later": ("1 1:1\n1 qid:1 1:1\n", "x:2 has a qid, unlike the lines before it"),
     "empty qid": ("1 qid: 1:1\n", "x:1 has an empty qid"),
     "qid of a sort": ("1 qid:1 1:1\n1 1:1 qid:1\n", "x:2 has 'qid:1' where a feature is needed"),
-    "nan": ("1 qid:1 1:1\n1 qid:1 1:1 2:nan\n", "x:2 has no value for feature 2: choose by missing=zero (--missing"),
-    "NULL": ("1 qid:1 1:1 3:NULL\n", "x:1 has no value for feature 3: choose by missing=zero"),
+    "nan": (
+        "1 qid:1 1:1\n1 qid:1 1:1 2:nan\n",
+        "x:2 has no value for feature 2: take 0 for it by missing=zero (--missing",
+    ),
+    "NULL": ("1 qid:1 1:1 3:NULL\n", "x:1 has no value for feature 3: take 0 for it"),
     "nothing": ("1 qid:1 1:1 3:nil\n", "x:1 has '3:nil' where a feature is needed"),
     "infinite": ("1 qid:1 1:inf\n", "x:1 has a value that is not finite, of feature 1"),
     "beyond float32": ("1 qid:1 1:1 4:1e39\n", "x:1 has a value that is not finite, of feature 4"),

@@ -104,12 +104,14 @@ READERS: tuple[Reader, ...] = (
 
 def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = None, **choices: Any) -> Any:
     """The data set of a name; of a ``.npy`` or ``.npz``; of a folder or zip of pictures; of a folder of idx files; of
-    a text of interactions or LETOR lines, compressed or not, or a folder or zip of such; or of ``hf:NAME``, a data set of the Hugging Face Hub.
+    a text of interactions or LETOR lines, compressed or not, or a folder or zip of such; or of ``hf:NAME``, a data set
+    of the Hugging Face Hub.
 
     seed: cuts the validation and test parts of data that has none of its own. valid, test: data whose rows replace
     those parts. choices: how pictures are read: size, crop (centre, pad, stretch), background, channels, strict (see
-    `images`); how rankings are: min_rating, columns, fold, qrels, missing (see `interactions`, `letor`); exclude_classes: classes that
-    are left out of every part, names with commas. Raises ValueError, in one line, where nothing can be loaded.
+    `images`); how rankings are: min_rating, columns, fold, qrels, missing (see `interactions`, `letor`);
+    exclude_classes: classes that are left out of every part, names with commas. Raises ValueError, in one line, where
+    nothing can be loaded.
     """
     for key in choices.keys() - CHOICES.keys():
         raise unknown_name("option", key, CHOICES)

@@ -238,14 +238,18 @@ def _start_cells(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...
     """What a paper started from, unless it was afresh, and its metrics; none where they were not taken."""
     kind = row.get("provenance", {}).get("start", {}).get("from", "afresh")
     known = {name: row["metrics"][f"start.{name}"] for name in names if f"start.{name}" in row["metrics"]}
-    return (kind, *(_format_cell(known[name]) if name in known else "" for name in names)) if known and kind != "afresh" else ()
+    if kind == "afresh" or not known:
+        return ()
+    return (kind, *(_format_cell(known[name]) if name in known else "" for name in names))
 
 
 def print_comparison(result: Mapping[str, Any]) -> None:
     """Print means, spreads and seconds; of rankers also when they were selected, and what they started from."""
     ranked = any(map(_selected_steps, result["rows"]))
     names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"] if "." not in name))
-    rows, starts, notes = [], {}, []
+    rows: list[tuple[str, ...]] = []
+    starts: dict[tuple[str, ...], list[str]] = {}
+    notes: list[str] = []
     for row in result["rows"]:
         cells = [_format_cell(row["metrics"][name]) if name in row["metrics"] else "" for name in names]
         steps = _selected_steps(row)

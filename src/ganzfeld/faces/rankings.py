@@ -44,7 +44,7 @@ def recommend(
     longer = run.recommend(users, k + 1 if k > 0 else k, part=part, **asked)  # a tie may go over the cut
     told, (who, what) = [], run.nouns
     if tied := sum(any(a == b for (_, a), (_, b) in pairwise(line)) for line in longer.values()):
-        told.append(f"{tied} of {len(longer)} lists hold equal scores: a digest of the seed and the {what}'s id orders them")
+        told.append(f"{tied} of {len(longer)} lists hold equal scores: a digest of seed and {what} orders them")
     short = sum(len(line) < k for line in longer.values())
     if short and run.has_users and k > len(run.ids[1]):
         told.append(f"--k {k} is more than the {len(run.ids[1])} items there are: every list is shorter")

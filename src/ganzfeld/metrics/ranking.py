@@ -20,8 +20,8 @@ ones before them, a rank i = a + t of theirs (t from 1) has
           E\,1[g_i > 0]\, P@i = \frac rn \cdot \frac{H + 1 + (t - 1) \frac{r - 1}{n - 1}}{i},
 
 and is that of the first relevant one, none having come before the tie, with probability
-:math:`\frac{r}{n - t + 1} \prod_{s < t} (1 - \frac{r}{n - s + 1})`. Any rule instead (by index, by name) has its rankers
-rewarded by the order in which a file happens to list. Scores which are equal on paper and differ in their last bit (a
+:math:`\frac{r}{n - t + 1} \prod_{s < t} (1 - \frac{r}{n - s + 1})`. A rule instead (by index, by name) would reward a
+ranker for the order in which a file happens to list. Scores which are equal on paper and differ in their last bit (a
 sum in another order) are not equal here: round them first.
 
 A query without a relevant candidate has no recall, no ideal and no AP. ``empty`` says what becomes of it:
@@ -109,8 +109,9 @@ def per_query(
     k as the list is; gain: "linear", :math:`\gamma(g) = g` (trec_eval), or "exponential", :math:`2^g - 1` (LETOR); on
     gains 0 and 1 they agree, on grades not. For AP and RR grades above 0 count alike.
 
-    whole: False leaves map and mrr out, and sorts no more than the first max(ks): several times faster. nan where a candidate's score is. Raises ValueError for k < 1, shapes that differ,
-    candidates that are not bool, and gains that are negative or not finite.
+    whole: False leaves map and mrr out, and sorts no more than the first max(ks): several times faster. nan where a
+    candidate's score is. Raises ValueError for k < 1, shapes that differ, candidates that are not bool, and gains that
+    are negative or not finite.
     """
     if min(ks, default=1) < 1:
         raise ValueError(f"a list is cut at rank 1 or later, not at k = {min(ks)}")

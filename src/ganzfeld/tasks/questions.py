@@ -90,8 +90,8 @@ def describe_ties(facts: Mapping[str, Any]) -> str:
     for who, counts in facts["tied"].items():
         whose.setdefault(max(counts), []).append(who or facts["rankers"][0])
     shown = [f"{count} ({', '.join(names)})" for count, names in whose.items()]
-    several = "equal scores of documents that differ in relevance"
-    return f"of {facts['queries']} lists {', '.join(shown)} hold {several}: every value is the mean over all their orders"
+    what = "give one score to documents of unlike relevance"
+    return f"of {facts['queries']} lists {', '.join(shown)} {what}: every value is the mean over all their orders"
 
 
 def left_out(data: Rankings) -> str:

@@ -24,6 +24,7 @@ from ..core import tree
 from ..core.names import rename, unknown_name
 from ..core.tree import Tree
 from ..data import Collection, Interactions, Letor, Rankings
+from ..data.rankings.collection import Table
 from ..data.samples.rows import Part
 from ..draws import Hardest, Retrieve
 from ..game import Game
@@ -191,6 +192,7 @@ class RankerRun(Run):
         self, queries: Sequence[str | int] | None, k: int, ranker: str | None, member: int, part: Part
     ) -> Lists:
         table = self._check_data(None).part(part)
+        assert isinstance(table, Table)
         place = {name: i for i, name in enumerate(table.queries)}
         asked = table.queries if queries is None else tuple(map(str, queries))
         self._check_known(asked, place)
@@ -244,10 +246,9 @@ class RankerRun(Run):
         part: Part = "test",
     ) -> dict[str, Any]:
         """Metrics with their provenance, on a part of the run's data. Plain names are of the first ranker, ``critic.``
-        of the critic where that is another, selected by validation; ``final.`` of the last step; ``start.`` of the first
-        ranker's weights before the first step, where they were kept. baselines: beside them
-        under their names, of items those in closed form, of documents those taught by labels (seconds each), on the
-        same training part.
+        of the critic where that is another, selected by validation; ``final.`` of the last step; ``start.`` of the
+        first ranker before the first step, where that was kept. baselines: beside them under their names, of items
+        those in closed form, of documents those taught by labels (seconds each), on the same training part.
 
         Raises ValueError for other data than users and items, or features, that the run was trained on.
         """
@@ -266,7 +267,8 @@ class RankerRun(Run):
                 tied[prefix.rstrip(".")] = [what.tied(scores) for scores in tables]
             found |= {f"{prefix}{name}": value for name, value in means.items()}
             errors |= {f"{prefix}{name}": value for name, value in over_queries.items()}
-        facts = {**self._provenance(rows, part, what), "errors": errors, "tied": {k: v for k, v in tied.items() if any(v)}}
+        tied = {who: counts for who, counts in tied.items() if any(counts)}
+        facts = {**self._provenance(rows, part, what), "errors": errors, "tied": tied}
         if baselines and (absent := questions.left_out(rows)):
             facts["left_out"] = absent
         return {"metrics": found, "provenance": facts}
@@ -320,7 +322,7 @@ class RankerRun(Run):
         rows = super().source(data)
         if own and rows.fingerprint != self.facts["data"]["fingerprint"]:
             self.data = None
-            raise ValueError(f"the data of {self.directory}, {rows.name}, have changed since it was trained: train anew")
+            raise ValueError(f"{rows.name}, the data of {self.directory}, has changed since it was trained: train anew")
         return rows
 
     def own_reading(self) -> dict[str, Any]:
@@ -468,9 +470,9 @@ class Retrieval(Task):
             known = {"at the end": f"final.{who}"} | ({} if who or not run.first else {"at the start": "start."})
             beside = ", ".join(f"{mean(prefix)} {when}" for when, prefix in known.items())
             step = f"selected at step {describe_steps(run.steps[name])}: " if run.selected else ""
-            lines.append(f"{name}: {step}test {SELECTOR} {mean(who) if run.selected else mean('final.' + who)}; {beside}")
+            lines.append(f"{name}: {step}test {SELECTOR} {mean(who)}; {beside}")
             if run.selected and not any(run.steps[name]):
-                lines.append(f"{name}: no later step ranked the validation part better, so what is selected is its start")
+                lines.append(f"{name}: no later step ranked the validation part better: what is selected is its start")
         if facts.get("tied"):
             lines.append(questions.describe_ties(facts))
         if facts.get("left_out"):

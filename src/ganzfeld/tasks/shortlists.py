@@ -80,8 +80,9 @@ class Shortlist(Keeper):
 
     def _keep_start(self) -> None:
         run = self.run
-        run.first = [tree.map(lambda leaf: leaf.contiguous().clone(), state["params"][run.rankers[0]]) for state in run.states]
-        flat = {f"{i}/{key}": leaf for i, weights in enumerate(run.first) for key, leaf in tree.flatten(weights).items()}
+        weights = [state["params"][run.rankers[0]] for state in run.states]
+        run.first = [tree.map(lambda leaf: leaf.contiguous().clone(), one) for one in weights]
+        flat = {f"{i}/{key}": leaf for i, one in enumerate(run.first) for key, leaf in tree.flatten(one).items()}
         files.replace(run.directory / START_FILE, save(flat))
 
     def finish(self, step: int) -> None:

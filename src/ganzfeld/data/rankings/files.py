@@ -42,6 +42,17 @@ def locate(path: Path | str) -> TextPath:
     return inside
 
 
+def folder_of(path: TextPath) -> TextPath:
+    """Where a file lies, in the same zip."""
+    return path.parent  # type: ignore[return-value]  # of a path in a zip the types know less than is so
+
+
+def children(folder: TextPath) -> list[TextPath]:
+    """What lies in a folder, by name."""
+    held: list[TextPath] = list(folder.iterdir())
+    return sorted(held, key=lambda path: path.name)
+
+
 def plain_name(path: TextPath) -> str:
     """Of a text, whether it is compressed or not."""
     return path.name[: -len(GZ)] if path.name.lower().endswith(GZ) else path.name
@@ -61,7 +72,7 @@ def partner_files(path: TextPath) -> dict[Part, TextPath]:
     for stem, rest in ((whole, ""), (whole.removesuffix(suffix), suffix)):
         for end in TRAIN_ENDS:
             if stem.endswith(end):
-                beside = {part: [find_text(path.parent, stem.removesuffix(end) + word + rest) for word in words]
+                beside = {part: [find_text(folder_of(path), stem.removesuffix(end) + word + rest) for word in words]
                           for part, words in PART_ENDS.items()}  # fmt: skip
                 found |= {part: file for part, files in beside.items() for file in files[::-1] if file}
     return found

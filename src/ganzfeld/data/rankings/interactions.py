@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..samples.rows import PARTS, Part, permutation
 from .collection import Interactions, Note, parse_number, tally, tenths
-from .files import TextPath, drop_empty, find_text, locate, partner_files, read_text, split_lines
+from .files import TextPath, children, drop_empty, find_text, locate, partner_files, read_text, split_lines
 
 SEPARATORS = ("::", "\t", ",", ";", "|")  # in the order in which they are looked for; else blanks
 USUAL_COLUMNS = ("user", "item", "rating", "time")
@@ -99,8 +99,9 @@ def interactions(
     """
     place = locate(path)
     file = _training_file(place) if place.is_dir() else place
-    given = {part: locate(name) for part, name in (("valid", valid), ("test", test)) if name not in (None, NO_FILE)}
-    files = {"train": file, **partner_files(file), **given}
+    files: dict[Part, TextPath] = {"train": file, **partner_files(file)}
+    parts: tuple[tuple[Part, Path | str | None], ...] = (("valid", valid), ("test", test))
+    files |= {part: locate(name) for part, name in parts if name is not None and name != NO_FILE}
     asked = _parse_columns(columns)
     notes: list[Note] = []
     sheets = {part: _read_sheet(files[part], asked, notes) for part in PARTS if part in files}
@@ -120,11 +121,11 @@ def interactions(
     }
     for part in ("valid", "test"):
         choices[part] = files[part].name if part in files else f"{len(cut[part])} of the positives, seed {seed}"
-    looked_at = ("train",) if valid == NO_FILE else ("train", "valid")
+    looked_at = PARTS[:1] if valid == NO_FILE else PARTS[:2]
     known = np.concatenate([pairs[part].keys for part in looked_at if part in pairs])
-    cut["touched"] = np.setdiff1d(known, np.concatenate([cut[part] for part in PARTS]))
+    low = np.setdiff1d(known, np.concatenate([cut[part] for part in PARTS]))
     train, valid_, test_, touched = (
-        torch.from_numpy(np.stack(np.divmod(cut[part], len(items)), 1)) for part in (*PARTS, "touched")
+        torch.from_numpy(np.stack(np.divmod(keys, len(items)), 1)) for keys in (*(cut[part] for part in PARTS), low)
     )
     name, lines = Path(path).absolute().name, [it.positive for it in pairs.values()]
     rule = f"{rule}: {sum(int(it.sum()) for it in lines)} of {sum(map(len, lines))} lines"
@@ -137,8 +138,7 @@ def _training_file(folder: TextPath) -> TextPath:
     for name in FOLDER_FILES:
         if file := find_text(folder, name):
             return file
-    files = sorted(folder.iterdir(), key=lambda file: file.name)
-    found = [file for file in files if file.is_file() and "test" in partner_files(file)]
+    found = [file for file in children(folder) if file.is_file() and "test" in partner_files(file)]
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise ValueError(f"{folder} should hold one training file with its test and holds {names}: name the file")
@@ -162,9 +162,10 @@ def _read_sheet(path: TextPath, asked: Mapping[str, str], notes: list[Note]) -> 
     columns, headed = _find_columns(path, numbers[0], rows[0], asked)
     if headed and len(rows) < 2:
         raise ValueError(f"{path} has a header and no line below it")
-    if headed and (ignored := [name or "one without a name" for i, name in enumerate(rows[0]) if i not in columns.values()]):
-        reason = f"a column that is not read ({', '.join(ignored)}; columns chooses others)"
-        notes.append(Note(reason, len(ignored), f"{path}:{numbers[0]}"))
+    others = [name or "one without a name" for i, name in enumerate(rows[0]) if i not in columns.values()]
+    if headed and others:
+        reason = f"a column that is not read ({', '.join(others)}; columns chooses others)"
+        notes.append(Note(reason, len(others), f"{path}:{numbers[0]}"))
     return _Sheet(path, rows[headed:], numbers[headed:], columns, len(rows[0]))
 
 

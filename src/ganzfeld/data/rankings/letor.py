@@ -2,8 +2,8 @@
 
 As in the LETOR sets of Microsoft and in what LightGBM, XGBoost and scikit-learn read. A feature that a line does not
 name is 0, which is the format's own rule; features count from 1, or from 0 where a line names that one. A value that is
-missing, ``NULL`` or ``nan``, is refused, or 0 where that is asked for. A label of -1, as in the semi-supervised sets, and a document that no
-judgement names say "not judged": both count as not relevant, and are noted, since it is a guess.
+missing, ``NULL`` or ``nan``, is refused, or 0 where that is asked for. A label of -1, as in the semi-supervised sets,
+and a document that no judgement names say "not judged": both count as not relevant, and are noted, since it is a guess.
 Source: Qin, Liu, 2013, Introducing LETOR 4.0 Datasets.
 """
 
@@ -22,7 +22,7 @@ import torch
 from ...core.names import find
 from ..samples.rows import PARTS, Part, permutation
 from .collection import Letor, Note, Table, parse_number, tally, tenths
-from .files import TextPath, find_text, locate, partner_files, plain_name, read_lines
+from .files import TextPath, find_text, folder_of, locate, partner_files, plain_name, read_lines
 
 FOLDS = 5
 MAX_FEATURE = 2**16  # of feature numbers: a table is dense, and one wild number should not fill the memory
@@ -114,7 +114,7 @@ def _find_files(path: TextPath, fold: int | None) -> tuple[dict[Part, list[TextP
 def _find_beside(path: TextPath, *ends: str) -> TextPath | None:
     """x.end beside x."""
     names = dict.fromkeys((path.name, plain_name(path)))
-    found = (find_text(path.parent, f"{name}.{end}") for end in ends for name in names)
+    found = (find_text(folder_of(path), f"{name}.{end}") for end in ends for name in names)
     return next((file for file in found if file), None)
 
 
@@ -201,7 +201,7 @@ def _parse_values(where: str, tokens: Sequence[str], missing: str) -> tuple[np.n
     absent = [i for i, (_, _, value) in enumerate(pairs) if value[:1] in "nN+-" and ABSENT.fullmatch(value)]
     if absent and missing == "refuse":
         number = pairs[absent[0]][0]
-        raise ValueError(f"{where} has no value for feature {number}: choose by missing=zero (--missing zero) to take 0")
+        raise ValueError(f"{where} has no value for feature {number}: take 0 for it by missing=zero (--missing zero)")
     for i in absent:
         pairs[i] = (pairs[i][0], ":", "0")
     try:

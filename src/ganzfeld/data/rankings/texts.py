@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..samples.decode import ENDINGS
-from .files import TextPath, find_text, locate, partner_files, plain_name, read_start
+from .files import TextPath, children, find_text, locate, partner_files, plain_name, read_start
 from .interactions import FOLDER_FILES
 
 FEATURES = re.compile(r"\s*[-+.\deE]+\s+(qid:\S+\s+)?\d+:([-+.\d]|nan|null)", re.IGNORECASE)
@@ -28,11 +28,11 @@ def holds_rankings(path: Path, kind: Literal["interactions", "letor"]) -> bool:
 
 def _is_text(path: TextPath) -> bool:
     if path.is_dir():
-        children = list(path.iterdir())
-        return any(find_text(path, name) for name in (*FOLDER_FILES, *LETOR_FILES)) or (path / LETOR_FOLDER).is_dir() or (
-            not any(child.is_dir() for child in children)  # folders of classes with a list beside them are pictures
-            and any("test" in partner_files(file) for file in children if _may_be_text(file))
-        )
+        if any(find_text(path, name) for name in (*FOLDER_FILES, *LETOR_FILES)) or (path / LETOR_FOLDER).is_dir():
+            return True
+        held = children(path)  # folders of classes with a list beside them are pictures
+        parted = ("test" in partner_files(file) for file in held if _may_be_text(file))
+        return not any(child.is_dir() for child in held) and any(parted)
     return path.is_file() and _may_be_text(path)
 
 

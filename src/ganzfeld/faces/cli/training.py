@@ -42,7 +42,7 @@ def train(
     exclude_classes: Annotated[str | None, typer.Option(help="classes to leave out of the data, with commas")] = None,
     min_rating: Annotated[
         float | None,
-        typer.Option(help="the smallest rating that counts; 4 of 5 stars, else the median, unless given (interactions)"),
+        typer.Option(help="the smallest rating that counts (interactions); unless given 4 of 5 stars, else the median"),
     ] = None,
     columns: Annotated[
         str | None, typer.Option(help="what columns mean, as user=customer_id,item=sku,rating=quantity (interactions)")

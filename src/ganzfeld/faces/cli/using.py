@@ -132,10 +132,11 @@ def recommend(
         Path | None, typer.Option("--out", help="FILE.trec, FILE.csv or FILE.jsonl; printed as .csv unless given")
     ] = None,
     users: Annotated[
-        str | None, typer.Option(help="ids of users, or queries, with commas, or a file with one a line; all unless given")
+        str | None, typer.Option(help="ids of users or queries, with commas, or a file of one a line; all unless given")
     ] = None,
     exclude_seen: Annotated[
-        bool, typer.Option("--exclude-seen/--include-seen", help="whether to leave out what a user has touched, liked or not")
+        bool,
+        typer.Option("--exclude-seen/--include-seen", help="whether to leave out what a user touched, liked or not"),
     ] = True,
     part: Annotated[str, typer.Option(help="of the queries of a run on LETOR lines: train, valid or test")] = "test",
     ranker: Annotated[str | None, typer.Option(help="policy or critic; the policy unless there is none")] = None,

@@ -297,7 +297,8 @@ class Words:
         """Whose lists hang on the order of equal scores."""
         counts = {who: max(map(int, read.sequence(n)), default=0) for who, n in read.mapping(facts.get("tied")).items()}
         first = [str(name) for name in read.sequence(facts.get("rankers"))][:1]
-        names = [self("ranked.tied_of", who=(who or "".join(first)).replace(".", " "), n=n) for who, n in counts.items()]
+        whose = {(who or "".join(first)).replace(".", " "): n for who, n in counts.items()}
+        names = [self("ranked.tied_of", who=who, n=n) for who, n in whose.items()]
         return self("ranked.tied", which=self.join_names(names)) if names else ""
 
     def kept_starts(self, rows: Sequence[Row]) -> str:
