@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -91,10 +92,11 @@ def write(lists: Lists, out: Path, tag: str = "ganzfeld", nouns: Nouns = USUAL) 
 
 
 def read_users(text: str | None) -> list[str] | None:
-    """Ids with commas, or of a file with one a line."""
+    """Ids with commas, or of a file with one a line. Raises ValueError for none."""
     if text is None:
         return None
     path = Path(text)
+    text = os.fsencode(text).decode("utf-8", "replace")  # ids are UTF-8, whatever the locale takes arguments for
     names = path.read_text(encoding="utf-8-sig").split("\n") if path.is_file() else text.split(",")
     if not (found := [name.strip() for name in names if name.strip()]):
         raise ValueError(f"--users {text} names no user")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ..samples.archive import MAX_EXPANSION, Zip
+from ..samples.archive import Zip
 from ..samples.rows import Part
 from .collection import Note
 
@@ -24,6 +24,7 @@ TextPath = Path | zipfile.Path
 Content = TypeVar("Content", str, list[str])
 
 MAX_BYTES = 2**30  # of a text that was compressed
+MAX_EXPANSION = 200  # times that a text may grow: ratings grow four to ten times
 SMALL = 2**20  # bytes that any compressed text may have, however small it was
 GZ = ".gz"
 TRAIN_ENDS = ("base", "train")  # how the name of a training file ends, and of the files beside it
@@ -132,8 +133,9 @@ def _read_bytes(path: TextPath) -> bytes:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
-        if isinstance(path, zipfile.Path) and path.root.getinfo(path.at).file_size > MAX_BYTES:
-            raise ValueError(f"{path} expands to more than {MAX_BYTES >> 20} MiB")
+        if isinstance(path, zipfile.Path):
+            info = path.root.getinfo(path.at)
+            _check_expansion(path, info.file_size, info.compress_size)
         data = path.read_bytes()
         return _expand(path, data) if path.name.lower().endswith(GZ) else data
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
@@ -143,12 +145,20 @@ def _read_bytes(path: TextPath) -> bytes:
 
 
 def _expand(path: TextPath, data: bytes) -> bytes:
-    most = min(MAX_BYTES, max(SMALL, MAX_EXPANSION * len(data)))
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        found = file.read(most + 1)
-    if len(found) > most:
-        raise ValueError(f"{path} expands to more than {most} bytes")
+        found = file.read(_most_bytes(len(data)) + 1)
+    _check_expansion(path, len(found), len(data))
     return found
+
+
+def _most_bytes(compressed: int) -> int:
+    return min(MAX_BYTES, max(SMALL, MAX_EXPANSION * compressed))
+
+
+def _check_expansion(path: TextPath, size: int, compressed: int) -> None:
+    if size > (most := _most_bytes(compressed)):
+        raise ValueError(f"{path} expands to more than {most >> 20} MiB, which no text of ratings does: "
+                         "unpack it")  # fmt: skip
 
 
 def _is_utf8(line: bytes) -> bool:

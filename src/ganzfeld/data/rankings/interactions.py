@@ -94,7 +94,7 @@ def interactions(
     else the median of the ratings above 0, so that about half of them count: the largest that half of them reach;
     where that is the smallest of all, every line counts, as it does for ``-inf``. Ratings below 0 need it.
     columns: which columns are meant where they are called otherwise, as ``user=customer_id,item=sku,rating=quantity``
-    or a mapping; a column without a name by its number, from 1.
+    or a mapping; without a header by number, from 1, as ``user=1,item=2``.
     Raises ValueError, in one line that names the file and its line, for what cannot be read.
     """
     place = locate(path)
@@ -200,12 +200,14 @@ def _find_columns(
 ) -> tuple[dict[str, int], bool]:
     """The column of each kind, those of usual names beside what is asked for, and whether the line is a header; none
     where it is no header and nothing is asked for."""
+    if asked and all(name.isdecimal() for name in asked.values()):  # no header is called so
+        places = {kind: int(name) - 1 for kind, name in asked.items()}
+        if not all(0 <= place < len(row) for place in places.values()) or not {"user", "item"} <= places.keys():
+            raise ValueError(f"{path}:{number} has columns 1 to {len(row)}: give user and item one each of them")
+        return places, False
     names = [*row, *(field.partition(":")[0] for field in row)]  # user_id:token is user_id
     chosen = {kind: names.index(name) % len(row) for kind, name in asked.items() if name in names}
     if missing := [name for kind, name in asked.items() if kind not in chosen]:
-        places = {kind: int(name) - 1 for kind, name in asked.items() if name.isdecimal()}
-        if len(places) == len(asked) and all(0 <= place < len(row) for place in places.values()):
-            return places, False
         raise ValueError(f"{path}:{number} has no column {missing[0]!r}: it has {', '.join(row)}")
     kinds = {name: kind for kind, known in COLUMN_NAMES.items() for name in known}
     usual = [kinds.get(re.sub("[ _-]", "", field.lower().partition(":")[0])) for field in row]

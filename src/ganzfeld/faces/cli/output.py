@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,16 @@ from typing import Any
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """A file's text, in UTF-8 as in a file, whatever the locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+    else:
+        print(text, end="")
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .options import Encoded, Json, Member, PartName, RunPath, Seed
-from .output import print_facts, print_json, say
+from .output import print_facts, print_json, print_text, say
 
 
 def sample(
@@ -152,7 +152,7 @@ def recommend(
         opened, rankings.read_users(users), k, exclude_seen=exclude_seen, ranker=ranker, member=member, part=part
     )
     if out is None:
-        print(rankings.format_lists(found, ending, nouns=opened.nouns), end="")
+        print_text(rankings.format_lists(found, ending, nouns=opened.nouns))
     else:
         rankings.write(found, out, rankings.tag_of(run), opened.nouns)
         told.append(f"{rankings.count_lists(found, k, opened.nouns)} in {out}")
