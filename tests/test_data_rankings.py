@@ -1,8 +1,10 @@
 """What text says of users and queries is read as it is, cut without a leak, and what it says wrongly has its line."""
 
 import csv
+import gzip
 import io
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_svmlight_file
 
+from ganzfeld.data import load
 from ganzfeld.data.rankings.collection import Note, Table, tally, tenths
 from ganzfeld.data.rankings.files import partner_files
 from ganzfeld.data.rankings.interactions import interactions
@@ -724,3 +727,165 @@ def test_rows_of_a_table_are_counted_by_its_offsets():
     table = Table(torch.zeros(6, 2), torch.zeros(6), ("a", "b", "c"), torch.tensor([0, 1, 4, 6]))
     assert table.sizes.tolist() == [1, 3, 2] and table.rows(1) == slice(1, 4)
     assert table.subset([2, 1]).offsets.tolist() == [0, 2, 5] and table.subset([2]).documents == ()
+
+
+# --- as texts lie about ---
+
+SHOP = [(f"u{u}", f"i{i}", 1 + (u + i) % 5) for u in range(6) for i in range(10)]
+LIKED = {(u, i) for u, i, r in SHOP if r >= 4}
+TABBED = "".join(f"{u}\t{i}\t{r}\n" for u, i, r in SHOP)
+
+
+def test_texts_are_read_compressed_and_in_a_zip(tmp_path):
+    (tmp_path / "x-train.tsv.gz").write_bytes(gzip.compress(TABBED.encode()))
+    (tmp_path / "x-test.tsv.gz").write_bytes(gzip.compress(b"u0\ti99\t5\n"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/u.data.gz").write_bytes(gzip.compress(TABBED.encode()))
+    for name, inside in (("one.zip", {"any.txt": TABBED}), ("ml.zip", {"ml/u.data": TABBED, "ml/README": "hello"}),
+                         ("two.zip", {"x-train.tsv": TABBED, "x-test.tsv": "u0\ti99\t5\n"})):  # fmt: skip
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, text in inside.items():
+                archive.writestr(member, text)
+    for name in ("x-train.tsv.gz", "folder", "folder/u.data.gz", "one.zip", "ml.zip", "two.zip"):
+        data = load(str(tmp_path / name))
+        tested = {("u0", "i99")} if name.startswith(("x-", "two")) else set()
+        assert named(data) == LIKED | tested and data.name == Path(name).name, name
+        assert not tested or named(data, "test") == tested
+    lines = "".join(f"{d} qid:{q} 1:{q}.5 2:{d}\n" for q in range(9) for d in (0, 1))
+    (tmp_path / "rank.txt.gz").write_bytes(gzip.compress(lines.encode()))
+    assert load(str(tmp_path / "rank.txt.gz")).fingerprint == letor(written(tmp_path / "rank.txt", lines)).fingerprint
+
+
+def test_what_expands_without_bound_or_is_damaged_is_refused(tmp_path):
+    bomb = b"1\t2\t5\n" * 1_000_000
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bomb))
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", bomb)
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(TABBED.encode())[:-20])
+    (tmp_path / "no.gz").write_bytes(b"1\t2\n")
+    for name, why in (("bomb.gz", "expands to more than 1 MiB"), ("bomb.zip", "a.txt expands to more than"),
+                      ("cut.gz", "is damaged"), ("no.gz", "is damaged")):  # fmt: skip
+        with pytest.raises(ValueError, match=why) as caught:
+            interactions(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_columns_are_those_that_are_asked_for(tmp_path):
+    rows = "".join(f"{r},x,{i},{u}\n" for u, i, r in SHOP)
+    path = written(tmp_path / "x", "quantity,note,sku,customer_id\n" + rows)
+    asked = "user=customer_id,item=sku,rating=quantity"
+    data = interactions(path, columns=asked)
+    assert named(data) == LIKED and data.choices["columns"] == asked
+    assert noted(data)["a column that is not read (note; columns chooses others)"] == (1, 1)
+    assert (
+        interactions(path, columns=dict(pair.split("=") for pair in asked.split(","))).fingerprint == data.fingerprint
+    )
+    bare = interactions(written(tmp_path / "y", rows), columns="user=4,item=3,rating=1")
+    assert named(bare) == LIKED
+    every = interactions(path, columns="user=customer_id,item=sku")  # the quantity is told to be left
+    assert len(named(every)) == len(SHOP) and "quantity, note" in next(iter(noted(every)))
+    plays = "user,item,rating,plays\n" + "".join(f"{u},{i},1,{r}\n" for u, i, r in SHOP)
+    usual = interactions(written(tmp_path / "z", plays), columns="rating=plays")
+    assert named(usual) == LIKED  # what is not asked for is found by its usual name
+    for wrong, why in (("user=who,item=sku", "x:1 has no column 'who': it has quantity, note, sku, customer_id"),
+                       ("buyer=customer_id", "columns are given as user=NAME,item=NAME"),
+                       ("user=customer_id", "names a user and no item"), ("user", "columns are given as"),
+                       ("user=9,item=1", "x:1 has columns 1 to 4"), ("user=1", "x:1 has columns 1 to 4")):  # fmt: skip
+        with pytest.raises(ValueError, match=why):
+            interactions(path, columns=wrong)
+    with pytest.raises(ValueError, match=r"x:1 has 'sku' where a number is needed .* or they are chosen by columns"):
+        interactions(path)
+    numbers = written(tmp_path / "n", "client,ware\n" + "".join(f"{u[1:]},{i[1:]}\n" for u, i, _ in SHOP))
+    with pytest.raises(ValueError, match=r"n:1 looks like a header, .* columns user=client,item=ware"):
+        interactions(numbers)
+
+
+def test_quotes_hold_separators_and_ends_of_lines(tmp_path):
+    rows = [(f"u {u}", f'the "{i}",\nsecond line', r) for u, i, r in SHOP]
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([("user", "item", "rating"), *rows])
+    data = interactions(written(tmp_path / "x", file.getvalue()))
+    assert named(data) == {(u, i) for u, i, r in rows if r >= 4}
+    torn = written(tmp_path / "y", file.getvalue() + 'u 9,"open,5\nu 9,i,5\n')
+    with pytest.raises(ValueError, match=f"y:{2 + 2 * len(rows)} is quoted wrongly"):
+        interactions(torn)
+
+
+def test_bars_separate_and_times_are_told(tmp_path):
+    data = interactions(written(tmp_path / "x", "".join(f"{u}|{i}|{r}|88\n" for u, i, r in SHOP)))
+    assert named(data) == LIKED
+    (time,) = [note for note in data.notes if note.reason.startswith("a time (not used")]
+    assert (time.times, time.first) == (len(SHOP), f"{tmp_path}/x:1")
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_latin_1_is_read_and_told(tmp_path, ends):
+    text = ends.join(f"Zoë{u}\tcafé – {i}\t{r}" for u, i, r in SHOP[:40]) + f"{ends}x\ty\t5{ends}"
+    data = interactions(written(tmp_path / "x", text.encode("cp1252")))
+    clean = interactions(written(tmp_path / "y", text))
+    assert data.fingerprint == clean.fingerprint and "Zoëu0" in data.users
+    (told,) = [line for reason, line in noted(data).items() if "read as Latin-1" in reason]
+    assert told == (40, 1)
+
+
+def test_what_was_rated_low_is_known_and_no_positive(tmp_path):
+    """Of the training and validation files; of the test file nobody knows yet."""
+    train = written(tmp_path / "x-train.tsv", TABBED)
+    written(tmp_path / "x-test.tsv", "u0\ti50\t5\nu0\ti51\t1\n")
+    data = interactions(train)
+    low = {(data.users[u], data.items[i]) for u, i in data.touched.tolist()}
+    assert low == {(u, i) for u, i, r in SHOP if r < 4} and ("u0", "i51") not in low
+    one = interactions(written(tmp_path / "y", TABBED))
+    assert {(one.users[u], one.items[i]) for u, i in one.touched.tolist()} == low
+
+
+# --- LETOR as it comes ---
+
+
+def test_lines_of_a_query_may_stand_apart(tmp_path):
+    lines = [f"{(q + d) % 3} qid:{q} 1:{q}.5 3:{d} # docid = D{q}-{d}\n" for d in (1, 2) for q in range(20)]
+    data, sorted_ = letor(written(tmp_path / "x", "".join(lines))), letor(written(tmp_path / "y", QUERIES))
+    assert data.fingerprint == sorted_.fingerprint
+    assert only(data, "lines stand apart") == (20, 21) and not sorted_.notes
+    for i in range(1, 6):
+        written(tmp_path / f"S{i}.txt", f"1 qid:{i % 2} 1:{i}\n0 qid:{i % 2} 1:0\n")
+    with pytest.raises(ValueError, match="S3.txt:1 has query 1, as S1.txt has: give every query its own id"):
+        letor(tmp_path)
+
+
+@pytest.mark.parametrize("nothing", ["NULL", "nan", "NaN", "null"])
+def test_missing_values_are_0_where_that_is_asked_for(tmp_path, nothing):
+    holed, zero = (QUERIES.replace("1:7.5", f"1:{value}") for value in (nothing, "0"))
+    path = written(tmp_path / "x", holed)
+    data = load(str(path), missing="zero")
+    assert torch.equal(data.train.features, letor(written(tmp_path / "y", zero)).train.features)
+    assert only(data, "a missing value") == (2, 15) and data.choices["missing"] == "zero"
+    for asked in ({}, {"missing": "refuse"}):
+        with pytest.raises(ValueError, match=r"x:15 has no value for feature 1: take 0 for it by missing=zero"):
+            letor(path, **asked)
+    with pytest.raises(ValueError, match="named 'mean'; there are refuse, zero|did you mean"):
+        letor(path, missing="mean")
+    with pytest.raises(ValueError, match="not finite, of feature 1"):
+        letor(written(tmp_path / "z", QUERIES.replace("1:7.5", "1:inf")), missing="zero")
+
+
+def test_features_may_count_from_0(tmp_path):
+    from_0 = "".join(f"{(q + d) % 3} qid:{q} {f'0:{q}.5 ' if q else ''}2:{d}\n" for q in range(20) for d in (1, 2))
+    data, usual = (
+        letor(written(tmp_path / "x", from_0)),
+        letor(written(tmp_path / "y", QUERIES.replace("1:0.5", "1:0"))),
+    )
+    assert torch.equal(data.train.features, usual.train.features) and data.train.features.shape[1] == 3
+    assert only(data, "count from 0") == (1, 3)
+
+
+@pytest.mark.parametrize("width", [3, 46, 136])
+def test_equal_features_have_equal_scores_to_the_last_bit(width):
+    """In one product over all rows they have not."""
+    torch.manual_seed(0)
+    scorer, rows = torch.nn.Sequential(torch.nn.Linear(width, 1), torch.nn.Flatten(0)), torch.randn(2, width)
+    table = Table(rows[[0] * 23 + [1] * 18], torch.zeros(41), ("a", "b"), torch.tensor([0, 23, 41]))
+    scores = table.scored(scorer)
+    assert scores.shape == (2, 23) and [len(scores[0].unique()), len(scores[1, :18].unique())] == [1, 1]
+    torch.testing.assert_close(scores[:, 0], scorer(rows).detach())
+    assert not scores[1, 18:].any()

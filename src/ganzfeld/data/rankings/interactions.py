@@ -158,7 +158,8 @@ def _parse_columns(asked: str | Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _read_sheet(path: TextPath, asked: Mapping[str, str], notes: list[Note]) -> _Sheet:
-    numbers, rows = zip(*_read_rows(path, notes), strict=True)
+    numbered = _read_rows(path, notes)
+    rows, numbers = [row for _, row in numbered], [number for number, _ in numbered]
     columns, headed = _find_columns(path, numbers[0], rows[0], asked)
     if headed and len(rows) < 2:
         raise ValueError(f"{path} has a header and no line below it")
@@ -260,7 +261,7 @@ def _read_pairs(sheet: _Sheet, notes: list[Note]) -> _Contents:
         way = "name user, item and rating in a line above, or by number, as columns user=1,item=2"
         raise ValueError(f"{path}:{numbers[0]} has {width} fields: {way}")
     where = columns or {name: i for i, name in enumerate(USUAL_COLUMNS) if i < width}
-    if not columns and _looks_like_header([[row[i] for i in where.values() if i < width] for row in rows]):
+    if not columns and _looks_like_header(rows):
         way = f"call them so, or choose them, as columns user={rows[0][0]},item={rows[0][1]}"
         raise ValueError(f"{path}:{numbers[0]} looks like a header, but names no user and item: {way}")
     users, items = ([row[where[kind]] for row in rows] for kind in ("user", "item"))
@@ -270,7 +271,8 @@ def _read_pairs(sheet: _Sheet, notes: list[Note]) -> _Contents:
         notes.append(Note(reason, len(rows), f"{path}:{numbers[0]}"))
     if "rating" not in where:
         return _Contents(path, users, items, None, np.array(numbers))
-    ratings = [_parse_rating(path, n, row[where["rating"]]) for row, n in zip(rows, numbers, strict=True)]
+    hint = "" if columns else "; a header names its columns user, item, rating, or they are chosen by columns"
+    ratings = [_parse_rating(path, n, row[where["rating"]], hint) for row, n in zip(rows, numbers, strict=True)]
     return _Contents(path, users, items, np.array(ratings), np.array(numbers))
 
 
@@ -283,19 +285,19 @@ def _check_ids(path: TextPath, users: Sequence[str], items: Sequence[str], numbe
 def _looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first line alone has words where all others have numbers, ids or a rating: a header in another
     language, which would become a user."""
-    if len(rows) < 2:
+    first, others = rows[0], rows[1:]
+    if not others:
         return False
-    ids, ratings = [row[:2] for row in rows], [row[2:3] for row in rows]
-    words = [not any(_is_number(name) for name in ids[0]), *(all(map(_is_number, row)) for row in ids[1:])]
-    rated = [bool(ratings[0]) and math.isnan(parse_number(ratings[0][0]))]
-    rated += [math.isfinite(parse_number(row[0])) for row in ratings[1:] if row]
-    return all(words) or all(rated)
+    if not any(map(_is_number, first[:2])) and all(all(map(_is_number, row[:2])) for row in others):
+        return True
+    rated = first[2:3] and math.isnan(parse_number(first[2]))
+    return bool(rated) and all(math.isfinite(parse_number(row[2])) for row in others)
 
 
-def _parse_rating(path: TextPath, number: int, text: str) -> float:
+def _parse_rating(path: TextPath, number: int, text: str, hint: str) -> float:
     value = parse_number(text)
     if not math.isfinite(value):
-        raise ValueError(f"{path}:{number} has {text!r} where a number is needed for a rating")
+        raise ValueError(f"{path}:{number} has {text!r} where a number is needed for a rating{hint * (number == 1)}")
     return value
 
 
