@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import math
+import shlex
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import ganzfeld as gz
 from ganzfeld import data
@@ -24,7 +27,7 @@ from ganzfeld.metrics import ranking
 from ganzfeld.papers.irgan import ABLATIONS
 from ganzfeld.runs import checkpoints, files
 from ganzfeld.runs.training import Loop
-from small import ganzfeld, vectors
+from small import environment, ganzfeld, vectors
 from small import train as small
 
 MQ2008 = Path(__file__).parents[2] / "shared/data/mq2008"
@@ -1137,3 +1140,228 @@ def test_errors_over_users_stand_beside_the_spread_over_seeds(runs):
     assert errors["p@5"] == pytest.approx(float(values.std()) / len(values) ** 0.5, rel=1e-9)
     assert table["p@5"]["mean"] == pytest.approx(float(values.mean()), rel=1e-9)
     assert all(0 < error < 0.1 for error in errors.values()) and errors.keys() == table.keys()
+
+
+# --- ties, starts, what is known ---
+
+FAULTS = Path(__file__).parents[2] / "shared/data/faults"
+
+
+@pytest.mark.skipif(not FAULTS.exists(), reason="the small faulty inputs are not here")
+@pytest.mark.parametrize("name", ["letor_sorted", "letor_shuffled"])
+def test_a_ranker_that_cannot_tell_documents_apart_has_the_mean_over_ties(tmp_path, name):
+    """Wherever the file lists the relevant; by the file's order the sorted one would have .75."""
+    done("train", "irgan", "--data", FAULTS / name, "--out", tmp_path / "run", "--steps", 2, *sets(width=46))
+    told = json.loads(done("judge", tmp_path / "run", "--json"))
+    for prefix in ("", "final.", "start.", "critic."):
+        got = {metric: told["metrics"][f"{prefix}{metric}"]["mean"] for metric in ("ndcg@10", "p@1")}
+        assert got == pytest.approx({"ndcg@10": 0.4125, "p@1": 0.225}, abs=5e-4)
+    assert told["provenance"]["tied"][""] == [15] and set(told["provenance"]["selected"]["policy"]) == {0}
+    shown = " ".join(done("judge", tmp_path / "run").split())
+    assert "of 20 lists 15 (policy, final, start, critic, final.critic) give one score to" in shown
+    taught = json.loads(done("judge", tmp_path / "run", "--json", "--baselines", "--metrics", "p@1"))["metrics"]
+    assert taught["linear.p@1"]["mean"] == taught["mle.p@1"]["mean"] == pytest.approx(0.225)
+
+
+@pytest.mark.skipif(not FAULTS.exists(), reason="the small faulty inputs are not here")
+def test_lists_of_equal_scores_have_an_order_of_the_seed_and_not_of_the_file(tmp_path):
+    """The same documents come first in the sorted and in the shuffled file; their relevance has no say."""
+    lists = {}
+    for name in ("letor_sorted", "letor_shuffled"):
+        run = gz.train("irgan", str(FAULTS / name), out=tmp_path / name, steps=2)
+        lists[name] = {query: [document for document, _ in line] for query, line in run.recommend(k=10).items()}
+    assert lists["letor_sorted"] == lists["letor_shuffled"] != {}
+    assert any(line != sorted(line) for line in lists["letor_sorted"].values())
+    code, _, err = ganzfeld("recommend", tmp_path / "letor_sorted", "--k", 3, "--out", tmp_path / "x.trec")
+    assert code == 0 and "20 of 20 lists hold equal scores: a digest of seed and document orders them" in err
+    assert "the first 3 documents of 20 queries" in err
+
+
+@pytest.mark.parametrize("paper", ["irgan", "dns"])
+def test_lists_of_documents_are_what_judging_says(runs, tmp_path, paper):
+    """By ir-measures, which counts queries without a relevant document as 0."""
+    import ir_measures as ir
+
+    run, lists = runs / f"web-{paper}", web(runs / "web")["test"]
+    done("recommend", run, "--k", 99, "--out", tmp_path / "x.trec")
+    rows = list(ir.read_trec_run(str(tmp_path / "x.trec")))
+    names = list(dict.fromkeys(row.query_id for row in rows))
+    assert len(rows) == sum(len(labels) for _, labels in lists) and len(names) == len(lists)
+    grades = [labels for _, labels in lists]
+    judged = [ir.Qrel(query, f"{query}-{i}", int(2**label - 1))
+              for query, labels in zip(names, grades, strict=True) for i, label in enumerate(labels, 1)]  # fmt: skip
+    told = json.loads(done("judge", run, "--json"))["metrics"]
+    for measure, name in ((ir.nDCG @ 5, "ndcg@5"), (ir.P @ 3, "p@3"), (ir.AP, "map"), (ir.RR, "mrr")):
+        assert ir.calc_aggregate([measure], judged, rows)[measure] == pytest.approx(told[name]["mean"], abs=1e-6)
+    sheet = list(csv.DictReader(io.StringIO(done("recommend", run, "--k", 2, "--users", names[3], "--part", "test"))))
+    assert [(row["query"], row["document"]) for row in sheet] == [
+        (row.query_id, row.doc_id) for row in rows if row.query_id == names[3]
+    ][:2]
+    valid = gz.load(run).recommend(k=1, part="valid")
+    assert len(valid) == 8 and not valid.keys() & set(names)
+
+
+def rated(folder):
+    """Users with items of stars 1 to 5, in a training and a test file: {(user, item): stars} of each."""
+    rng, parts = np.random.default_rng(1), {"train": {}, "test": {}}
+    for u in range(12):
+        for n, i in enumerate(rng.permutation(30)[:18]):
+            parts["train" if n < 14 else "test"][f"u{u}", f"i{i}"] = int(rng.integers(1, 6)) if n > 3 else 5
+    for part, pairs in parts.items():
+        (folder / f"x-{part}.tsv").write_text("".join(f"{u}\t{i}\t{r}\n" for (u, i), r in pairs.items()))
+    return parts
+
+
+def test_lists_leave_out_what_was_rated_low_and_the_judge_says_that_it_does_not(tmp_path):
+    parts, run = rated(tmp_path), tmp_path / "run"
+    done("train", "dns", "--data", tmp_path / "x-train.tsv", "--out", run, "--steps", 4, *sets(rank=3))
+    lists = gz.load(run).recommend(k=99)
+    shown = {(user, item) for user, line in lists.items() for item, _ in line}
+    low = {pair for pair, stars in parts["train"].items() if stars < 4}
+    assert len(low) > 40 and not shown & parts["train"].keys()
+    assert {pair for pair in parts["test"]} <= shown  # what nobody knows yet, liked or not
+    whole = gz.load(run).recommend(k=99, exclude_seen=False)
+    assert low < {(user, item) for user, line in whole.items() for item, _ in line}
+    told = json.loads(done("judge", run, "--json"))
+    assert f"{len(low)} pairs rated low are among them (as published)" in told["provenance"]["candidates"]
+    held = data.load(str(tmp_path / "x-train.tsv"))
+    free = ~(held.matrix("train") | held.matrix("valid"))
+    scores = gz.load(run).scores()
+    assert told["metrics"]["map"]["mean"] == pytest.approx(worth(scores, held.matrix("test"), free, "excluded")["map"])
+    assert "pairs rated low are among them" in " ".join(done("judge", run).split())
+    # a run that did not record it says so
+    stored = load_file(run / "interactions.safetensors")
+    save_file({part: pairs for part, pairs in stored.items() if part != "touched"}, run / "interactions.safetensors")
+    code, _, err = ganzfeld("recommend", run, "--out", tmp_path / "x.csv")
+    assert code == 0 and "did not record what users rated low" in err
+
+
+def test_lists_that_are_shorter_than_asked_for_are_told(runs, tmp_path):
+    run = runs / "shop-dns"
+    for more, words in (
+        (["--k", 99], "--k 99 is more than the 26 items there are: every list is shorter"),
+        (["--k", 20], "30 of 30 lists are shorter than 20: the user has no more items"),
+        (["--k", 18, "--users", "u01"], "the first 18 items of 1 user in"),
+    ):
+        code, _, err = ganzfeld("recommend", run, *more, "--out", tmp_path / "x.csv")
+        assert code == 0 and words in err
+    assert "u00, u01, u02, ..." in refused("recommend", run, "--users", "u77")
+
+
+def test_the_start_stands_beside_and_is_what_was_selected_where_nothing_was_better(tmp_path):
+    """Weights that stand still rank as their start does: no credit is the game's."""
+    run = tmp_path / "run"
+    words = ["train", "irgan", "--data", "tastes", "--out", run, "--steps", 2, "--seeds", 2]
+    code, _, err = ganzfeld(*words, *sets(**STILL))
+    assert code == 0 and "policy: selected at step 0 (start): test ndcg@10" in err and "at the start" in err
+    assert "policy: no later step ranked the validation part better: what is selected is its start" in err
+    told = json.loads(done("judge", run, "--json"))
+    start = json.loads(done("judge", run / "start", "--json"))["metrics"]
+    for name in NAMES:
+        assert told["metrics"][f"start.{name}"] == told["metrics"][name] == start[name]
+    assert told["provenance"]["start"] == {"from": "dns", "steps": STILL["start_steps"]}
+    shown = " ".join(done("judge", run).split())
+    assert "policy 0 (start)" in shown and "policy, final last" in shown and "the start (dns) 0" in shown
+    assert "policy: what is selected is its start" in shown
+    first = gz.load(run).ranker("policy", 1, "start")
+    users, items = torch.arange(200).unsqueeze(1), torch.arange(120).unsqueeze(0)
+    assert torch.allclose(first(users, items), gz.load(run / "start").scores(member=1), atol=1e-6)
+
+
+def test_a_game_that_got_better_says_when(runs):
+    shown = " ".join(done("judge", runs / "tastes").split())
+    steps = json.loads((runs / "tastes/selected/meta.json").read_text())["steps"]["policy"]
+    kept = f" ({steps.count(0)} of 2 the start)" if 0 in steps else ""
+    assert f"policy {min(steps)}-{max(steps)}{kept}" in shown or f"policy {steps[0]}{kept}" in shown
+    assert "policy: what is selected is its start" not in shown
+    told = json.loads(done("judge", runs / "tastes", "--json"))
+    assert told["metrics"]["start.map"] != told["metrics"]["map"]
+    assert told["provenance"]["start"] == {"from": "dns", "steps": WILD["start_steps"]}
+    fresh = json.loads(done("judge", runs / "shop-dns", "--json"))["provenance"]["start"]
+    assert fresh == {"from": "afresh", "steps": 0}
+
+
+def test_a_comparison_gives_no_credit_for_a_start(tmp_path):
+    words = ["compare", "irgan", "--data", "tastes", "--seeds", 2, "--steps", 2, "--out", tmp_path / "c"]
+    shown = " ".join(done(*words, *sets(**STILL)).split())
+    assert "selected at" in shown and "the start of irgan (dns)" in shown
+    assert "irgan: what was selected is its start in every seed: its numbers are the start's" in shown
+    page = (tmp_path / "c/report.html").read_text()
+    assert "irgan: what validation selected is the start, in every seed" in page
+    assert "irgan has the highest" not in page
+
+
+def test_what_is_left_out_of_the_closed_forms_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(gz.tasks.questions, "MOST_CLOSED_FORM_ITEMS", 119)
+    words = ["train", "dns", "--data", "tastes", "--out", tmp_path / "run", "--steps", 2, *sets(rank=2)]
+    left = "item-knn and ease are left out: 120 items are more than the 119"
+    assert left in done(*words, "--dry-run")
+    code, _, err = ganzfeld(*words)
+    assert code == 0 and left in err
+    assert left in " ".join(done("judge", tmp_path / "run", "--baselines").split())
+    assert left not in done("judge", tmp_path / "run")
+    words = ["compare", "dns", "--data", "tastes", "--seeds", 1, "--steps", 2, "--out", tmp_path / "c", *sets(rank=2)]
+    assert left in done(*words) and left in (tmp_path / "c/report.html").read_text()
+
+
+def test_data_that_have_changed_are_not_judged_as_the_runs_own(tmp_path):
+    """A line more cuts another test part, of pairs that were learnt of."""
+    path, run = tmp_path / "x", tmp_path / "run"
+    path.write_text("".join(f"{u} {i}\n" for u in range(9) for i in range(8)))
+    done("train", "dns", "--data", path, "--out", run, "--steps", 2, *sets(rank=2))
+    done("judge", run)
+    path.write_text(path.read_text() + "0 8\n")
+    assert "x, the data of" in refused("judge", run) and "has changed since it was trained" in refused("judge", run)
+
+
+def test_a_run_that_counted_every_line_is_judged_so(tmp_path):
+    """As versions did before, whose ratings had no bar but of five stars."""
+    path, run = tmp_path / "x", tmp_path / "run"
+    path.write_text("".join(f"{u} {i} {1 + (u + i) % 8}\n" for u in range(9) for i in range(8)))
+    done("train", "dns", "--data", path, "--min-rating", "-inf", "--out", run, "--steps", 2, *sets(rank=2))
+    before = json.loads(done("judge", run, "--json"))["metrics"]
+    facts = json.loads((run / "run.json").read_text())
+    facts["plan"]["reading"].pop("min_rating")
+    (run / "run.json").write_text(json.dumps(facts))
+    assert json.loads(done("judge", run, "--json"))["metrics"] == before
+    assert facts["data"]["choices"]["min_rating"] == "every line" and facts["data"]["train"] > 50
+
+
+def test_how_a_text_is_read_is_recorded_and_played_again(tmp_path):
+    path = tmp_path / "orders.csv"
+    rows = [f"c{u},s{i},{1 + (u + i) % 8}" for u in range(9) for i in range(9)]
+    path.write_text("\n".join(["customer_id,sku,quantity", *rows]))
+    columns = {"user": "customer_id", "item": "sku", "rating": "quantity"}
+    run = gz.train("dns", str(path), out=tmp_path / "run", steps=2, columns=columns, settings={"rank": 2})
+    facts = run.facts
+    assert facts["plan"]["reading"] == {"columns": "user=customer_id,item=sku,rating=quantity"}
+    assert "the median of those above 0" in facts["data"]["positive"]
+    words = shlex.split(facts["command"])
+    words[words.index("--out") + 1] = str(tmp_path / "again")
+    shown = done(*words[1:], "--dry-run")
+    assert facts["data"]["positive"] in shown
+    done(*words[1:])
+    assert (last(tmp_path / "again") / "state.safetensors").read_bytes() == (
+        last(tmp_path / "run") / "state.safetensors"
+    ).read_bytes()
+    lines = "".join(f"{d} qid:{q} 1:{q}.5 2:{'NULL' if d else 3}\n" for q in range(9) for d in (0, 1))
+    (tmp_path / "rank.txt").write_text(lines)
+    words = ["train", "dns", "--data", tmp_path / "rank.txt", "--steps", 2, "--out", tmp_path / "letor", *sets(width=3)]
+    assert "take 0 for it by missing=zero (--missing zero)" in refused(*words)
+    done(*words, "--missing", "zero")
+    facts = json.loads((tmp_path / "letor/run.json").read_text())
+    assert "--missing zero" in facts["command"] and facts["data"]["choices"]["missing"] == "zero"
+    done("judge", tmp_path / "letor")
+
+
+@pytest.mark.skipif(not FAULTS.exists(), reason="the small faulty inputs are not here")
+def test_ids_of_any_script_go_through_a_locale_of_ascii(tmp_path):
+    path = FAULTS / "unicode_items.tsv"
+    users = sorted({line.split("\t")[0] for line in path.read_text(encoding="utf-8").splitlines()})
+    run, bare = tmp_path / "run", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done("train", "dns", "--data", path, "--out", run, "--steps", 2, *sets(rank=2))
+    words = [sys.executable, "-m", "ganzfeld", "recommend", str(run), "--k", "2", "--users", f"{users[0]},{users[1]}"]
+    told = subprocess.run(words, env={**environment(), **bare}, capture_output=True, timeout=60)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.decode() == done("recommend", run, "--k", 2, "--users", f"{users[0]},{users[1]}")
+    assert users[0] in told.stdout.decode() and not users[0].isascii()

@@ -328,7 +328,8 @@ class RankerRun(Run):
     def own_reading(self) -> dict[str, Any]:
         """A run of an earlier version may have counted every line where today's rule would not."""
         every = rename(self.facts["data"].get("choices", {})).get("min_rating") == "every line"
-        return {"min_rating": -math.inf} if every and "min_rating" not in self.facts["plan"].get("reading", {}) else {}
+        asked = rename(self.facts["plan"].get("reading", {})).get("min_rating")
+        return {"min_rating": -math.inf} if every and asked is None else {}
 
     def _provenance(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
         return {
