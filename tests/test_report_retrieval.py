@@ -399,3 +399,49 @@ def test_runs_of_samples_are_told_as_before(tmp_path):
 def test_equal_facts_give_equal_bytes(tmp_path):
     place = compared(tmp_path / "comparison")
     assert render(tmp_path, place).source == render(tmp_path, place).source
+
+
+def keep_start(run: Path) -> Path:
+    """The run as if no step had been better than its start."""
+    facts = json.loads((run / "ranking.json").read_text())
+    facts["provenance"]["selected"] = {"policy": [0, 0], "critic": [10, 0]}
+    (run / "ranking.json").write_text(json.dumps(facts))
+    return run
+
+
+def test_what_was_selected_at_its_start_competes_with_nobody(tmp_path):
+    """The best numbers of all are its start's, and the next has the mark."""
+    place = compared(tmp_path / "comparison")
+    assert tables(render(tmp_path, place))[0]["irgan"]["NDCG@10"][1] == "leads"
+    keep_start(place / "irgan")
+    page = render(tmp_path, place)
+    main, whole = tables(page)
+    assert [main[name]["NDCG@10"][1] for name in ("irgan", "bpr")] == ["", ""]  # one alone leads no one
+    assert "has the highest" not in page.text
+    assert "irgan: what validation selected is the start, in every seed" in page.text
+    rows = {name: row["NDCG@10"][1] for name, row in whole.items() if name.startswith("irgan, policy")}
+    assert rows["irgan, policy, selected at step 0, the start"] == ""
+    main, _ = tables(page := render(tmp_path, place / "irgan"))
+    assert main["policy, selected at step 0, the start"]["NDCG@10"][1] == ""
+    assert "what validation selected is the start" in page.text
+
+
+@pytest.mark.parametrize("kept", [(0,), (1,), (0, 1)])
+def test_marks_pass_over_those_that_kept_their_start(kept):
+    cells = [Spread(5), Spread(4), Spread(3), Spread(2)]
+    marks = measures.mark_best(cells, 1, 0, 1, kept)
+    assert [i for i, mark in enumerate(marks) if mark] == [min({0, 1, 2} - set(kept))]
+
+
+def test_a_start_without_a_run_of_its_own_has_a_row(tmp_path):
+    for kind, name in (("ease", "the start, EASE, scaled"), ("afresh", "the start, drawn afresh")):
+        run = ranks(tmp_path / kind, {**TEST, "start": (0.47, 0.48)}, start=False)
+        facts = json.loads((run / "ranking.json").read_text())
+        facts["provenance"] |= {"start": {"from": kind, "steps": 0}, "rankers": ["policy", "critic"],
+                                "tied": {"": [3, 9], "popularity": [80]}, "left_out": "many"}  # fmt: skip
+        (run / "ranking.json").write_text(json.dumps(facts))
+        main, _ = tables(page := render(tmp_path, run))
+        assert main[name]["NDCG@10"][0].startswith("0.475")
+        assert not any(row.startswith("start") for row in main)
+        assert "9 of the policy and 80 of the popularity; every value is the mean over all their orders" in page.text
+        assert "Not worked out: many." in page.text
