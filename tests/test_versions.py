@@ -23,16 +23,16 @@ from small import ganzfeld
 
 RUNS = Path(__file__).parent / "data" / "version-0.1"
 LEARNT = ["--set", "lr=0.002", "--set", "width=8", "--set", "depth=1", "--set", "batch_size=16"]
-GO_ON = {
-    "samples": ["wgan", "--data", "ring8", "--steps", 64, "--lr-schedule-steps", 64, "--seeds", 2, *LEARNT, "--set", "ema_half_life=400", "--set",
-                "n_critic=2", "--set", "lr_schedule=constant", "--constraint", "clip", "--set", "clip.bound=0.2",
-                "--log-every", 24, "--judge-every", 24],
-    "codes": ["bigan", "--data", "digits", "--exclude-classes", "3,4", "--steps", 40, "--lr-schedule-steps", 40, *LEARNT, "--set", "latent=4",
-              "--log-every", 24, "--judge-every", 24],
-    "rankings": ["irgan", "--data", "tastes", "--steps", 24, "--lr-schedule-steps", 24, "--seeds", 2, "--set", "rank=2", "--set", "optimizer=sgd",
-                 "--set", "generator_lr=0.01", "--set", "critic_lr=0.02", "--set", "n_critic=2", "--set",
-                 "n_generator=2", "--set", "start_steps=8", "--set", "lr_schedule=linear", "--log-every", 8,
-                 "--judge-every", 8],
+GO_ON = {  # each was half played, and its rates had a schedule as long as what was played then
+    "samples": ["wgan", "--data", "ring8", "--steps", 64, "--lr-schedule-steps", 64, "--seeds", 2, *LEARNT,
+                "--set", "ema_half_life=400", "--set", "n_critic=2", "--set", "lr_schedule=constant",
+                "--constraint", "clip", "--set", "clip.bound=0.2", "--log-every", 24, "--judge-every", 24],
+    "codes": ["bigan", "--data", "digits", "--exclude-classes", "3,4", "--steps", 40, "--lr-schedule-steps", 40,
+              *LEARNT, "--set", "latent=4", "--log-every", 24, "--judge-every", 24],
+    "rankings": ["irgan", "--data", "tastes", "--steps", 24, "--lr-schedule-steps", 24, "--seeds", 2,
+                 "--set", "rank=2", "--set", "optimizer=sgd", "--set", "generator_lr=0.01", "--set", "critic_lr=0.02",
+                 "--set", "n_critic=2", "--set", "n_generator=2", "--set", "start_steps=8",
+                 "--set", "lr_schedule=linear", "--log-every", 8, "--judge-every", 8],
 }  # fmt: skip
 ENDED = {
     "samples": "56e5451640e1dcd12f7ae198847ffce392d95b8bcd87cdae7885aa1ce3258fa6",
