@@ -10,6 +10,7 @@ Source: Zhao et al. 2020, Differentiable augmentation for data-efficient GAN tra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -94,8 +95,13 @@ def translation(x: Tensor, rng: Tensor, share: float = 0.125) -> Tensor:
 
 def _whole(rng: Tensor, size: int, share: float) -> Tensor:
     """A whole number of pixels, each of -most .. most equally likely."""
-    most = round(size * share)
+    most = _pixels(size, share)
     return (rng * (2 * most + 1)).floor().long() - most
+
+
+def _pixels(size: int, share: float) -> int:
+    """A share of a side in whole pixels; halves go up, as in the authors' code, and not to the even one."""
+    return math.floor(size * share + 0.5)
 
 
 def _places(shift: Tensor, size: int) -> Tensor:
@@ -105,12 +111,16 @@ def _places(shift: Tensor, size: int) -> Tensor:
 
 
 def cutout(x: Tensor, rng: Tensor, share: float = 0.5) -> Tensor:
-    """A square of ``share`` of the side, its centre anywhere in the picture, becomes 0."""
+    """A square of ``share`` of the side, its centre anywhere in the picture, becomes 0.
+
+    The centre of an even square lies between pixels, and may lie on the edge: there is one place more than there are
+    pixels, and the law is the same from either end.
+    """
     _, _, height, width = x.shape
     holes = []
     for d, size in zip(rng.unbind(1), (height, width), strict=True):
-        side = round(size * share)
-        first = (d * size).floor().unsqueeze(1) - side // 2
+        side = _pixels(size, share)
+        first = (d * (size + 1 - side % 2)).floor().unsqueeze(1) - side // 2
         place = torch.arange(size, device=x.device)
         holes.append((place >= first) & (place < first + side))
     hole = holes[0].unsqueeze(2) & holes[1].unsqueeze(1)

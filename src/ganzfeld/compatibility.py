@@ -63,7 +63,7 @@ def check(
     names = dict(critic.named_parameters())
     for constraint in constraints:
         for layer in [getattr(constraint, "layer", None), *getattr(constraint, "layers", ())]:
-            if layer is not None and layer not in names:
+            if layer is not None and not c.parts_of_layer(layer, names):
                 raise ValueError(
                     f"{type(constraint).__name__} binds {layer!r}, which this critic does not have; "
                     f"it has {', '.join(names)}"

@@ -16,7 +16,7 @@ others' graph and cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -127,6 +127,18 @@ def _mean(gather: Callable, own: Tensor) -> Tensor:
     every = gather(own)
     mean, ranks = every.mean(0), len(every) // len(own)
     return mean if ranks == 1 else mean + (ranks - 1) * (mean - mean.detach())
+
+
+def parts_of_layer(layer: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The parameters, of those named, that a linear layer's weights are: its own; or, where the critic is told labels,
+    w and E of its projection, which is one linear layer of the joint features (phi, phi at the label's place). ()
+    where there is none."""
+    stem, _, leaf = layer.rpartition(".")
+    known = set(names)
+    for parts in ((layer,), (f"{stem}.score.{leaf}", f"{stem}.classes.{leaf}")):
+        if known.issuperset(parts):
+            return parts
+    return ()
 
 
 def slopes(f: Critic, samples: Samples) -> Tensor:
@@ -247,8 +259,10 @@ class Margin(Constraint):
 
     The soft-margin SVM's :math:`\|w\|^2 / (2 n C)` on the last layer, the hyperplane (not its bias).
 
-    With the mean hinge losses it is the SVM's objective divided by n C. points: n, the batch size.
-    Source: Lim and Ye 2017 (geometric GAN); scaling as in the authors' code.
+    With the mean hinge losses it is the SVM's objective divided by n C. points: n, the batch size. With labels the
+    hyperplane is one of the joint features, and the decay :math:`(\|w\|^2 + \|E\|_F^2) / (2 n C)`.
+    Source: Lim and Ye 2017 (geometric GAN); scaling as in the authors' code; Crammer and Singer 2001, section 3 (joint
+    features of a sample and its class).
     """
 
     cost: float = 1.0
@@ -257,7 +271,8 @@ class Margin(Constraint):
     scalar: ClassVar[bool] = True
 
     def penalty(self, turn):
-        return turn.params[self.layer].square().sum() / (2 * self.points * self.cost)
+        squares = sum(turn.params[part].square().sum() for part in parts_of_layer(self.layer, turn.params))
+        return squares / (2 * self.points * self.cost)
 
 
 @dataclass(frozen=True)
@@ -329,21 +344,25 @@ class Ball(Constraint):
     r"""A linear head kept in the unit ball of the norm dual to q: the primal form of mean matching.
 
     q = 1 clips to the box :math:`\|v\|_\infty \le 1`; q = 2 projects on the Euclidean ball; q = inf on the simplex-like
-    ball :math:`\|v\|_1 \le 1`. Source: Mroueh, Sercu, Goel 2017 (McGAN), primal P_mu.
+    ball :math:`\|v\|_1 \le 1`. With labels v is (w, E), and means of joint features are matched.
+    Source: Mroueh, Sercu, Goel 2017 (McGAN), primal P_mu.
     """
 
     q: float = 2.0
     layer: str = "head.weight"
 
     def project(self, params):
-        v = params[self.layer]
+        parts = parts_of_layer(self.layer, params)
+        rows = torch.cat([params[part] for part in parts], -2)  # [1, m], or with labels [1 + K, m], of one or a stack
+        v = rows.flatten(-2)
         if self.q == 1:
             near = v.clamp(-1, 1)
         elif self.q == 2:
             near = v / torch.linalg.vector_norm(v, dim=-1, keepdim=True).clamp(min=1)
         else:
             near = _l1_ball(v)
-        return {**params, self.layer: near}
+        kept = near.view_as(rows).split([params[part].shape[-2] for part in parts], -2)
+        return {**params, **dict(zip(parts, kept, strict=True))}
 
     def __post_init__(self):
         if self.q not in (1, 2, float("inf")):

@@ -26,6 +26,12 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
+def printable(name: str) -> str:
+    r"""The name of a file as text that every file and terminal of UTF-8 takes: bytes of it that are no UTF-8, which
+    Python hands over as lone surrogates, are written as \xe9."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 @functools.cache
 def read(package: str, name: str) -> Texts:
     """A file of them, parsed once."""

@@ -136,6 +136,8 @@ def choices_of(name: str) -> tuple[str, ...]:
 
 
 def _find_reader(name: str) -> Reader:
+    if not name.strip():  # as a path it would be the directory that one happens to be in
+        raise ValueError(f"data has an empty name: give one of {', '.join(TABLE)}, or a path")
     for reader in READERS:
         if reader.recognises(name):
             return reader
@@ -155,7 +157,7 @@ def read_samples(path: str | Path) -> Tensor:
     path = Path(path)
     if holds_pictures(path):
         return numbers(torch.from_numpy(read_pictures(path)[0].copy()))
-    return torch.from_numpy(read_vectors(path, pictures=True))
+    return torch.from_numpy(read_vectors(path))
 
 
 def _choices_like(data: Data, other: str, choices: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .. import data, metrics
 from ..core.names import unknown_name
 from ..core.randomness import great_circle
 from ..data.samples.rows import PARTS, Part
-from ..runs.plan import read_plan
+from ..runs.plan import recorded_plan
 from ..tasks import GeneratorRun, task_of, task_of_run
 from ..tasks.loading import open_run
 from .sampling import save
@@ -51,7 +51,7 @@ def read_rows(run: GeneratorRun, name: str | None = None, part: str | None = Non
         raise unknown_name("part", part, (*PARTS, "all"))
     if name is not None and Path(name).suffix in (".npy", ".npz"):
         return Rows(data.read_samples(name))
-    plan = read_plan(run.facts["plan"])
+    plan = recorded_plan(run.facts)
     sized = len(run.game.shape) == 3 and name not in (None, *data.TABLE)
     size = run.game.shape[-1] if sized else plan.reading.get("size")
     rows = plan.read(name, exclude_classes=None, valid=None, test=None, size=size)

@@ -142,7 +142,7 @@ def to_onnx(
 def probe_inputs(run: GeneratorRun) -> tuple[Tensor, ...]:
     """Fixed latents, with the classes in turn where there are some: what two forms of a generator are compared on."""
     z = latents(run.latent, 0, BLOCK_ROWS)
-    return (z, torch.arange(BLOCK_ROWS) % len(run.classes)) if run.classes else (z,)
+    return (z, run.labels_in_turn(BLOCK_ROWS)) if run.classes else (z,)
 
 
 @contextlib.contextmanager
@@ -245,9 +245,10 @@ def unpack(weights: bytes, facts: Mapping[str, Any]) -> OutputInUnits:
         raise ValueError(f"a generator in format {facts['format']}; this version reads {FORMAT}")
     if hashlib.sha256(weights).hexdigest() != facts["sha256"]:
         raise ValueError("the weights are not those that were described: they are damaged, or another generator's")
-    shape, (shift, scale) = tuple(facts["shape"]), (torch.tensor(facts["units"][name]) for name in ("shift", "scale"))
-    if shift.shape != scale.shape or shift.numel() not in (1, shape[-1]):
-        raise ValueError(f"the units are of {shift.numel()} and {scale.numel()} numbers, the samples of shape {shape}")
+    shape, units = tuple(facts["shape"]), Units.of(facts["units"])
+    of = [side.numel() for side in (units.shift, units.scale)]
+    if of[0] != of[1] or of[0] not in (1, shape[-1]):
+        raise ValueError(f"the units are of {of[0]} and {of[1]} numbers, the samples of shape {shape}")
     kind = find("network", facts["network"], networks.TABLE)
     types = types_of(kind)
     if unknown := facts["sizes"].keys() - types.keys():
@@ -257,7 +258,7 @@ def unpack(weights: bytes, facts: Mapping[str, Any]) -> OutputInUnits:
         generator, _ = maker.pair(shape, classes=len(facts["classes"]))
         generator = networks.freeze_norms(generator, ())
     generator.load_state_dict({name: leaf.clone() for name, leaf in load(weights).items()}, assign=True)
-    return OutputInUnits(generator.requires_grad_(False), Units(shift, scale)).eval()
+    return OutputInUnits(generator.requires_grad_(False), units).eval()
 
 
 def _folder_files(run: GeneratorRun, out: Path, member: int) -> tuple[dict[Path, bytes], str]:

@@ -38,11 +38,11 @@ def progress_bar(title: str = "training") -> Iterator[Tell]:
             if event == "start":
                 bar.update(task, total=facts["steps"])
             elif event == "note":
-                bar.console.print(facts["text"], style="dim", highlight=False)
+                bar.console.print(facts["text"], style="dim", highlight=False, markup=False)
             elif event == "judge":
                 bar.update(task, metrics=_format_metrics(facts))
             elif event == "warn":
-                bar.console.print(_format_warning(step, facts), style="yellow", highlight=False)
+                bar.console.print(_format_warning(step, facts), style="yellow", highlight=False, markup=False)
 
         yield tell
 

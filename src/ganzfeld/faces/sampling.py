@@ -29,7 +29,8 @@ def draw(
     """Samples [n, *shape]: of one seed, the first of several, or on the great circle between the first two of one.
 
     A sample depends on its seed and its row alone, bit for bit. label: where a run has classes and none is given, row
-    i of a seed is of class i in turn; the first sample of seed s, and a whole interpolation, of class s in turn.
+    i of a seed is of class i in turn; the first sample of seed s, and a whole interpolation, of class s in turn; in
+    turn are those that the run was trained on rows of.
     """
     if seeds is not None:
         if interpolate:
@@ -45,21 +46,29 @@ def draw(
 
 
 def find_class(run: GeneratorRun, text: str | None) -> int | None:
-    """The number of a class that is given by its name or, where none has that name, its number. Raises ValueError with
-    the nearest valid name for any other."""
+    """The number of a class that is given by its name or, where no class is called by a number, its number. Raises
+    ValueError for any other, with the classes there are."""
     if text is None:
         return None
     if not run.classes:
         raise ValueError("--class is for runs trained with --labels; this one was trained without")
+    numbered = any(map(_is_number, run.classes))
     if text in run.classes:
-        return run.classes.index(text)
-    if text.isdecimal() and int(text) < len(run.classes):
-        return int(text)
-    raise unknown_name("class", text, run.classes)
+        label = run.classes.index(text)
+    elif _is_number(text) and not numbered and 0 <= int(text) < len(run.classes):
+        label = int(text)
+    else:
+        raise unknown_name("class", text, run.classes)
+    run.check_class(label)
+    return label
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
 
 
 def _class_in_turn(run: GeneratorRun, seed: int, label: int | None) -> int | None:
-    return seed % len(run.classes) if label is None and run.classes else label
+    return run.taught_classes[seed % len(run.taught_classes)] if label is None and run.classes else label
 
 
 def _read_seeds(text: str) -> list[int]:

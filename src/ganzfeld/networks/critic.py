@@ -50,8 +50,8 @@ class Projection(nn.Module):
 class Critic(nn.Module):
     """features then head; scores come out as [B], features as [B, m].
 
-    score: the layer [B, width] -> [B, 1] of a head of scores, `nn.Linear` unless given. classes: with labels, a
-    projection on theirs, for a head of scores only.
+    score: the layer [B, width] -> [B, 1] of a head of scores, `nn.Linear` unless given. classes: how many labels there
+    are to be told, 0 for none; with some the head is a projection on theirs, for scores only.
     """
 
     def __init__(
@@ -65,8 +65,11 @@ class Critic(nn.Module):
     ):
         super().__init__()
         if classes and head != "score":
-            raise ValueError("labels reach the critic by a projection of its score; this objective compares features")
-        self.features, self.width = features, width
+            raise ValueError(
+                "labels reach the critic by a projection of its score, and this objective compares features or their "
+                "covariance: use one of scores (--objective wasserstein, hinge), or leave out --labels"
+            )
+        self.features, self.width, self.classes = features, width, classes
         self.scores = head != "features"
         self.head: nn.Module = nn.Identity()
         if head == "score":

@@ -259,12 +259,24 @@ def norm(channels: int, classes: int = 0, gain_std: float = 0.0) -> nn.Module:
     return ClassNorm(channels, classes) if classes else BatchNorm(channels, gain_std)
 
 
+class Told(nn.Module):
+    """z [B, n] and behind it what is learned of its label, [B, n + width], which starts as normal as z: for a generator
+    without norms. Source: Mirza and Osindero 2014, section 3.2; an embedding as in the networks of R3GAN."""
+
+    def __init__(self, classes: int, width: int):
+        super().__init__()
+        self.classes = Dense(width, classes, init=normal(1.0), bias=False)
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        return torch.cat([z, self.classes.weight[label]], 1)
+
+
 class Chain(nn.Sequential):
     """Layers one after the other; the label, where there is one, goes to those that ask for it."""
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         for layer in self:
-            x = layer(x, label) if isinstance(layer, (ClassNorm, Chain, Residual)) else layer(x)
+            x = layer(x, label) if isinstance(layer, (ClassNorm, Told, Chain, Residual)) else layer(x)
         return x
 
 

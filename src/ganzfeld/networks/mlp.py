@@ -58,7 +58,7 @@ class MLP:
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
         """The two modules for samples of a shape [d] or [C, H, W]."""
         if classes:
-            raise ValueError("perceptrons have no labelled form here; use --network dcgan, sndcgan or resnet")
+            raise ValueError("perceptrons have no labelled form here; use --network dcgan, sndcgan, resnet or r3")
         dimension, picture = math.prod(shape), len(shape) > 1
         hidden = [self.width] * self.depth
         generator = nn.Sequential(

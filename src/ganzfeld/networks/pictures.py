@@ -30,6 +30,7 @@ from .layers import (
     Residual,
     Shaped,
     SumPool,
+    Told,
     Transposed,
     UpConv,
     doublings,
@@ -225,9 +226,9 @@ class R3(PairMaker):
         channels, side = picture_sizes(shape)
         widths = [min(self.most, self.width * 2**i) for i in range(doublings(side) + 1)]
         top, first = widths[-1], widths[0]
-        if classes:
-            raise ValueError("r3 has no labelled form here; use dcgan, sndcgan or resnet")
-        up: list[nn.Module] = [FirstTransposed(self.latent, top, init=he()), *self._stage(top, widths)]
+        told = [Told(classes, self.latent)] if classes else []
+        seen = self.latent * (1 + len(told))
+        up: list[nn.Module] = [*told, FirstTransposed(seen, top, init=he()), *self._stage(top, widths)]
         for wide, narrow in zip(widths[:0:-1], widths[-2::-1], strict=True):
             up += [*_change_width(wide, narrow), nn.Upsample(scale_factor=2, mode="bilinear")]
             up += self._stage(narrow, widths)
@@ -238,7 +239,7 @@ class R3(PairMaker):
         last = [*self._stage(top, widths), Conv(top, top, 4, padding=0, init=he(), bias=False, groups=top), Flat()]
         generator = Chain(*up, Conv(first, channels, 1, padding=0, init=he(), bias=False))
         score = Dense(top, 1, init=he(), bias=False)
-        return generator, Critic(Chain(*down, *last), top, head, self.rank, score)
+        return generator, Critic(Chain(*down, *last), top, head, self.rank, score, classes)
 
     def _stage(self, width: int, widths: list[int]) -> list[nn.Module]:
         start = he(2**0.5 * (len(widths) * self.blocks) ** -0.25)
@@ -282,7 +283,7 @@ class ALI:
 
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
         if classes:
-            raise ValueError("ali's networks have no labelled form here; use --network dcgan, sndcgan or resnet")
+            raise ValueError("ali's networks have no labelled form here; use --network dcgan, sndcgan, resnet or r3")
         channels, plan, widths = self._plan(shape)
         top = widths[-1]
         features = Chain(*self._down_layers(channels, plan, widths), *dense_layers([top, top], self.pieces))

@@ -252,6 +252,8 @@ def _augment(names: str) -> Augment | None:
 
 def _generate(data: Any, maker: Any, head: networks.Head, values: Settings, arguments: Settings) -> Sides:
     classes = values.get("classes", 0)
+    if classes < 0:
+        raise ValueError(f"classes counts the labels, 0 for none: {classes} is not possible")
     generator, critic = maker.pair(data.shape, head, classes)
     draw = Generate(maker.latent_of(data.shape), labelled=classes > 0, **arguments)
     return Sides(draw, {"generator": generator}, critic)

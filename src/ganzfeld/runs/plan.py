@@ -16,7 +16,7 @@ from .. import data
 from ..core.names import rename
 from ..data.rankings.collection import Collection
 from ..game import Game
-from ..papers import Form, find_paper
+from ..papers import TABLE, Form, find_paper
 from ..papers.build import build, record_for, resolve
 
 PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
@@ -136,8 +136,13 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     """
     names, network = asked["constraints"], asked["network"]
     asked["constraints"] = None if names is None else tuple(names.split(",") if isinstance(names, str) else names)
-    asked_settings = asked.pop("settings")
-    settings = {**(asked_settings or {}), **labels}
+    asked_settings = asked.pop("settings") or {}
+    for key, value in labels.items():
+        if key in asked_settings and str(asked_settings[key]) != str(value):
+            raise ValueError(
+                f"{key}={asked_settings[key]} contradicts --labels, by which it is {value}: leave one of them out"
+            )
+    settings = {**asked_settings, **labels}
     for kind, piece in (("objective", asked["objective"]), ("network", network), *_each("constraint", names)):
         if piece is not None and not isinstance(piece, str):
             raise ValueError(
@@ -150,7 +155,10 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
         raise ValueError(f"a Game has its pieces and numbers already: leave out {' and '.join(given)}, or replace them")
     if isinstance(paper, str):
         if labels and "classes" not in record_for(find_paper(paper), source.form, network).numbers:
-            raise ValueError(f"--labels is for pictures with classes: {paper} has no labelled form on {source.form}")
+            raise ValueError(
+                f"{paper} has no labelled form on {source.form}, so it cannot be played with --labels: use "
+                f"{', '.join(_labelled_papers())}, on pictures"
+            )
         settings = resolve(paper, source.form, settings, asked["network"], asked["constraints"])
         paper = find_paper(paper).name
     return Plan(
@@ -160,6 +168,12 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
         labels=bool(labels),
         **asked,
     ).with_intervals()
+
+
+def _labelled_papers() -> list[str]:
+    """Those that can tell their players classes."""
+    labelled = lambda paper: any("classes" in record.numbers for record in paper.records.values())  # noqa: E731
+    return [name for name, paper in TABLE.items() if labelled(paper)]
 
 
 def _each(kind: str, names: Any) -> list[tuple[str, Any]]:
@@ -185,9 +199,17 @@ def read_plan(values: Mapping[str, Any]) -> Plan:
     return Plan(**{**length, **values, "settings": settings})
 
 
-def difference(old: Mapping[str, Any], new: Plan, fingerprint: str, usual: Mapping[str, Any]) -> str | None:
-    """The first thing in which a plan, on data of a fingerprint, differs from that of a run with these facts, and must
-    not; None where there is none.
+def recorded_plan(facts: Mapping[str, Any]) -> Plan:
+    """The plan in the facts of a run, with pictures read at the side they had then: of pictures of 28 x 28 the usual
+    side was once 16."""
+    plan, side = read_plan(facts["plan"]), (facts["data"].get("choices") or {}).get("size")
+    unsaid = side is not None and plan.reading.get("size") is None
+    return dataclasses.replace(plan, reading={**plan.reading, "size": side}) if unsaid else plan
+
+
+def difference(old: Mapping[str, Any], new: Plan, source: Any, usual: Mapping[str, Any]) -> str | None:
+    """The first thing in which a plan, on its data, differs from that of a run with these facts, and must not; None
+    where there is none.
 
     usual: the settings that nobody asked for; a run of before there was a setting has played with its usual value.
     """
@@ -195,9 +217,11 @@ def difference(old: Mapping[str, Any], new: Plan, fingerprint: str, usual: Mappi
     was, settings = {**usual, **before.pop("settings")}, now.pop("settings")
     pairs = {key: (before[key], now[key]) for key in now if key not in (*BESIDE, "data")}
     pairs |= {key: (was.get(key), settings.get(key)) for key in dict.fromkeys((*settings, *was))}
-    same = old["data"]["fingerprint"] == fingerprint
+    same = old["data"]["fingerprint"] == source.fingerprint
     if not same:
         pairs |= {key: (before["reading"].get(key), now["reading"].get(key)) for key in READING_OPTIONS}
+        chosen = old["data"].get("choices") or {}
+        pairs |= {key: (chosen[key], value) for key, value in source.choices.items() if key in chosen}
         pairs["data"] = (before["data"], now["data"])
     for key, (one, other) in pairs.items():
         if one != other:

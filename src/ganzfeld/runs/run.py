@@ -13,7 +13,7 @@ from torch import nn
 
 from ..core.tree import Tree
 from ..game import Game
-from .plan import read_plan
+from .plan import recorded_plan
 
 
 class Run(ABC):
@@ -54,7 +54,7 @@ class Run(ABC):
         if data is None and self.data is not None:
             return self.data
         try:
-            rows = read_plan(self.facts["plan"]).read(data, **({} if data else self.own_reading()))
+            rows = recorded_plan(self.facts).read(data, **({} if data else self.own_reading()))
         except ValueError as error:
             if data is not None:
                 raise

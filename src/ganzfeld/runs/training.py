@@ -189,7 +189,7 @@ class Loop:
     def _difference(self, old: Mapping[str, Any]) -> str | None:
         plan = self.plan
         usual = build.resolve(plan.paper, self.data.form, {}, plan.network, plan.constraints) if plan.paper else {}
-        other = difference(old, plan, self.data.fingerprint, as_json(usual))
+        other = difference(old, plan, self.data, as_json(usual))
         return other or (self._pieces and pieces.other_pieces(self.directory, old, self._pieces))
 
     def _find_checkpoint(self, old: Mapping[str, Any]) -> int:

@@ -51,7 +51,7 @@ class Gallery(Keeper):
         """Strips from one latent of seed 0 to another; with labels, each within a class."""
         ends = latents(self.run.latent, 0, 2 * STRIPS).view(STRIPS, 2, *self.run.latent.shape)
         names = self.run.classes
-        classes = [i % len(names) if names else None for i in range(STRIPS)]
+        classes = self.run.labels_in_turn(STRIPS).tolist() if names else [None] * STRIPS
         ways = [great_circle(first, last, STRIP_PICTURES) for first, last in ends]
         strips = [self.run.decode(z, label=label) for z, label in zip(ways, classes, strict=True)]
         facts = {"rows": STRIPS, "columns": STRIP_PICTURES, "classes": [names[i] for i in classes if i is not None]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,8 @@ from .modules import OutputInUnits, truncate
 
 CRITIC_W1 = "critic_w1"  # the one metric that asks the critic, not the samples
 STANDING_BATCHES, STANDING_LATENTS = 16, 64  # batches, and latents of each, for batch norm's standing statistics
+MAX_NAMED, MAX_RECORDED = 8, 200  # skipped files that are named in a line, and written down
+TO_HAVE_CLASSES = "put pictures into a folder for each class, or labels beside them into a .npz"
 OBSERVED_ROWS, OBSERVED_PICTURES = 256, 64  # held-out rows that are looked at when a step is logged
 
 
@@ -53,8 +54,7 @@ class GeneratorRun(Run):
 
     @cached_property
     def units(self) -> Units:
-        units = self.facts["data"]["units"]
-        return Units(torch.tensor(units["shift"]), torch.tensor(units["scale"]))
+        return Units.of(self.facts["data"]["units"])
 
     @cached_property
     def view(self) -> View:
@@ -66,6 +66,27 @@ class GeneratorRun(Run):
     def classes(self) -> tuple[str, ...]:
         """What its labels are called, where it was trained with them."""
         return tuple(self.facts["data"].get("classes", ())) if "y" in self.game.draw.columns("critic") else ()
+
+    @cached_property
+    def taught_classes(self) -> tuple[int, ...]:
+        """The numbers of the classes that it was trained on rows of: all, where an older version has not counted."""
+        rows, every = self.facts["data"].get("class_rows"), tuple(range(len(self.classes)))
+        counted = isinstance(rows, list) and len(rows) == len(every)
+        return tuple(i for i in every if rows[i]) or every if counted else every
+
+    def labels_in_turn(self, n: int) -> Tensor:
+        """Labels [n] of the classes it was trained on, one after the other."""
+        return torch.tensor(self.taught_classes)[torch.arange(n) % len(self.taught_classes)]
+
+    def check_class(self, label: int) -> None:
+        """Raises ValueError for what is no class, and for one that no training row was of."""
+        if not self.classes:
+            raise ValueError(f"there is no class {label}: this run was trained without labels")
+        if not 0 <= label < len(self.classes):
+            raise ValueError(f"there is no class {label}: this run has 0 to {len(self.classes) - 1}")
+        if label not in self.taught_classes:
+            known = ", ".join(self.classes[i] for i in self.taught_classes)
+            raise ValueError(f"class {self.classes[label]} has no training row, so nothing is known of it; use {known}")
 
     def generator(self, member: int = 0) -> nn.Module:
         """An ordinary module in eval mode: latents [n, z] (and labels [n], where it was trained with them) to samples
@@ -79,7 +100,7 @@ class GeneratorRun(Run):
         """The batches whose statistics a generator keeps; with labels, all classes in turn."""
         for i in range(STANDING_BATCHES):
             z = latents(self.latent, -1 - i, STANDING_LATENTS)
-            yield (z, torch.arange(STANDING_LATENTS) % len(self.classes)) if self.classes else (z,)
+            yield (z, self.labels_in_turn(STANDING_LATENTS)) if self.classes else (z,)
 
     @property
     def latent(self) -> Need:
@@ -114,14 +135,13 @@ class GeneratorRun(Run):
     @torch.no_grad()
     def decode(self, z: Tensor, member: int = 0, label: int | None = None, truncation: float | None = None) -> Tensor:
         """Samples of given latents [n, z], block by block."""
-        if label is not None and not 0 <= label < len(self.classes):
-            known = f"0 to {len(self.classes) - 1}" if self.classes else "trained without labels"
-            raise ValueError(f"there is no class {label}: this run has {known}")
+        if label is not None:
+            self.check_class(label)
         generator = self._cached_generator(member)
         z = truncate(z, truncation) if truncation is not None else z
         if not self.classes:
             return networks.apply_blockwise(generator, z)
-        labels = torch.arange(len(z)) % len(self.classes) if label is None else torch.full((len(z),), label)
+        labels = self.labels_in_turn(len(z)) if label is None else torch.full((len(z),), label)
         return networks.apply_blockwise(generator, z, labels)
 
     def _cached_generator(self, member: int) -> nn.Module:
@@ -244,6 +264,42 @@ def critic_estimate(game: Game, state: Tree, data: Data) -> dict[str, float]:
     return {"critic_w1": scale * (facts["score_real"] - facts["score_fake"]) / facts["lipschitz"]}
 
 
+def _check_classes(game: Game, data: Data) -> None:
+    """Raises ValueError where the players cannot be told the classes of the data."""
+    if not data.class_count:
+        raise ValueError(f"{data.name} has no labels: {TO_HAVE_CLASSES}")
+    told = game.critic.classes if isinstance(game.critic, networks.Critic) else data.class_count
+    if told != data.class_count:
+        raise ValueError(f"classes={told}, and {data.name} has {data.class_count}: leave it out, --labels counts them")
+    if data.codes("valid") is None:
+        raise ValueError(f"the validation rows have no labels of the classes of {data.name}: play without --labels")
+
+
+def _class_rows(data: Data) -> dict[str, int]:
+    """Training rows of each class by its name; none where there are no labels."""
+    if data.labels is None:
+        return {}
+    counts = torch.bincount(data.labels.train.cpu(), minlength=data.class_count)
+    return dict(zip(data.labels.names, counts.tolist(), strict=True))
+
+
+def _describe_classes(data: Data) -> str:
+    """The classes with their training rows; of many how many there are."""
+    rows = _class_rows(data)
+    if len(rows) > MAX_NAMED:
+        return f"{len(rows):,}, of {min(rows.values()):,} to {max(rows.values()):,} training rows each"
+    return ", ".join(f"{name} ({count:,} training rows)" for name, count in rows.items())
+
+
+def _describe_skipped(data: Data) -> list[str]:
+    """A line for each reason, with the first files that were skipped for it."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in data.skipped:
+        by_reason.setdefault(reason, []).append(name)
+    more = lambda names: f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""  # noqa: E731
+    return [f"{reason}: {', '.join(names[:MAX_NAMED])}{more(names)}" for reason, names in by_reason.items()]
+
+
 class Generation(Task):
     """Samples of vectors and pictures."""
 
@@ -256,34 +312,45 @@ class Generation(Task):
         return not isinstance(game.draw, (Retrieve, Hardest))
 
     def label_settings(self, data: Data) -> dict[str, Any]:
+        if not data.class_count:
+            raise ValueError(f"{data.name} has no classes: {TO_HAVE_CLASSES}, or leave out --labels")
         return {"classes": data.class_count}
 
     def check(self, game: Game, data: Data) -> None:
         super().check(game, data)
-        if "y" in game.draw.columns("critic") and not data.class_count:
-            raise ValueError(f"{data.name} has no labels: put its pictures into a folder for each class")
-        if "y" in game.draw.columns("critic") and data.codes("valid") is None:
-            raise ValueError(f"the validation rows have no labels of the classes of {data.name}: play without --labels")
+        if "y" in game.draw.columns("critic"):
+            _check_classes(game, data)
         if data.kind == "pictures" and game.batch_size > data.rows:
             raise ValueError(f"{data.name} has {data.rows} training pictures, fewer than a batch of {game.batch_size}")
 
     def describe(self, game: Game, data: Data) -> dict[str, str]:
         train, valid, test = data.sizes().values()
         rows = f"{train} train, {valid} validation, {test} test rows of shape {' x '.join(map(str, data.shape))}"
-        skipped = {"skipped": f"{len(data.skipped)} files"} if data.skipped else {}
-        return {"data": f"{data.name}: {rows}", **skipped}
+        read = ", ".join(f"{key} {value}" for key, value in data.choices.items())
+        found = {
+            "data": f"{data.name}: {rows}",
+            "read by": read,
+            "classes": _describe_classes(data),
+            "remarks": "; ".join(data.remarks),
+            "skipped": "; ".join(_describe_skipped(data)),
+        }
+        return {key: text for key, text in found.items() if text}
 
     def notes(self, data: Data) -> Sequence[str]:
-        reasons = Counter(reason for _, reason in data.skipped)
-        return [f"skipped: {reason}: {times}" for reason, times in reasons.items()]
+        untaught = [name for name, rows in _class_rows(data).items() if not rows]
+        without = [f"no training row is of class {', '.join(untaught)}: it cannot be sampled"] if untaught else []
+        return [*data.remarks, *without, *(f"skipped: {text}" for text in _describe_skipped(data))]
 
     def facts(self, data: Data) -> dict[str, Any]:
         return {
-            "units": {"shift": data.units.shift.tolist(), "scale": data.units.scale.tolist()},
+            "units": data.units.facts,
             "view": dataclasses.asdict(View.of(data)),
             "range": data.range,
             "classes": list(data.labels.names) if data.labels else [],
+            "class_rows": list(_class_rows(data).values()),
             "skipped": len(data.skipped),
+            "skipped_files": dict(data.skipped[:MAX_RECORDED]),
+            "remarks": list(data.remarks),
         }
 
     def open_run(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]) -> GeneratorRun:

@@ -39,7 +39,8 @@ class InputInUnits(InUnits):
         self.module = module
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
-        return self.module((x - self.shift) / self.scale, *others)
+        dtype = next(self.module.parameters()).dtype  # units may be more precise than networks
+        return self.module(((x - self.shift) / self.scale).to(dtype), *others)
 
 
 def truncate(z: Tensor, most: float) -> Tensor:

@@ -1,4 +1,6 @@
-"""Files by name, from a folder or a zip, read in memory and never written.
+"""Files by name, from a folder or a zip, read in memory and never written. Hidden files are passed over in silence;
+what was meant and is not read (links, pictures of other formats) is named with the reason; the directories of runs hold
+samples, not data, and are left alone, which is said.
 
 A zip is looked through before anything is read: names that leave it, links, encryption, rare compressions and what
 expands a thousandfold are refused, and no more bytes are read from a member than its entry promises.
@@ -9,7 +11,7 @@ from __future__ import annotations
 import stat
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,11 +21,17 @@ MAX_EXPANSION = 1_000  # what grows so many times is a bomb
 MAX_BYTES = 2**28  # bytes of one file that are read: the largest picture that is decoded, uncompressed
 
 
+RUN = "run.json"  # a directory with such a file is a run's
+OTHER_ENDINGS = (".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".tga", ".svg", ".psd")
+
+
 class Files(Protocol):
-    """names: relative paths in order. skipped: names that are not read, with the reason."""
+    """names: relative paths in order. skipped: names that are not read, with the reason. runs: directories that are
+    left alone, since they are a run's."""
 
     names: list[str]
     skipped: list[tuple[str, str]]
+    runs: list[str]
 
     def read(self, name: str) -> bytes:
         """Raises OSError for what cannot be read. May be called from many threads."""
@@ -40,10 +48,13 @@ class Folder:
         self.root, self.inside = root, root.resolve()
         self.names: list[str] = []
         self.skipped: list[tuple[str, str]] = []
+        self.runs: list[str] = []
+        if (root / RUN).is_file():
+            raise ValueError(f"{root} is a run directory, and its pictures are samples: give what it was trained on")
         for path in self._walk(root):
-            if not path.is_dir() and path.suffix.lower() not in ENDINGS:
+            if not path.is_dir() and path.suffix.lower() not in (*ENDINGS, *OTHER_ENDINGS):
                 continue
-            if reason := self._why_skipped(path):
+            if reason := self._why_skipped(path) or _other_format(path.name):
                 self.skipped.append((path.relative_to(root).as_posix(), reason))
             elif path.is_file():
                 self.names.append(path.relative_to(root).as_posix())
@@ -58,13 +69,17 @@ class Folder:
             self.skipped.append((folder.relative_to(self.root).as_posix(), f"cannot be read: {error.strerror}"))
             return
         for path in inside:
-            if path.is_dir() and not path.is_symlink() and not _is_hidden(path.name):
-                yield from self._walk(path)
-            elif not _is_hidden(path.name):
+            if _is_hidden(path.name):
+                continue
+            if path.is_symlink() or not path.is_dir():
                 yield path
+            elif (path / RUN).is_file():
+                self.runs.append(path.relative_to(self.root).as_posix())
+            else:
+                yield from self._walk(path)
 
     def _why_skipped(self, path: Path) -> str | None:
-        if not path.is_symlink() or _is_hidden(path.name):
+        if not path.is_symlink():
             return None
         try:
             end = path.resolve()
@@ -86,20 +101,22 @@ class Zip:
     """The members of a zip, in order of their names. Raises ValueError for an archive that is damaged or unsafe."""
 
     def __init__(self, path: Path):
-        self.skipped: list[tuple[str, str]] = []
         self.lock = threading.Lock()
         try:
             self.archive = zipfile.ZipFile(path)
         except Exception as error:  # a damaged directory raises many types
             raise ValueError(f"{path} is not a whole zip archive: {error}") from None
         infos = [info for info in self.archive.infolist() if not info.is_dir()]
-        reason = next((f"holds {i.filename!r}, {why}" for i in infos if (why := _why_unsafe(i))), None)
-        if sum(info.file_size for info in infos) > MAX_EXPANSION * path.stat().st_size:
-            reason = reason or f"expands more than {MAX_EXPANSION} times"  # members that share their bytes
-        if reason:
+        try:
+            check_archive(path, infos)
+        except ValueError:
             self.close()
-            raise ValueError(f"{path} {reason}")
-        self.names = sorted({info.filename for info in infos if not any(map(_is_hidden, info.filename.split("/")))})
+            raise
+        shown = {info.filename for info in infos if not any(map(_is_hidden, info.filename.split("/")))}
+        self.runs = sorted(name.removesuffix(RUN) for name in shown if name.endswith("/" + RUN))
+        shown = {name for name in shown if not name.startswith(tuple(self.runs))}
+        self.skipped = sorted((name, why) for name in shown if (why := _other_format(name)))
+        self.names = sorted(name for name in shown if name.lower().endswith(ENDINGS))
 
     def read(self, name: str) -> bytes:
         size = min(MAX_BYTES, self.archive.getinfo(name).file_size)
@@ -120,6 +137,15 @@ def _check_size(data: bytes) -> bytes:
     return data
 
 
+def check_archive(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
+    """Raises ValueError for the members of a zip, or of a ``.npz``, which is one, that are not safe to read."""
+    reason = next((f"holds {i.filename!r}, {why}" for i in infos if (why := _why_unsafe(i))), None)
+    if sum(info.file_size for info in infos) > MAX_EXPANSION * path.stat().st_size:
+        reason = reason or f"expands more than {MAX_EXPANSION} times"  # members that share their bytes
+    if reason:
+        raise ValueError(f"{path} {reason}")
+
+
 def _why_unsafe(info: zipfile.ZipInfo) -> str | None:
     name = info.filename.replace("\\", "/")
     if ".." in name.split("/") or name.startswith("/") or name[1:3] == ":/":
@@ -133,6 +159,10 @@ def _why_unsafe(info: zipfile.ZipInfo) -> str | None:
     if info.file_size > 2**20 and info.file_size > MAX_EXPANSION * max(1, info.compress_size):
         return f"which expands {info.file_size // max(1, info.compress_size)} times"
     return None
+
+
+def _other_format(name: str) -> str | None:
+    return "a format that is not read: save it as PNG or JPEG" if name.lower().endswith(OTHER_ENDINGS) else None
 
 
 def _is_hidden(name: str) -> bool:

@@ -11,6 +11,7 @@ their decoders, some of which start programs.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +64,17 @@ def settle_choices(
 
 
 def usual_size(short: float) -> int:
-    """The largest side that is above neither 64 nor a length, at least 8."""
-    return max(side for side in SIDES if side <= max(SIDES[0], min(USUAL_SIDE, short)))
+    """The side nearest to a length by their ratio, the larger of two, at most 64: 32 for 28."""
+    return min((side for side in SIDES if side <= USUAL_SIDE), key=lambda side: (abs(math.log2(side / short)), -side))
+
+
+def describe_size(asked: int | None, choices: Choices, sides: tuple[float, float]) -> tuple[str, ...]:
+    """What is to be said of a side that nobody asked for, of pictures of (median) sides [height, width]."""
+    side = choices.size
+    if asked is not None or sides == (side, side):
+        return ()
+    others = ", ".join(str(s) for s in SIDES if s != side)
+    return (f"pictures of {sides[1]:g} x {sides[0]:g} are read as {side} x {side}: --size {others} for another side",)
 
 
 @dataclass(frozen=True)

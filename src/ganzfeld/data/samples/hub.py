@@ -53,7 +53,9 @@ def hub(
         unknown = any(code < 0 and cell not in files.held_out for cell, code in zip(kept, codes, strict=True))
         return None if unknown else (codes, names)
 
-    return gather(Path(name).name, f"hf:{name}", files, classes, choose, seed, held_out=files.held_out, strict=strict)
+    return gather(
+        Path(name).name, f"hf:{name}", files, classes, choose, seed, asked=size, held_out=files.held_out, strict=strict
+    )  # fmt: skip
 
 
 class Cells:
@@ -63,6 +65,7 @@ class Cells:
         self.tables, self.column = tables, column
         self.names: list[str] = []
         self.skipped: list[tuple[str, str]] = []
+        self.runs: list[str] = []
         self.held_out: dict[str, Part] = {}
         for split, table in tables.items():
             names = [f"{split} row {i}".removeprefix("train ") for i in range(len(table))]

@@ -3,7 +3,7 @@
 The format: two zero bytes, a type (8: bytes), the number of dimensions, each dimension as a big-endian 32-bit number,
 then the bytes. The t10k part is the test part; a tenth of the other, cut by the seed, is for validation. Pictures of
 28 x 28 become 32 x 32 by a border of two dark pixels, as is usual; of any other size the largest centred square is
-resized. The usual side is the nearest one, at most 64.
+resized.
 Source: LeCun, Cortes, Burges, The MNIST database of handwritten digits, the description of its file format.
 """
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .archive import MAX_EXPANSION
-from .decode import RESIZER, SIDES, USUAL_SIDE, Choices, resize
+from .decode import RESIZER, Choices, describe_size, resize, usual_size
 from .rows import PICTURE, Data, Labels, permutation
 
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -49,11 +49,9 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
         raise ValueError(f"{folder} has {len(pictures)} training pictures: at least 3 are needed, and one to test")
     if pictures.shape[1:] != tested.shape[1:] or 0 in pictures.shape:
         raise ValueError(f"{folder} has pictures of {pictures.shape[1:]} to train and of {tested.shape[1:]} to test")
-    side = size
-    if side is None:
-        usual = (s for s in SIDES if s <= USUAL_SIDE)
-        side = min(usual, key=lambda s: (abs(math.log2(s / min(pictures.shape[1:]))), -s))
-    how = _resizer(pictures.shape[1:], Choices(side, channels=1).size)
+    side = usual_size(min(pictures.shape[1:])) if size is None else size
+    chosen = Choices(side, channels=1)
+    how = _resizer(pictures.shape[1:], side)
     order = permutation(len(pictures), seed)
     count = max(1, len(pictures) // 10)
     valid, train = order[:count], order[count:]
@@ -64,6 +62,7 @@ def idx(path: Path | str, seed: int = 0, *, size: int | None = None) -> Data:
         folder.absolute().name, a, b, c, PICTURE, "pictures",
         labels=Labels(labels[train], labels[valid], tested_labels, names), order=source,
         choices={"size": side, "channels": 1, "resizer": how}, digest=f"{digest.hexdigest()} seed {seed}",
+        remarks=describe_size(size, chosen, pictures.shape[1:]),
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ Every picture is decoded once at the start, by threads (a decoder works outside 
 broken is known before a game begins. What fits in `MEMORY_BYTES` is kept; more is decoded again when it is asked for
 (`Streamed`). The rows are the same either way.
 
-The size, where none is asked for, is the largest of the sides that pictures can have which is not above 64 pixels nor
-above the median of the pictures' shorter sides (at least 8). Channels: one where every picture is grey, else three.
+The size, where none is asked for, is the one nearest to the median of the pictures' shorter sides, at most 64 pixels.
+Channels: one where every picture is grey, else three.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.texts import printable
 from .archive import Files, Folder, Zip
-from .decode import ENDINGS, RESIZER, Choices, Header, Unreadable, decode, read_header, settle_choices
+from .decode import ENDINGS, RESIZER, Choices, Header, Unreadable, decode, describe_size, read_header, settle_choices
 from .rows import PARTS, PICTURE, Data, Labels, Lazy, Part, permutation, split
 
 MEMORY_BYTES = 2**30  # bytes of decoded pictures
@@ -64,11 +65,13 @@ def images(
     choose = partial(settle_choices, size, crop, background, channels)
     choose()  # refused before anything is read
     files: Files = Folder(path) if path.is_dir() else Zip(path)
-    files.names = [name for name in files.names if Path(name).suffix.lower() in ENDINGS]
     if not files.names:
-        raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS[:4])}, ...)")
-    name = path.absolute().name
-    return gather(name, str(path), files, folder_classes, choose, seed, strict=strict, memory=memory, workers=workers)
+        runs = f"; {len(files.runs)} run directories in it are no data" if files.runs else ""
+        raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS[:4])}, ...){_count(files.skipped)}{runs}")
+    return gather(
+        path.absolute().name, str(path), files, folder_classes, choose, seed, asked=size, strict=strict, memory=memory,
+        workers=workers,
+    )  # fmt: skip
 
 
 def gather(
@@ -79,14 +82,15 @@ def gather(
     choose: Callable[[float, bool], Choices],
     seed: int,
     *,
+    asked: int | None = None,
     held_out: Mapping[str, Part] = MappingProxyType({}),
     strict: bool = False,
     memory: int = MEMORY_BYTES,
     workers: int | None = None,
 ) -> Data:
     """Pictures of any source of files. where: what errors call it. classes: of the names of the pictures that are kept,
-    -1 where a held-out one's is not known. choose: by the median shorter side, and whether all pictures are grey.
-    held_out: the part of every name that the source itself holds out."""
+    -1 where a held-out one's is not known. choose: by the median shorter side, and whether all pictures are grey;
+    asked: the side that was asked for. held_out: the part of every name that the source itself holds out."""
     workers = (os.cpu_count() or 1) if workers is None else workers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged metadata: a picture that can be decoded is good enough
@@ -111,9 +115,23 @@ def gather(
     )
     return Data(
         name, train, valid, test, PICTURE, "pictures", choices={**asdict(source.choices), "resizer": RESIZER},
-        labels=_labels(named, cut), skipped=tuple(sorted(skipped)), order=torch.cat(cut), files=tuple(kept),
+        labels=_labels(named, cut), order=torch.cat(cut), files=tuple(map(printable, kept)),
+        skipped=tuple(sorted((printable(name), why) for name, why in skipped)),
         digest=f"{digest.hexdigest()} seed {seed}",
+        remarks=(*_describe_names(files, kept), *describe_size(asked, source.choices, _median_sides(seen))),
     )  # fmt: skip
+
+
+def _describe_names(files: Files, kept: Sequence[str]) -> Iterator[str]:
+    for run in files.runs:
+        yield f"{printable(run.rstrip('/'))} is a run directory, and is not read as data"
+    if strange := [name for name in kept if printable(name) != name]:
+        yield f"{len(strange)} names are not UTF-8 and are written by their bytes, the first: {printable(strange[0])}"
+
+
+def _median_sides(seen: Mapping[str, Header]) -> tuple[float, float]:
+    """Height and width."""
+    return statistics.median(h.height for h in seen.values()), statistics.median(h.width for h in seen.values())
 
 
 def _cut_parts(where: str, parts: Sequence[Part], own: set[Part], seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -134,7 +152,7 @@ def _survey(files: Files, strict: bool, where: str):
     """Every header, what has none, and a digest of all bytes."""
     seen, skipped, digest = {}, list(files.skipped), hashlib.blake2b(digest_size=16)
     if strict and skipped:
-        raise ValueError(f"{where}: {skipped[0][0]} is no picture: {skipped[0][1]}")
+        raise ValueError(f"{where}: {printable(skipped[0][0])} is no picture: {skipped[0][1]}")
     for name in files.names:
         try:
             data = files.read(name)
@@ -142,7 +160,7 @@ def _survey(files: Files, strict: bool, where: str):
             seen[name] = read_header(data)
         except (Unreadable, OSError) as error:
             if strict:
-                raise ValueError(f"{where}: {name} is no picture: {error}") from None
+                raise ValueError(f"{where}: {printable(name)} is no picture: {error}") from None
             skipped.append((name, str(error)))
     return seen, skipped, digest
 
@@ -152,10 +170,15 @@ def _settle(
 ) -> Choices:
     """The choices by the headers. Raises ValueError where there are too few."""
     if len(seen) < 3:
-        why = f"; {len(skipped)} are skipped, the first: {skipped[0][0]}, {skipped[0][1]}" if skipped else ""
-        raise ValueError(f"{where} holds {len(seen)} readable pictures, at least 3 are needed{why}")
+        raise ValueError(f"{where} holds {len(seen)} readable pictures, at least 3 are needed{_count(skipped)}")
     short = statistics.median(min(header.width, header.height) for header in seen.values())
     return choose(short, all(header.grey for header in seen.values()))
+
+
+def _count(skipped: Sequence[tuple[str, str]]) -> str:
+    """The end of an error: how many were skipped, and why the first was."""
+    first = f"{printable(skipped[0][0])}, {skipped[0][1]}" if skipped else ""
+    return f"; {len(skipped)} are skipped, the first: {first}" if skipped else ""
 
 
 def folder_classes(names: Sequence[str]) -> Classes:
@@ -167,7 +190,7 @@ def folder_classes(names: Sequence[str]) -> Classes:
         return None
     found = sorted({path[shared] for path in paths})
     code = {folder: i for i, folder in enumerate(found)}
-    return [code[path[shared]] for path in paths], tuple(found)
+    return [code[path[shared]] for path in paths], tuple(map(printable, found))
 
 
 def _labels(named: Classes, cut: Sequence[Tensor]) -> Labels | None:
@@ -209,7 +232,7 @@ def _decode(source: Source, names: list[str], workers: int, strict: bool, keep: 
     for at, (piece, bad) in zip(range(0, len(names), PIECE), _read_pieces(source, names, workers), strict=True):
         for name, why in bad.items():
             if strict:
-                raise ValueError(f"{source.where}: {name} cannot be decoded: {why}")
+                raise ValueError(f"{source.where}: {printable(name)} cannot be decoded: {why}")
             broken[name] = why
         if keep:
             rows[at : at + len(piece)] = piece
@@ -277,7 +300,7 @@ class Streamed(Lazy):
             outcomes = [self.source.batch([self.names[i] for i in key])]
         for _, broken in outcomes:
             for name, why in broken.items():
-                raise ValueError(f"{self.source.where}: {name} cannot be decoded any more: {why}")
+                raise ValueError(f"{self.source.where}: {printable(name)} cannot be decoded any more: {why}")
         return torch.from_numpy(np.concatenate([rows for rows, _ in outcomes]))
 
     def _submit(self, key: tuple[int, ...]) -> list[Future[Outcome]]:

@@ -49,10 +49,25 @@ Rows = Tensor | Lazy
 
 @dataclass(frozen=True)
 class Units:
-    """The affine map between network units and the data's own: x = shift + scale * u, columnwise."""
+    """The affine map between network units and the data's own: x = shift + scale * u, columnwise.
+
+    Network units are float32. The data's are of the type that shift and scale have: float64 where float32 would not
+    keep a column's digits (in it, 1e9 + N(0, 1) is one number)."""
 
     shift: Tensor
     scale: Tensor
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Units:
+        """Those that were written down (`facts`); float32 where no type is named, as there once was no other."""
+        dtype = {"float32": torch.float32, "float64": torch.float64}[facts.get("dtype", "float32")]
+        return cls(*(torch.tensor(facts[name], dtype=dtype) for name in ("shift", "scale")))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `of` reads."""
+        dtype = str(self.shift.dtype).removeprefix("torch.")
+        return {"shift": self.shift.tolist(), "scale": self.scale.tolist(), "dtype": dtype}
 
     @property
     def shared(self) -> bool:
@@ -60,7 +75,7 @@ class Units:
         return bool((self.scale == self.scale[0]).all())
 
     def strip(self, x: Tensor) -> Tensor:
-        return (x - self.shift) / self.scale
+        return ((x - self.shift) / self.scale).float()
 
     def restore(self, u: Tensor) -> Tensor:
         return self.shift + self.scale * u
@@ -95,7 +110,8 @@ class Data:
     drawn from, where it is known. kind: how samples are drawn as a picture. choices: what was decided on the way from
     the files (size, crop, background), part of the fingerprint. skipped: files that were left out, with the reason.
     order: where the rows of train, valid and test, one after the other, lie in their source; files: in its order.
-    digest: of the rows, where the loader has one that is cheaper than reading them all."""
+    digest: of the rows, where the loader has one that is cheaper than reading them all. remarks: what a user should
+    hear of how they were read."""
 
     name: str
     train: Rows
@@ -110,6 +126,7 @@ class Data:
     order: Tensor | None = None
     files: tuple[str, ...] = ()
     digest: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -276,7 +293,8 @@ def split(x: Tensor, seed: int, share: float = 0.1) -> tuple[Tensor, Tensor, Ten
 
 
 def standard_units(x: Tensor, columnwise: bool) -> Units:
-    """Units in which the rows have mean 0 and unit spread, per column or altogether; a constant column keeps 1."""
+    """Units in which the rows have mean 0 and unit spread, per column or altogether; a constant column keeps 1. As
+    precise as the rows are."""
     shift = x.mean(0)
     scale = (x - shift).square().mean(0 if columnwise else None).sqrt().expand_as(shift)
     return Units(shift, torch.where(scale > 0, scale, torch.ones_like(scale)).contiguous())

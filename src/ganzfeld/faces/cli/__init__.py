@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command; every error a user can cause is one line and its exit code."""
     warnings.showwarning = _print_warning
     try:
+        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         code = app(args=arguments, standalone_mode=False)
         _exit(code if isinstance(code, int) else 0)
     except USAGE as error:
@@ -71,6 +72,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except Exception as error:
         sys.exit(_report_stop(error))
+
+
+def _refuse_empty(words: list[str]) -> None:
+    """Raises ValueError for an empty word, which is mostly a variable that was not set: as a path it would be the
+    directory that one happens to be in."""
+    for i, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if not word.strip() or (word.startswith("--") and equals and not value.strip()):
+            before = words[i - 1] if i and words[i - 1].startswith("--") else "an argument"
+            raise ValueError(f"{option if equals else before} is empty: give a value, or leave it out")
 
 
 def _exit(code: int) -> None:
