@@ -239,6 +239,27 @@ def test_errors_of_use_are_one_line_and_exit_two(world, tmp_path):
         assert match in err and len(err.strip().splitlines()) == 1, err
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["train", "ns-gan", "--data", "", "--out", "x"], "--data"),
+        (["train", "ns-gan", "--data=", "--out", "x"], "--data"),
+        (["train", "ns-gan", "--data", "ring8", "--out", ""], "--out"),
+        (["train", "ns-gan", "--data", "ring8", "--out= "], "--out"),
+        (["train", "ns-gan", "--data", "ring8", "--out", "x", "--valid", ""], "--valid"),
+        (["sample", "", "--out", "x.npy"], "an argument"),
+        (["report", "x", "--out", ""], "--out"),
+    ],
+)
+def test_an_empty_word_is_named_and_nothing_is_read_or_written(tmp_path, monkeypatch, words, name):
+    monkeypatch.chdir(tmp_path)
+    assert ganzfeld(*words) == (2, "", f"ganzfeld: {name} is empty: give a value, or leave it out\n")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="out is empty"):
+        gz.train("ns-gan", "ring8", out="", steps=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_ranks_of_torchrun_write_one_run_and_play_the_same_game(tmp_path):
     words = [str(word) for word in trained(vectors(tmp_path), tmp_path / "two")]
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ import ganzfeld as gz
 from ganzfeld import data as datas
 from ganzfeld.data import split
 from ganzfeld.metrics import HIGH_QUALITY_CEILING, mode_coverage
+from ganzfeld.rendering import View
+
+FAULTS = Path(__file__).parents[2] / "shared/data/faults"
 
 
 def test_ring_has_eight_distinct_modes_on_the_unit_circle():
@@ -136,8 +140,82 @@ BAD = {
     "no row": (lambda x: x[:0], "at least 3 rows"),
     "one row": (lambda x: x[:1], "at least 3 rows"),
     "no column": (lambda x: x[:, :0], "at least one number"),
-    "out of float32": (lambda x: x * 1e300, "infinity"),
+    "pictures of whole numbers": (lambda x: x.reshape(5, 5, 3, 2).astype(int), "pictures .* are bytes, or floats in"),
+    "a record": (lambda x: np.zeros(50, [("a", "f4"), ("b", "f4")]), "not real numbers"),
+    "dates": (lambda x: x.astype("M8[s]"), "not real numbers"),
+    "squares beyond float64": (lambda x: x * 1e300, r"column 0 of .* beyond 1e\+150: rescale"),
+    "squares below float64": (lambda x: x * 1e-200, "column 0 of .* spread by less than 1e-150: rescale"),
+    "whole numbers beyond float64": (lambda x: 2**60 + x.astype(int), "column 0 of .* subtract an offset"),
 }
+
+
+WHOLE = {
+    "float16": lambda x: x.astype("f2"),
+    "whole numbers": lambda x: x.astype(int),
+    "whole numbers of all sizes": lambda x: (x * 1e15).astype("i8"),
+    "bool": lambda x: x > 5,
+    "big-endian": lambda x: x.astype(">f8"),
+    "long double": lambda x: x.astype("g"),
+    "columns first": np.asfortranarray,
+    "constant": lambda x: np.full_like(x, 0.1),
+    "beyond float32": lambda x: x * 1e100,
+    "below float32": lambda x: x * 1e-100,
+    "years": lambda x: 2000 + x,
+    "three rows": lambda x: x[:3],
+    "three numbers": lambda x: x[:3, :1],
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_real_numbers_of_every_kind_are_read_and_drawn(tmp_path, kind):
+    x = WHOLE[kind](rows())
+    world = datas.load(str(saved(tmp_path, x)))
+    whole = world.as_test_part()
+    assert whole.part("test").dtype == torch.float32 and whole.part("test").isfinite().all()
+    held = whole.restore("test").double().numpy()
+    np.testing.assert_allclose(held, x.astype(float), rtol=1e-6, atol=2**-12 * x.astype(float).std(0).max())
+    assert View.of(world).picture(whole.restore("test")).size == (400, 400)
+
+
+def test_columns_are_standardised_before_they_are_narrowed(tmp_path):
+    """Beside the same rows without their offset, whose digits float32 holds."""
+    if not FAULTS.is_dir():
+        pytest.skip(f"{FAULTS} is not there")
+    x = np.load(FAULTS / "big_offset.npy")
+    far = datas.load(str(FAULTS / "big_offset.npy"))
+    near = datas.load(str(saved(tmp_path, x - [0, 0, 1e9])))
+    torch.testing.assert_close(far.train, near.train, atol=1e-6, rtol=0)
+    u = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    drawn, plain = far.units.restore(u)[:, 2], near.units.restore(u)[:, 2]
+    assert drawn.dtype == torch.float64 and plain.dtype == torch.float32
+    assert drawn.unique().numel() == 500 and abs(float(drawn.std()) - float(plain.std())) < 1e-6
+    assert abs(float(far.restore("train")[:, 2].std()) - 0.99) < 0.03
+    narrowed = torch.from_numpy(x.astype(np.float32))[:, 2]  # what it was: all digits lost
+    assert narrowed.unique().numel() <= 2
+
+
+def test_a_run_of_far_columns_is_the_run_of_near_ones_and_opens_with_all_digits(tmp_path):
+    x = rows(200, 2)
+    asked = {"steps": 8, "settings": {"width": 8, "depth": 1, "batch_size": 16}}
+    near, far = (
+        gz.train("ali", str(saved(tmp_path, x + shift, f"{i}.npy")), out=tmp_path / str(i), **asked)
+        for i, shift in enumerate(([0, 0], [0, 1e9]))
+    )
+    drawn = gz.load(tmp_path / "1").sample(100)
+    assert drawn.dtype == torch.float64 and torch.equal(drawn, far.sample(100))
+    torch.testing.assert_close(drawn - torch.tensor([0, 1e9]), near.sample(100).double(), atol=1e-4, rtol=0)
+    codes = far.encode(far.source().restore("test"))
+    torch.testing.assert_close(codes, near.encode(near.source().restore("test")), atol=1e-4, rtol=0)
+    assert far.judge()["w1"]["mean"] == pytest.approx(near.judge()["w1"]["mean"], abs=1e-3)
+
+
+def test_an_archive_that_expands_without_end_is_refused_unread(tmp_path):
+    bomb, plain = tmp_path / "bomb.npz", tmp_path / "plain.npz"
+    np.savez_compressed(bomb, x=np.zeros((8_000_000, 3), np.uint8))
+    np.savez_compressed(plain, x=rows())
+    with pytest.raises(ValueError, match=r"bomb.npz holds 'x.npy', which expands 10\d\d times"):
+        datas.load(str(bomb))
+    assert datas.load(str(plain)).shape == (3,)
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -168,7 +246,14 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "match"), [("ring9", "ring8"), ("grid52", "grid25"), ("/no/such.npy", "no such file")]
+    ("name", "match"),
+    [
+        ("ring9", "ring8"),
+        ("grid52", "grid25"),
+        ("/no/such.npy", "no such file"),
+        ("", "empty name"),
+        (" ", "empty name"),
+    ],
 )
 def test_unknown_names_are_answered_with_the_nearest(name, match):
     with pytest.raises(ValueError, match=match):

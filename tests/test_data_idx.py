@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+import ganzfeld as gz
 from ganzfeld import data as datas
 from ganzfeld.data import arrays, idx
 from ganzfeld.data.samples.idx import holds_idx
+from small import ganzfeld
 
 FASHION = Path(__file__).parents[2] / "shared/data/fashion-mnist"
 NAMES = {("train", "x"): "train-images-idx3-ubyte", ("train", "y"): "train-labels-idx1-ubyte",
@@ -204,6 +206,34 @@ def test_greys_with_and_without_a_channel_are_the_same_pictures(tmp_path):
     assert datas.load(str(tmp_path / "0.npy"), channels=3).train.unique(dim=1).shape[1] == 1
 
 
+def test_floats_as_samples_are_written_are_their_bytes(tmp_path):
+    x = colours().transpose(0, 3, 1, 2)
+    held = datas.load(saved(tmp_path / "x.npy", x=x))
+    u = (x / 127.5 - 1).astype(np.float32)
+    for name, floats, remark in (
+        ("a", u, ()),
+        ("b", u.astype(np.float64).transpose(0, 2, 3, 1), ()),
+        (
+            "c",
+            np.where(u == 1, 1.4, u),
+            (f"{(u == 1).mean():.2%} of the pictures' numbers lie beyond [-1, 1] and are cut",),
+        ),
+        ("d", x / 255.0, ("no number is negative: pictures are read in [0, 1], 0 is black",)),
+    ):
+        found = datas.load(saved(tmp_path / f"{name}.npy", x=floats))
+        assert torch.equal(found.train, held.train) and found.fingerprint == held.fingerprint, name
+        assert found.remarks == remark
+    assert torch.equal(datas.read_samples(tmp_path / "a.npy"), torch.from_numpy(u))  # to be judged they stay numbers
+
+
+def test_what_sample_writes_can_be_trained_on(tmp_path):
+    small = ["--batch-size", 8, "--steps", 1, "--set", "width=4", "--set", "latent=8"]
+    assert ganzfeld("train", "dcgan", "--data", "digits", "--out", tmp_path / "a", *small)[0] == 0
+    assert ganzfeld("sample", tmp_path / "a", "--n", 20, "--out", tmp_path / "x.npy")[0] == 0
+    assert ganzfeld("train", "dcgan", "--data", tmp_path / "x.npy", "--out", tmp_path / "b", *small)[0] == 0
+    assert gz.load(tmp_path / "b").game.shape == (1, 8, 8)
+
+
 def test_labels_of_a_numpy_file_go_with_their_pictures(tmp_path):
     x = colours()
     for name in ("labels", "y"):
@@ -223,6 +253,11 @@ PICTURES = {
     "few labels": (dict(x=np.zeros((9, 8, 8), np.uint8), y=np.zeros(8, int)), r"labels of shape \(8,\)"),
     "fractions": (dict(x=np.zeros((9, 8, 8), np.uint8), y=np.zeros(9)), "type float64, not 9 whole numbers"),
     "floats": (dict(x=np.zeros((9, 8, 8))), r"give rows of vectors, shape \(n, d\)"),
+    "other floats": (
+        dict(x=np.full((9, 1, 8, 8), 255.0)),
+        r"numbers from 255 to 255: scale them to \[-1, 1\], or save",
+    ),
+    "nan": (dict(x=np.full((9, 1, 8, 8), np.nan)), "9 of 9 rows with NaN"),
 }
 
 

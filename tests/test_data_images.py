@@ -1,6 +1,7 @@
 """Picture files become the pixels they should, or are skipped with a reason; folders and zips are one thing."""
 
 import io
+import json
 import os
 import random
 import shutil
@@ -16,10 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
+import ganzfeld as gz
 from ganzfeld import data as datas
 from ganzfeld.data import images
 from ganzfeld.data.samples import archive
 from ganzfeld.data.samples.decode import Choices, Unreadable, decode, read_header, usual_size
+from ganzfeld.tasks.generation import Generation
+from small import ganzfeld
 
 FREEDOOM = Path(__file__).parents[2] / "shared/data/freedoom/freedoom_images.zip"
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -355,7 +359,21 @@ def test_links_out_of_the_folder_are_skipped(tmp_path):
 def test_names_that_are_no_text_are_read(tmp_path):
     folder = tree(tmp_path, 4)
     os.rename(folder / "a/00000.png", os.fsencode(folder) + b"/a/\xff\xfe.png")
-    assert len(everything(images(folder))) == 4
+    found = images(folder)
+    assert len(everything(found)) == 4 and r"a/\xff\xfe.png" in found.files
+    assert r"1 names are not UTF-8 and are written by their bytes, the first: a/\xff\xfe.png" in found.remarks
+
+
+def test_a_class_whose_name_is_no_text_can_be_written_and_asked_for(tmp_path):
+    folder = tree(tmp_path / "x", 20)
+    os.rename(folder / "a", os.fsencode(folder) + b"/caf\xe9")
+    (folder / os.fsdecode(b"caf\xe9/\xff.png")).write_bytes(b"")
+    small = ("--batch-size", 8, "--set", "width=4", "--steps", 1)
+    code, _, said = ganzfeld("train", "dcgan", "--data", folder, "--out", tmp_path / "run", "--labels", *small)
+    assert code == 0 and r"skipped: empty file: caf\xe9/\xff.png" in said
+    assert gz.load(tmp_path / "run").classes == ("b", r"caf\xe9")
+    out = tmp_path / "x.npy"
+    assert ganzfeld("sample", tmp_path / "run", "--class", r"caf\xe9", "--n", 2, "--out", out)[0] == 0
 
 
 def test_a_directory_that_may_not_be_opened_is_skipped_unless_it_is_the_whole(tmp_path, monkeypatch):
@@ -548,9 +566,78 @@ def test_choices_for_worlds_without_pictures_are_refused(tmp_path):
             datas.load(name, size=32)
 
 
-@pytest.mark.parametrize(("short", "side"), [(1, 8), (8, 8), (15.5, 8), (16, 16), (63, 32), (64, 64), (2_000, 64)])
-def test_the_usual_side_is_not_above_sixty_four_nor_the_pictures_own(short, side):
+@pytest.mark.parametrize(
+    ("short", "side"),
+    [(1, 8), (8, 8), (11, 8), (12, 16), (16, 16), (28, 32), (45, 32), (46, 64), (64, 64), (2_000, 64)],
+)
+def test_the_usual_side_is_the_nearest_and_not_above_sixty_four(short, side):
     assert usual_size(short) == side
+
+
+@pytest.mark.parametrize("form", ["folder", "numpy"])
+def test_pictures_of_28_are_read_as_32_and_the_choice_is_told(tmp_path, form):
+    path = str(tree(tmp_path / "x", 6, side=28))
+    if form == "numpy":
+        path = str(tmp_path / "x.npy")
+        np.save(path, np.zeros((6, 28, 28), np.uint8))
+    told = "pictures of 28 x 28 are read as 32 x 32: --size 8, 16, 64, 128 for another side"
+    found, asked = datas.load(path), datas.load(path, size=16)
+    assert found.shape == (1, 32, 32) and found.remarks == (told,)
+    assert asked.shape == (1, 16, 16) and asked.remarks == ()
+
+
+def test_of_messy_pictures_two_are_named_wherever_one_looks(tmp_path):
+    messy = FREEDOOM.parents[1] / "faults/messy"
+    if not messy.is_dir():
+        pytest.skip(f"{messy} is not there")
+    asked = ["train", "dcgan", "--data", messy, "--out", tmp_path / "run", "--steps", 1, "--batch-size", 8]
+    asked += ["--set", "width=4"]
+    truncated, empty = "image file is truncated (6 bytes not processed)", "empty file"
+    code, shown, _ = ganzfeld(*asked, "--dry-run")
+    assert code == 0 and f"{truncated}: a/cut.jpg; {empty}: a/empty.png" in shown
+    assert "a (7 training rows), été 猫 (5 training rows)" in shown
+    code, _, said = ganzfeld(*asked)
+    assert code == 0 and f"skipped: {truncated}: a/cut.jpg\nskipped: {empty}: a/empty.png\n" in said
+    facts = json.loads((tmp_path / "run/run.json").read_text("utf-8"))["data"]
+    assert facts["skipped_files"] == {"a/cut.jpg": truncated, "a/empty.png": empty}
+    assert facts["train"] + facts["valid"] + facts["test"] == 14 and facts["class_rows"] == [7, 5]
+    assert ganzfeld("report", tmp_path / "run", "--out", tmp_path / "run.html")[0] == 0
+    page = (tmp_path / "run.html").read_text("utf-8")
+    assert "a/cut.jpg" in page and truncated in page and "a/empty.png" in page
+
+
+def test_many_skipped_files_are_named_up_to_a_number(tmp_path):
+    folder = tree(tmp_path, 6)
+    for i in range(30):
+        (folder / f"{i:02d}.png").write_bytes(b"")
+    [note] = [text for text in Generation().notes(images(folder)) if text.startswith("skipped")]
+    assert note.startswith("skipped: empty file: 00.png, 01.png") and note.endswith("07.png and 22 more")
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_a_run_among_the_data_is_left_alone_and_said(tmp_path, form):
+    folder, plain = tree(tmp_path / "x", 6), tree(tmp_path / "y", 6)
+    tree(folder / "runs/one/samples", 4)
+    (folder / "runs/one/run.json").write_text("{}")
+    read = (lambda path: images(zipped(path, tmp_path / f"{path.name}.zip"))) if form == "zip" else images
+    found = read(folder)
+    assert found.fingerprint == read(plain).fingerprint and found.labels.names == ("a", "b")
+    assert found.remarks[0] == "runs/one is a run directory, and is not read as data" and not found.skipped
+    with pytest.raises(ValueError, match="one(.zip)? is a run directory, and its pictures are samples"):
+        read(folder / "runs/one")
+    assert images(folder, strict=True).rows == found.rows
+
+
+def test_a_folder_of_links_or_of_other_formats_says_so(tmp_path):
+    outside, links, others = tree(tmp_path / "y", 6), tmp_path / "links", tmp_path / "others"
+    links.mkdir()
+    others.mkdir()
+    (links / "a").symlink_to(outside)
+    (others / "1.HEIC").write_bytes(b"x")
+    with pytest.raises(ValueError, match="no pictures .*1 are skipped, the first: a, a link that leads outside"):
+        images(links)
+    with pytest.raises(ValueError, match="1 are skipped, the first: 1.HEIC, a format that is not read: save it as PNG"):
+        images(others)
 
 
 def test_size_and_channels_are_the_pictures_own_unless_asked(tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -189,11 +190,60 @@ def test_labels_of_the_batch_are_those_of_its_rows():
         assert data.labels.train[row] == label
 
 
-@pytest.mark.parametrize("paper", ["dcgan", "sngan", "wgan-gp", "wgan"])
+@pytest.mark.parametrize("paper", ["dcgan", "sngan", "wgan-gp", "wgan", "geometric", "r3gan"])
 def test_a_game_with_labels_plays_under_every_constraint(paper):
     settings = {"warm": 0} if paper == "wgan" else {}
-    _, records = played(game(paper, classes=10, **settings), 2)
+    g = game(paper, classes=10, **settings)
+    before = g.init(3)["params"]
+    [after], records = played(g, 2)
     assert all(torch.isfinite(values).all() for values in records.values())
+    told = [name for name in tree.flatten(before) if "classes" in name]
+    assert told and all((tree.flatten(before)[n] != tree.flatten(after["params"])[n]).any() for n in told)
+
+
+@pytest.mark.parametrize("constraint", [gz.constraints.Margin(), gz.constraints.Ball()])
+def test_constraints_of_the_last_layer_are_played_with_labels(constraint):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        g = gz.papers.dcgan(SHAPE, DCGAN(width=4, latent=8, critic_norm="none"), batch_size=8, classes=10)
+        g = dataclasses.replace(g, constraints=(constraint,), objective=gz.objectives.wasserstein)
+    [alone], _ = played(g, 2)
+    [_, other], _ = played(g, 2, seeds=(2, 3))
+    for a, b in zip(tree.leaves(alone["params"]), tree.leaves(other["params"]), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    plane = [w for name, w in alone["params"]["critic"].items() if name in ("head.score.weight", "head.classes.weight")]
+    if constraint == gz.constraints.Ball():
+        assert float(torch.cat(plane).norm()) <= 1 + 1e-6
+
+
+def labelled_head(classes=5, width=7):
+    critic = gz.networks.Critic(torch.nn.Identity(), width, classes=classes).double()
+    weights = {name: p.detach() for name, p in critic.named_parameters()}
+    return critic, weights, torch.cat([weights["head.score.weight"], weights["head.classes.weight"]])
+
+
+def test_a_projection_is_one_hyperplane_of_joint_features():
+    critic, weights, plane = labelled_head()
+    x, y = torch.randn(30, 7, dtype=torch.float64), torch.randint(5, (30,))
+    told = torch.nn.functional.one_hot(y, 5).double()
+    joint = torch.cat([x, (told.unsqueeze(2) * x.unsqueeze(1)).flatten(1)], 1)
+    assert torch.allclose(critic(x, y), joint @ plane.flatten() + weights["head.score.bias"])
+    decay = gz.constraints.Margin(cost=2.0, points=30).penalty(gz.constraints.CriticTurn(critic, weights))
+    assert float(decay) == pytest.approx(float(plane.square().sum()) / (2 * 30 * 2.0))
+
+
+@pytest.mark.parametrize("q", [1, 2, float("inf")])
+def test_the_ball_of_a_projection_is_that_of_joint_features(q):
+    _, weights, plane = labelled_head()
+    ball, far = gz.constraints.Ball(q), {name: 4 * w for name, w in weights.items()}
+    near = ball.project(far)
+    whole = ball.project({"head.weight": 4 * plane.flatten()[None]})["head.weight"]
+    assert torch.allclose(torch.cat([near["head.score.weight"], near["head.classes.weight"]]).flatten()[None], whole)
+    assert torch.equal(near["head.score.bias"], far["head.score.bias"])
+    stack = ball.project({name: torch.stack([w, w / 9]) for name, w in far.items()})
+    assert torch.allclose(stack["head.classes.weight"][0], near["head.classes.weight"])
+    alone = [ball.project({"head.weight": row[None]})["head.weight"] for row in far["head.classes.weight"]]
+    assert q == 1 or not torch.allclose(torch.cat(alone), near["head.classes.weight"])  # class by class bites
 
 
 def test_a_run_with_labels_is_sampled_by_class(tmp_path):
@@ -263,6 +313,53 @@ def test_cutout_removes_one_square_of_half_the_side():
     assert gone.max() == 64 and gone.min() >= 16  # a corner cuts a quarter of the square off, at most three
     centre = cutout(torch.ones(1, 1, 16, 16), torch.tensor([[0.5, 0.5]]))
     assert int((centre == 0).sum()) == 64
+
+
+def published_holes(n, side, rng, share=0.5):
+    """How often each pixel is cut, by the law of the authors' code, one picture at a time: the square's middle is one
+    of the pixels where its side is odd, and else one of the edges between and around them."""
+    hole, cut = int(side * share + 0.5), np.zeros((side, side))
+    for _ in range(n):
+        lines = []
+        for _ in range(2):
+            middle = rng.integers(0, side + (1 - hole % 2))
+            lines.append({min(max(middle - hole // 2 + i, 0), side - 1) for i in range(hole)})
+        for row in lines[0]:
+            cut[row, list(lines[1])] += 1
+    return cut / n
+
+
+@pytest.mark.parametrize("side", [8, 6, 5])
+def test_cutout_follows_the_published_law(side):
+    """Of 8 x 8 every corner in one of nine; with as many places as pixels one corner had .063 and another .141."""
+    n = 20_000
+    dice = torch.rand(n, 2, generator=torch.Generator().manual_seed(0))
+    ours = (cutout(torch.ones(n, 1, side, side), dice) == 0).double().mean((0, 1)).numpy()
+    theirs = published_holes(n, side, np.random.default_rng(0))
+    assert np.abs(ours - theirs).max() < 0.02
+    corners = ours[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert np.ptp(corners) < 0.01
+    if side == 8:
+        assert np.abs(corners - 1 / 9).max() < 0.01
+
+
+@pytest.mark.parametrize(("side", "most"), [(4, 1), (8, 1), (12, 2), (20, 3), (32, 4)])
+def test_translation_shifts_as_far_as_published_and_everywhere_as_often(side, most):
+    x = torch.arange(1.0, side + 1).expand(6_000, 1, side, side)
+    dice = torch.rand(6_000, 2, generator=torch.Generator().manual_seed(0))
+    shifts = translation(x, dice)[:, 0, side // 2, side // 2] - side // 2 - 1
+    values, counts = shifts.unique(return_counts=True)
+    assert values.tolist() == list(range(-most, most + 1)) and most == int(side * 0.125 + 0.5)
+    assert (counts / 6_000 - 1 / len(values)).abs().max() < 0.03
+
+
+def test_colour_is_that_of_the_published_code():
+    x, dice = torch.randn(6, 3, 8, 8), torch.rand(6, 3)
+    for before, after, (b, s, c) in zip(x, colour(x, dice), dice, strict=True):
+        by_hand = before + (b - 0.5)
+        by_hand = (by_hand - by_hand.mean(0)) * (2 * s) + by_hand.mean(0)
+        by_hand = (by_hand - by_hand.mean()) * (c + 0.5) + by_hand.mean()
+        assert torch.allclose(after, by_hand, atol=1e-5)
 
 
 def test_colour_of_middle_dice_changes_nothing_and_keeps_shapes():

@@ -1,6 +1,9 @@
 """Using a run of pictures: one seed is one picture, a label holds, and an ending says what is written."""
 
+import copy
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,9 +70,98 @@ def test_rows_of_a_seed_take_the_classes_in_turn_unless_one_is_given(runs):
     assert not torch.equal(mixed[3], sampling.draw(run, 12, seed=1, label=4)[3])
 
 
-def test_a_class_is_a_name_and_only_else_a_number(runs):
-    run = runs["labelled"]
-    assert [sampling.find_class(run, text) for text in ("two", "2", "0", "1", None)] == [2, 2, 0, 9, None]
+def test_a_class_is_a_name_and_a_number_only_where_none_is_called_by_one(runs, monkeypatch):
+    run = copy.copy(runs["labelled"])
+    assert [sampling.find_class(run, text) for text in ("two", "1", None)] == [2, 9, None]
+    with pytest.raises(ValueError, match="no class named '2'"):
+        sampling.find_class(run, "2")
+    monkeypatch.setitem(run.facts["data"], "classes", [*NAMES[:9], "nine"])
+    assert [sampling.find_class(run, text) for text in ("two", "2", "0", "9")] == [2, 2, 0, 9]
+
+
+def faulty(name):
+    path = Path(__file__).parents[2] / "shared/data/faults" / name
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+@pytest.fixture(scope="module")
+def of_3_and_7(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("classes") / "run", faulty("labels_3_7.npz"))
+
+
+def trained(out, data, *asked):
+    small = ("--labels", "--batch-size", 8, "--steps", 1, "--set", "width=4", "--set", "latent=8")
+    code, _, said = ganzfeld("train", "dcgan", "--data", data, "--out", out, *small, *asked)
+    assert code == 0, said
+    return gz.load(out), said
+
+
+def test_of_classes_3_and_7_there_is_no_0(of_3_and_7, tmp_path):
+    run, said = of_3_and_7
+    assert run.classes == ("3", "7") and "no training row" not in said
+    for text in ("0", "1"):
+        code, _, said = ganzfeld("sample", run.directory, "--class", text, "--out", tmp_path / "x.npy")
+        assert code == 2 and said == f"ganzfeld: no class named '{text}'; there are 3, 7\n"
+    assert ganzfeld("sample", run.directory, "--class", "7", "--n", 4, "--out", tmp_path / "x.npy")[0] == 0
+    assert np.array_equal(np.load(tmp_path / "x.npy"), run.sample(4, label=1).numpy())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_class_without_a_training_picture_is_told_and_not_sampled(tmp_path, seed):
+    """Of class 5 there is one picture, which one seed trains on and the other holds out."""
+    data = gz.data.load(str(faulty("labels_rare.npz")), seed)
+    taught = 1 in data.labels.train
+    run, said = trained(tmp_path / "run", faulty("labels_rare.npz"), "--seed", seed)
+    assert run.taught_classes == ((0, 1) if taught else (0,))
+    assert ("no training row is of class 5: it cannot be sampled" in said) is not taught
+    code, _, said = ganzfeld("sample", run.directory, "--class", "5", "--out", tmp_path / "x.npy")
+    assert code == (0 if taught else 2)
+    if not taught:
+        assert said == "ganzfeld: class 5 has no training row, so nothing is known of it; use 0\n"
+        with pytest.raises(ValueError, match="no training row"):
+            run.sample(4, label=1)
+        assert torch.equal(run.sample(4), run.sample(4, label=0))  # in turn are those that it knows
+        assert torch.equal(sampling.draw(run, 1, seeds="1"), run.sample(1, seed=1, label=0))
+
+
+def test_classes_that_were_left_out_cannot_be_sampled(tmp_path):
+    run, said = trained(tmp_path / "run", "digits", "--exclude-classes", "3,5")
+    assert run.taught_classes == (0, 1, 2, 4, 6, 7, 8, 9) and "no training row is of class 3, 5" in said
+    with pytest.raises(ValueError, match="class 3 has no training row"):
+        run.sample(4, label=3)
+
+
+def test_a_run_that_has_not_counted_its_classes_knows_all(runs):
+    run = copy.copy(runs["labelled"])
+    del run.facts["data"]["class_rows"]
+    assert run.taught_classes == tuple(range(10))
+
+
+BAD_CLASSES = {
+    "no labels": (("--labels", "--data", "{none}"), "has no classes: put pictures into a folder for each class"),
+    "fewer": (("--set", "classes=1"), "classes=1, and labels_3_7.npz has 2: leave it out, --labels counts them"),
+    "more": (("--set", "classes=3"), "classes=3, and labels_3_7.npz has 2"),
+    "negative": (("--set", "classes=-1"), "classes counts the labels, 0 for none: -1 is not possible"),
+    "both": (("--labels", "--set", "classes=3"), "classes=3 contradicts --labels, by which it is 2"),
+    "of a paper without": (("--labels", "bigan"), "bigan has no labelled form on pictures.*use dcgan, lsgan"),
+    "of features": (("--labels", "mcgan-cov"), "use one of scores"),
+    "of networks without": (("--labels", "--network", "mlp"), "use --network dcgan, sndcgan, resnet or r3"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CLASSES)
+def test_classes_that_cannot_be_told_are_refused_with_the_way_out(tmp_path, name):
+    asked, match = BAD_CLASSES[name]
+    np.save(tmp_path / "none.npy", np.zeros((20, 8, 8), np.uint8))
+    paper = next((word for word in asked if word in gz.papers.TABLE), "dcgan")
+    words = [word.format(none=tmp_path / "none.npy") for word in asked if word != paper]
+    words = words if "--data" in words else [*words, "--data", faulty("labels_3_7.npz")]
+    out = tmp_path / "run"
+    code, _, said = ganzfeld("train", paper, *words, "--out", out, "--batch-size", 8, "--steps", 1)
+    assert code == 2 and re.search(match, said) and len(said.strip().splitlines()) == 1, said
+    assert not out.exists()
 
 
 def test_a_wrong_class_is_one_line_with_the_nearest_name(runs, tmp_path):

@@ -43,6 +43,8 @@ class View:
         axes = None
         if x.shape[1] > 2:
             axes = torch.linalg.svd(x[:2_000] - x[:2_000].mean(0), full_matrices=False).Vh[:2]
+            if len(axes) < 2:  # of one row there are none
+                axes = torch.eye(2, x.shape[1], dtype=x.dtype)
             x = x @ axes.T
         elif x.shape[1] == 1:
             x = torch.cat([x, torch.zeros_like(x)], 1)

@@ -321,7 +321,10 @@ class Generation(Task):
         if "y" in game.draw.columns("critic"):
             _check_classes(game, data)
         if data.kind == "pictures" and game.batch_size > data.rows:
-            raise ValueError(f"{data.name} has {data.rows} training pictures, fewer than a batch of {game.batch_size}")
+            raise ValueError(
+                f"{data.name} has {data.rows} training pictures, fewer than a batch of {game.batch_size}: give "
+                f"--batch-size {data.rows} or less, or more pictures"
+            )
 
     def describe(self, game: Game, data: Data) -> dict[str, str]:
         train, valid, test = data.sizes().values()

@@ -111,7 +111,7 @@ def train(
         "precision": precision, "labels": labels, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every,
     }  # fmt: skip
-    if not str(out or "run").strip():
+    if out is not None and not str(out).strip():
         raise ValueError("out is empty: name a run directory, or leave it out")
     task, source, reading = load_data(data, [paper], network, seed, strict, reading)
     name = data if isinstance(data, str) else data.name

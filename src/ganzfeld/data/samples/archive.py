@@ -49,8 +49,7 @@ class Folder:
         self.names: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.runs: list[str] = []
-        if (root / RUN).is_file():
-            raise ValueError(f"{root} is a run directory, and its pictures are samples: give what it was trained on")
+        _refuse_run(root, (root / RUN).is_file())
         for path in self._walk(root):
             if not path.is_dir() and path.suffix.lower() not in (*ENDINGS, *OTHER_ENDINGS):
                 continue
@@ -113,6 +112,7 @@ class Zip:
             self.close()
             raise
         shown = {info.filename for info in infos if not any(map(_is_hidden, info.filename.split("/")))}
+        _refuse_run(path, RUN in shown)
         self.runs = sorted(name.removesuffix(RUN) for name in shown if name.endswith("/" + RUN))
         shown = {name for name in shown if not name.startswith(tuple(self.runs))}
         self.skipped = sorted((name, why) for name in shown if (why := _other_format(name)))
@@ -159,6 +159,11 @@ def _why_unsafe(info: zipfile.ZipInfo) -> str | None:
     if info.file_size > 2**20 and info.file_size > MAX_EXPANSION * max(1, info.compress_size):
         return f"which expands {info.file_size // max(1, info.compress_size)} times"
     return None
+
+
+def _refuse_run(path: Path, is_run: bool) -> None:
+    if is_run:
+        raise ValueError(f"{path} is a run directory, and its pictures are samples: give what it was trained on")
 
 
 def _other_format(name: str) -> str | None:

@@ -111,7 +111,7 @@ def _fits(name: str, column: np.ndarray) -> bool:
     if not steps.any():
         return bool(np.isfinite(wide.astype(np.float32)).all())
     if spread < 1 / LARGEST:
-        raise ValueError(f"{name} is spread by {spread:g}: rescale it")
+        raise ValueError(f"{name} is spread by less than {1 / LARGEST:g}: rescale it")
     lost = np.abs((column.astype(np.longdouble) - wide.astype(np.longdouble)).astype(np.float64)).max()
     if lost > DIGITS * spread:
         raise ValueError(f"{name} is of numbers so large that float64 does not keep their digits: subtract an offset")
