@@ -308,7 +308,7 @@ def test_a_kernel_is_turned_where_it_has_no_more_places_than_the_picture():
 # --- labels and statistics ---
 
 
-@pytest.mark.parametrize("kind", ["dcgan", "sndcgan", "resnet"])
+@pytest.mark.parametrize("kind", ["dcgan", "sndcgan", "resnet", "r3"])
 def test_labels_reach_generator_and_critic(kind):
     generator, critic = SMALL[kind].pair((3, 16, 16), classes=3)
     for module in generator.modules():
@@ -330,7 +330,7 @@ def test_projection_is_the_score_and_the_class_direction():
 
 
 def test_networks_without_labels_refuse_them():
-    for maker in (networks.MLP(), R3()):
+    for maker in (networks.MLP(), networks.ALI()):
         with pytest.raises(ValueError, match="no labelled form"):
             maker.pair((1, 8, 8), classes=3)
     with pytest.raises(ValueError, match="projection of its score"):

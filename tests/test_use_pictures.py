@@ -139,6 +139,21 @@ def test_a_run_that_has_not_counted_its_classes_knows_all(runs):
     assert run.taught_classes == tuple(range(10))
 
 
+def test_pictures_of_a_run_are_read_again_at_the_side_they_had(tmp_path):
+    """Before the usual side of 28 was 32 it was 16, and nobody had to ask for it."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8))
+    asked = {"settings": {"width": 4, "latent": 8, "batch_size": 8}, "checkpoint_every": 1}
+    gz.train("dcgan", str(tmp_path / "x.npy"), out=tmp_path / "run", steps=1, size=16, **asked)
+    path = tmp_path / "run/run.json"
+    facts = json.loads(path.read_text())
+    del facts["plan"]["reading"]["size"]
+    path.write_text(json.dumps(facts))
+    assert gz.load(tmp_path / "run").source().shape == (1, 16, 16)
+    with pytest.raises(ValueError, match="size was 16, not 32"):
+        gz.train("dcgan", str(tmp_path / "x.npy"), out=tmp_path / "run", steps=2, resume=True, **asked)
+    gz.train("dcgan", str(tmp_path / "x.npy"), out=tmp_path / "run", steps=2, size=16, resume=True, **asked)
+
+
 BAD_CLASSES = {
     "no labels": (("--labels", "--data", "{none}"), "has no classes: put pictures into a folder for each class"),
     "fewer": (("--set", "classes=1"), "classes=1, and labels_3_7.npz has 2: leave it out, --labels counts them"),

@@ -21,7 +21,8 @@ def sample(
     seeds: Annotated[str | None, typer.Option(help="one sample of each seed, as 0-15")] = None,
     member: Member = 0,
     class_: Annotated[
-        str | None, typer.Option("--class", help="a class by its name, or its number where none is called by one; in turn unless given")
+        str | None,
+        typer.Option("--class", help="a class by its name, or its number where all are words; in turn unless given"),
     ] = None,
     truncation: Annotated[
         float | None, typer.Option(help="the largest coordinate of z, as 0.7: fewer odd samples, less variety")
