@@ -241,6 +241,9 @@ def test_labels_of_a_numpy_file_go_with_their_pictures(tmp_path):
         assert data.labels.names == ("-5", "5", "15")
         for part in ("train", "valid", "test"):
             assert getattr(data.labels, part).tolist() == [n % 3 for n in getattr(data, part)[:, 0, 0, 0].tolist()]
+    words = datas.load(saved(tmp_path / "words.npz", x=x, y=np.array(["cat", "dog"])[np.arange(20) % 2]))
+    assert words.labels.names == ("cat", "dog")
+    assert words.labels.train.tolist() == [n % 2 for n in words.train[:, 0, 0, 0].tolist()]
     other = datas.load(saved(tmp_path / "other.npz", x=x, y=10 * (np.arange(20) % 2) - 5))
     assert other.fingerprint != data.fingerprint
 
@@ -251,7 +254,7 @@ PICTURES = {
     "two pictures": (dict(x=np.zeros((2, 16, 16), np.uint8)), "at least 3 pictures"),
     "no pixel": (dict(x=np.zeros((9, 0, 16), np.uint8)), "at least 3 pictures"),
     "few labels": (dict(x=np.zeros((9, 8, 8), np.uint8), y=np.zeros(8, int)), r"labels of shape \(8,\)"),
-    "fractions": (dict(x=np.zeros((9, 8, 8), np.uint8), y=np.zeros(9)), "type float64, not 9 whole numbers"),
+    "fractions": (dict(x=np.zeros((9, 8, 8), np.uint8), y=np.zeros(9)), "type float64, not 9 whole numbers or words"),
     "floats": (dict(x=np.zeros((9, 8, 8))), r"give rows of vectors, shape \(n, d\)"),
     "other floats": (
         dict(x=np.full((9, 1, 8, 8), 255.0)),

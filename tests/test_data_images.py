@@ -606,6 +606,15 @@ def test_of_messy_pictures_two_are_named_wherever_one_looks(tmp_path):
     assert "a/cut.jpg" in page and truncated in page and "a/empty.png" in page
 
 
+def test_what_is_not_encoded_is_named(tmp_path):
+    folder = tree(tmp_path / "x", 40, side=8)
+    small = [word for size in ("width=8", "depth=1", "latent=4", "batch_size=4") for word in ("--set", size)]
+    assert ganzfeld("train", "bigan", "--data", folder, "--out", tmp_path / "run", "--steps", 1, *small)[0] == 0
+    (folder / "a/x.png").write_bytes(b"")
+    code, _, said = ganzfeld("encode", tmp_path / "run", "--data", folder, "--out", tmp_path / "x.npy")
+    assert code == 0 and said.startswith("skipped: empty file: a/x.png\n40 codes of 4 numbers")
+
+
 def test_many_skipped_files_are_named_up_to_a_number(tmp_path):
     folder = tree(tmp_path, 6)
     for i in range(30):
@@ -668,6 +677,8 @@ def test_another_folder_replaces_a_part_as_bytes_with_its_labels(tmp_path):
     assert found.labels.test.tolist() == [s % 2 for s in shades(found.test)]
     assert torch.equal(found.train, own.train) and torch.equal(found.labels.train, own.labels.train)
     assert found.fingerprint != own.fingerprint
+    (other / "a/00000.png").write_bytes(b"")
+    assert datas.load(str(folder), test=str(other)).skipped == ((f"{other}/a/00000.png", "empty file"),)
     (other / "a/00000.png").unlink()
     assert datas.load(str(folder), test=str(other)).fingerprint != found.fingerprint
     with pytest.raises(ValueError, match=r"--test ring8 has rows of shape \(2,\), not \(1, 16, 16\)"):

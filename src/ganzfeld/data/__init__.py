@@ -178,7 +178,9 @@ def _replace_part(data: Data, part: str, name: str, other: Data) -> Data:
         coded = {part: _recode(data.labels, every.labels)}
         data = replace(data, labels=replace(data.labels, **coded))  # type: ignore[arg-type]
     digest = data.digest and f"{data.digest} {part} {other.fingerprint}"
-    return replace(data.replace_parts(**{part: rows}), digest=digest)
+    skipped = (*data.skipped, *((f"{name}/{file}", why) for file, why in other.skipped))
+    remarks = (*data.remarks, *(f"{name}: {remark}" for remark in other.remarks))
+    return replace(data.replace_parts(**{part: rows}), digest=digest, skipped=skipped, remarks=remarks)
 
 
 def _recode(labels: Labels, other: Labels | None) -> Tensor:

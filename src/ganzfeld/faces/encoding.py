@@ -18,18 +18,20 @@ from ..core.randomness import great_circle
 from ..data.samples.rows import PARTS, Part
 from ..runs.plan import recorded_plan
 from ..tasks import GeneratorRun, task_of, task_of_run
+from ..tasks.generation import describe_reading
 from ..tasks.loading import open_run
 from .sampling import save
 
 
 class Rows(NamedTuple):
     """Samples [n, *shape] in the data's units; the class of each, where it is known; the file of each, where it has
-    one."""
+    one; what a user should hear of how they were read."""
 
     x: Tensor
     classes: Tensor | None = None
     names: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def open_rows(path: Path, member: int, data: str | None, part: str | None) -> tuple[GeneratorRun, Rows]:
@@ -61,7 +63,8 @@ def read_rows(run: GeneratorRun, name: str | None = None, part: str | None = Non
     rows, part = (rows.as_test_part(), "test") if part == "all" else (rows, part)
     x, codes = rows.restore(cast(Part, part)), rows.codes(cast(Part, part))
     known = codes if rows.class_count > 1 else None
-    return Rows(x, known, rows.labels.names if rows.labels and known is not None else (), files)
+    notes = tuple(describe_reading(rows)) if name is not None else ()
+    return Rows(x, known, rows.labels.names if rows.labels and known is not None else (), files, notes)
 
 
 def encode(run: GeneratorRun, rows: Rows, out: Path, seed: int | None, member: int) -> str:

@@ -291,6 +291,11 @@ def _describe_classes(data: Data) -> str:
     return ", ".join(f"{name} ({count:,} training rows)" for name, count in rows.items())
 
 
+def describe_reading(data: Data) -> list[str]:
+    """What was decided on the way from the files, and which of them were left out."""
+    return [*data.remarks, *(f"skipped: {text}" for text in _describe_skipped(data))]
+
+
 def _describe_skipped(data: Data) -> list[str]:
     """A line for each reason, with the first files that were skipped for it."""
     by_reason: dict[str, list[str]] = {}
@@ -342,7 +347,7 @@ class Generation(Task):
     def notes(self, data: Data) -> Sequence[str]:
         untaught = [name for name, rows in _class_rows(data).items() if not rows]
         without = [f"no training row is of class {', '.join(untaught)}: it cannot be sampled"] if untaught else []
-        return [*data.remarks, *without, *(f"skipped: {text}" for text in _describe_skipped(data))]
+        return [*without, *describe_reading(data)]
 
     def facts(self, data: Data) -> dict[str, Any]:
         return {

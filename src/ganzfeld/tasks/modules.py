@@ -39,7 +39,7 @@ class InputInUnits(InUnits):
         self.module = module
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
-        dtype = next(self.module.parameters()).dtype  # units may be more precise than networks
+        dtype = next((p.dtype for p in self.module.parameters()), x.dtype)  # units may be more precise than networks
         return self.module(((x - self.shift) / self.scale).to(dtype), *others)
 
 

@@ -1,7 +1,7 @@
 """Pictures in a numpy file: bytes [n, H, W], [n, H, W, C] or [n, C, H, W] with one or three channels, or floats of four
 dimensions, as samples are written: numbers in [-1, 1], read in 256 shades. Where none is negative they are in [0, 1].
 
-A ``.npz`` may hold labels beside them, whole numbers [n] named ``labels`` or ``y``.
+A ``.npz`` may hold labels beside them, whole numbers or words [n] named ``labels`` or ``y``.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _only_pictures(x: np.ndarray) -> np.ndarray | None:
 def _labels(path: Path, y: np.ndarray | None, n: int, seed: int) -> Labels | None:
     if y is None:
         return None
-    if y.shape != (n,) or y.dtype.kind not in "iu":
-        raise ValueError(f"{path} has labels of shape {y.shape} and type {y.dtype}, not {n} whole numbers")
+    if y.shape != (n,) or y.dtype.kind not in "iubU":
+        raise ValueError(f"{path} has labels of shape {y.shape} and type {y.dtype}, not {n} whole numbers or words")
     values, code = np.unique(y, return_inverse=True)
     return Labels(*split(torch.from_numpy(code.astype(np.int64)), seed), names=tuple(map(str, values)))

@@ -35,7 +35,9 @@ def vectors(path: Path | str, seed: int = 0) -> Data:
     exact = standard_units(parts[0].double(), columnwise=True)
     units = Units(exact.shift.to(x.dtype), exact.scale.to(x.dtype))
     train, valid, test = (units.strip(part) for part in parts)
-    return Data(path.name, train, valid, test, units, "plane" if x.shape[1] == 2 else "vectors", order=torch.cat(cut))
+    remarks = ("float32 would not keep the digits of its columns: samples are float64",) * (x.dtype == torch.float64)
+    kind = "plane" if x.shape[1] == 2 else "vectors"
+    return Data(path.name, train, valid, test, units, kind, order=torch.cat(cut), remarks=remarks)  # type: ignore[arg-type]
 
 
 def read_vectors(path: Path) -> np.ndarray:

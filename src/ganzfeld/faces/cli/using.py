@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -53,6 +53,16 @@ def sample(
     say(f"{len(drawn)} samples in {out}")
 
 
+def _open_rows(run: Path, member: int, data: str | None, part: str | None) -> tuple[Any, Any]:
+    """The run, and what it is to encode, with a word on what of it was not read."""
+    from .. import encoding
+
+    opened, rows = encoding.open_rows(run, member, data, part)
+    for note in rows.notes:
+        say(note)
+    return opened, rows
+
+
 def encode(
     run: RunPath,
     out: Annotated[Path, typer.Option("--out", help="FILE.npy, for codes [n, latent]")],
@@ -64,7 +74,7 @@ def encode(
     """Codes of real samples, by a run of ali or bigan; for pictures in files with a list of their names beside them."""
     from .. import encoding
 
-    opened, rows = encoding.open_rows(run, member, data, part)
+    opened, rows = _open_rows(run, member, data, part)
     say(encoding.encode(opened, rows, out, draw, member))
 
 
@@ -80,7 +90,7 @@ def reconstruct(
     """Real samples, encoded and generated again: the error of all, and the first beside what they come from."""
     from .. import encoding
 
-    opened, rows = encoding.open_rows(run, member, data, part)
+    opened, rows = _open_rows(run, member, data, part)
     found = encoding.reconstruct(opened, rows, out, n, member)
     print_json(found) if as_json else print_facts({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
 
@@ -97,7 +107,7 @@ def anomaly(
     """How unlike the training data samples are, and how well that finds each class (train with --exclude-classes)."""
     from .. import encoding
 
-    opened, rows = encoding.open_rows(run, member, data, part)
+    opened, rows = _open_rows(run, member, data, part)
     found = encoding.anomaly(opened, rows, out, weight, member)
     if as_json:
         print_json(found)
@@ -120,7 +130,7 @@ def interpolate(
     from .. import encoding, sampling
 
     sampling.form_of(out, interpolate=True)
-    opened, rows = encoding.open_rows(run, member, data, part)
+    opened, rows = _open_rows(run, member, data, part)
     way = encoding.interpolate(opened, rows, between, n, member)
     sampling.write(opened, way, out, interpolate=True)
     say(f"{n} samples between two in {out}")
