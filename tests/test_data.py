@@ -251,8 +251,8 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, name):
         ("ring9", "ring8"),
         ("grid52", "grid25"),
         ("/no/such.npy", "no such file"),
-        ("", "empty name"),
-        (" ", "empty name"),
+        ("", "data is empty"),
+        (" ", "data is empty"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(name, match):

@@ -364,6 +364,16 @@ def test_names_that_are_no_text_are_read(tmp_path):
     assert r"1 names are not UTF-8 and are written by their bytes, the first: a/\xff\xfe.png" in found.remarks
 
 
+def test_data_and_runs_whose_own_path_is_no_text_are_refused_by_name(tmp_path):
+    tree(tmp_path / "x", 20)
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.rename(tmp_path / "x", strange)
+    for data, out in ((strange, tmp_path / "run"), ("digits", strange + "/run")):
+        code, _, said = ganzfeld("train", "dcgan", "--data", data, "--out", out, "--steps", 1)
+        assert code == 2 and r"/caf\xe9" in said and "is not UTF-8, so that no run can write it down: rename it" in said
+    assert sorted(os.listdir(strange)) == ["a", "b"] and os.listdir(tmp_path) == [os.path.basename(strange)]
+
+
 def test_a_class_whose_name_is_no_text_can_be_written_and_asked_for(tmp_path):
     folder = tree(tmp_path / "x", 20)
     os.rename(folder / "a", os.fsencode(folder) + b"/caf\xe9")

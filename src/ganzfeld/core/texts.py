@@ -32,6 +32,15 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def check_path(what: str, path: str) -> None:
+    """Raises ValueError for a path that a run cannot write down: an empty one, which would be the directory that one
+    happens to be in, and one that is no UTF-8."""
+    if not path.strip():
+        raise ValueError(f"{what} is empty: give a name or a path")
+    if printable(path) != path:
+        raise ValueError(f"{what} {printable(path)} is not UTF-8, so that no run can write it down: rename it")
+
+
 @functools.cache
 def read(package: str, name: str) -> Texts:
     """A file of them, parsed once."""

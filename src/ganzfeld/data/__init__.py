@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..core.names import unknown_name
+from ..core.texts import check_path
 from .rankings import texts
 from .rankings.collection import Collection, Interactions, Letor
 from .rankings.interactions import interactions
@@ -136,8 +137,7 @@ def choices_of(name: str) -> tuple[str, ...]:
 
 
 def _find_reader(name: str) -> Reader:
-    if not name.strip():  # as a path it would be the directory that one happens to be in
-        raise ValueError(f"data has an empty name: give one of {', '.join(TABLE)}, or a path")
+    check_path("data", name)
     for reader in READERS:
         if reader.recognises(name):
             return reader

@@ -328,7 +328,7 @@ class Generation(Task):
         if data.kind == "pictures" and game.batch_size > data.rows:
             raise ValueError(
                 f"{data.name} has {data.rows} training pictures, fewer than a batch of {game.batch_size}: give "
-                f"--batch-size {data.rows} or less, or more pictures"
+                f"--batch-size {data.rows}, or more pictures"
             )
 
     def describe(self, game: Game, data: Data) -> dict[str, str]:

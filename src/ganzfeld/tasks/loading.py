@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import data as datas
+from ..core.texts import check_path
 from ..engine import Ranks, called
 from ..game import Game
 from ..papers import find_paper, papers_for
@@ -111,8 +112,8 @@ def train(
         "precision": precision, "labels": labels, "log_every": log_every, "judge_every": judge_every,
         "checkpoint_every": checkpoint_every,
     }  # fmt: skip
-    if out is not None and not str(out).strip():
-        raise ValueError("out is empty: name a run directory, or leave it out")
+    if out is not None:
+        check_path("out", str(out))
     task, source, reading = load_data(data, [paper], network, seed, strict, reading)
     name = data if isinstance(data, str) else data.name
     prepared = _prepare(task, paper, source, name, reading, **asked)
