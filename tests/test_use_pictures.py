@@ -161,6 +161,7 @@ BAD_CLASSES = {
     "negative": (("--set", "classes=-1"), "classes counts the labels, 0 for none: -1 is not possible"),
     "both": (("--labels", "--set", "classes=3"), "classes=3 contradicts --labels, by which it is 2"),
     "of a paper without": (("--labels", "bigan"), "bigan has no labelled form on pictures.*use dcgan, lsgan"),
+    "on vectors": (("--labels", "geometric", "--data", "digits"), r"--labels: give pictures \(--size 8\)"),
     "of features": (("--labels", "mcgan-cov"), "use one of scores"),
     "of networks without": (("--labels", "--network", "mlp"), "use --network dcgan, sndcgan, resnet or r3"),
 }

@@ -155,9 +155,11 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
         raise ValueError(f"a Game has its pieces and numbers already: leave out {' and '.join(given)}, or replace them")
     if isinstance(paper, str):
         if labels and "classes" not in record_for(find_paper(paper), source.form, network).numbers:
+            labelled, side = _labelled_papers(), data.picture_size(name)
+            use = "give pictures" if find_paper(paper).name in labelled else f"use {', '.join(labelled)}, on pictures"
             raise ValueError(
-                f"{paper} has no labelled form on {source.form}, so it cannot be played with --labels: use "
-                f"{', '.join(_labelled_papers())}, on pictures"
+                f"{paper} has no labelled form on {source.form}, so it cannot be played with --labels: {use}"
+                + (f" (--size {side})" if side and source.form != "pictures" else "")
             )
         settings = resolve(paper, source.form, settings, asked["network"], asked["constraints"])
         paper = find_paper(paper).name
@@ -171,9 +173,9 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
 
 
 def _labelled_papers() -> list[str]:
-    """Those that can tell their players classes."""
-    labelled = lambda paper: any("classes" in record.numbers for record in paper.records.values())  # noqa: E731
-    return [name for name, paper in TABLE.items() if labelled(paper)]
+    """Those that can tell their players classes: critics of features, whose heads a paper names, cannot be told."""
+    told = lambda paper: any("classes" in record.numbers for record in paper.records.values())  # noqa: E731
+    return [name for name, paper in TABLE.items() if told(paper) and paper.head is None]
 
 
 def _each(kind: str, names: Any) -> list[tuple[str, Any]]:
