@@ -259,6 +259,8 @@ def test_settings_are_read_with_their_types():
         ({"lr_schedule": "wavy"}, "linear"),
         ({"ema_half_life": "-1"}, "half_life"),
         ({"lr": "none"}, "a number"),
+        ({"latent": "1.5"}, "latent must be a whole number or none, not 1.5"),
+        ({"betas": "x"}, r"betas must be \(a number, a number\), not 'x'"),
     ],
 )
 def test_bad_settings_are_refused_by_name(settings, match):

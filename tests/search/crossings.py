@@ -8,31 +8,45 @@ import json
 import math
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import ganzfeld as gz
 from ganzfeld.faces import catalogue
+from small import environment
 
 from . import world
-from .processes import Servers
+from .processes import Done, Servers
 from .tally import Tally
 
-NUMBERS = """-1 0 1 2 3 7 40 300 1.5 0.5 0.9 -0.5 1e-3 1e-30 1e3 nan inf -inf 1e308 1e400 none true 0x10 1_000 +2 1/2 1,5
-999999999999""".split()
+NUMBERS = """-1 0 1 2 3 7 40 300 1.5 0.5 0.9 -0.5 1e-3 1e-30 1e3 nan inf -inf 1e308 1e400 none true 0x10 1_000 +2
+1/2 1,5 999999999999""".split()
 OTHERS = "abc (0.5,0.9) (2,3) (0.9,nan) [1,2] {} 'x' None linear cosine mean tanh ٣ a=b".split() + ["", " 2 "]
 CHOICES = {
-    "activation": "relu leaky tanh elu", "norm": "none batch layer", "critic_norm": "none batch layer",
-    "lr_schedule": "constant linear cosine", "augment": "colour translation,cutout cutout,cutout", "form": "primal dual",
-    "betas": "(0.5,0.9) (0,0.99) (0.9,0.9)", "optimizer": "adam sgd rmsprop", "baseline": "none mean optimal",
-    "negatives": "live frozen uniform", "start": "dns ease none", "reward": "tanh non-saturating hinge", "pool": "0 4 sum",
+    "activation": "relu leaky tanh elu",
+    "norm": "none batch layer",
+    "critic_norm": "none batch layer",
+    "lr_schedule": "constant linear cosine",
+    "augment": "colour translation,cutout cutout,cutout",
+    "form": "primal dual",
+    "betas": "(0.5,0.9) (0,0.99) (0.9,0.9)",
+    "optimizer": "adam sgd rmsprop",
+    "baseline": "none mean optimal",
+    "negatives": "live frozen uniform",
+    "start": "dns ease none",
+    "reward": "tanh softplus hinge",
+    "pool": "0 4 sum",
     "payoff": "hinge wasserstein minimax",
-}  # fmt: skip
-FLAGS = """--labels|--seeds 2|--precision bf16|--engine eager|--engine fast|--steps 0|--steps -1|--steps x|--batch-size 0
---batch-size -3|--batch-size 100000|--size 8|--size 16|--size 7|--size 0|--size -4|--min-rating 3|--min-rating nan|--fold 1
---fold 9|--seed -1|--seed 99999999999999999999|--exclude-classes 1|--exclude-classes 9|--exclude-classes 0,1,2|--judge-every -1
---log-every 1|--checkpoint-every 1|--crop pad|--crop round|--background puce|--device tpu|--valid x.npy|--test none.npy
---strict|--dry-run|--unknown|--seeds 0|--data|--out""".replace("\n", "|").split("|")
+}
+FLAGS = """--labels|--seeds 2|--precision bf16|--engine eager|--engine fast|--steps 0|--steps -1|--steps x|
+--batch-size 0|--batch-size -3|--batch-size 100000|--size 8|--size 16|--size 7|--size 0|--size -4|--min-rating 3|
+--min-rating nan|--fold 1|--fold 9|--seed -1|--seed 99999999999999999999|--exclude-classes 1|--exclude-classes 9|
+--exclude-classes 0,1,2|--judge-every -1|--log-every 1|--checkpoint-every 1|--crop pad|--crop round|--background puce|
+--device tpu|--valid x.npy|--test none.npy|--strict|--dry-run|--unknown|--seeds 0|--data|--out""".replace(
+    "\n", ""
+).split("|")
 
 
 def words_of(number: int) -> tuple[list[str], dict[str, str]]:
@@ -89,18 +103,21 @@ def value_for(rng: random.Random, key: str, usual: str) -> str:
     return rng.choice(NUMBERS)
 
 
+def place(folder: Path, name: str) -> Path:
+    """A directory with the data in it."""
+    here = folder / name
+    here.mkdir()
+    for file in world.FILES.values():
+        (here / file).symlink_to(folder / file)
+    return here
+
+
 def hunt(servers: Servers, folder: Path, number: int, tally: Tally) -> None:
     words, chosen = words_of(number)
-    here = folder / f"crossing-{number}"
-    here.mkdir()
-    for name in world.FILES.values():
-        (here / name).symlink_to(folder / name)
+    here, command = place(folder, f"crossing-{number}"), " ".join(words)
     done = servers.run(*words, where=here)
     whole = tally.check(number, words, done)
     tally.count({0: "trained", 1: "diverged", 2: "refused"}.get(done.code, "broken"))  # type: ignore[arg-type]
-    command = " ".join(words)
-    if __import__("os").environ.get("WHY"):
-        print(done.code, done.err.strip().splitlines()[-1:], command, flush=True)
     if whole and done.code == 1 and "not finite" not in done.err:
         tally.fault("exit code", number, f"{command}: 1, {done.err.strip().splitlines()[-1]}")
     if whole and done.code == 0 and "--dry-run" not in words:
@@ -110,6 +127,28 @@ def hunt(servers: Servers, folder: Path, number: int, tally: Tally) -> None:
         judged = servers.run("judge", "run", "--json", where=here)
         if tally.check(number, [*words, "; judge run"], judged) and judged.code:
             tally.fault("trains, is not judged", number, f"{command}: {judged.err.strip().splitlines()[-1]}")
+    shutil.rmtree(here)
+    if number % 15 == 14:
+        check_process(folder, number, words, done, tally)
+
+
+def check_process(folder: Path, number: int, words: list[str], forked: Done, tally: Tally) -> None:
+    """That a process which nobody forked ends in the same way."""
+    here = place(folder, f"process-{number}")
+    own = subprocess.run(
+        [sys.executable, "-m", "ganzfeld", *words],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=300,
+    )
+    tally.count("processes of their own")
+    last = [text.strip().splitlines()[-1:] for text in (own.stderr, forked.err)]
+    if own.returncode != forked.code or last[0] != last[1] and not forked.traceback:
+        tally.fault(
+            "ends otherwise", number, f"{' '.join(words)}: {own.returncode} {last[0]}, not {forked.code} {last[1]}"
+        )
     shutil.rmtree(here)
 
 

@@ -14,10 +14,11 @@ from .mutations import OWN, STEPS, TIMED
 from .processes import Servers
 from .tally import Tally
 
+START = ["--set", "start=dns", "--set", "start_steps=4"]
 RUNS = {
     "samples": ["train", "ns-gan", "--data", "../x.npy", "--seeds", "2", *OWN, *STEPS],
     "codes": ["train", "bigan", "--data", "../p.npz", "--set", "width=4", "--batch-size", "8", *STEPS],
-    "rankings": ["train", "irgan", "--data", "../i.tsv", "--set", "rank=2", "--set", "start=dns", "--set", "start_steps=4", *STEPS],
+    "rankings": ["train", "irgan", "--data", "../i.tsv", "--set", "rank=2", *START, *STEPS],
     "documents": ["train", "irgan-pairwise", "--data", "../l.txt", "--set", "width=4", *STEPS],
     "comparison": ["compare", "ns-gan", "wgan", "--data", "../x.npy", "--seeds", "1", "--steps", "8", *OWN],
 }  # fmt: skip

@@ -1,7 +1,8 @@
 """Every file that a run writes, damaged in every way: then the run is judged, sampled, reported and resumed.
 
-Right is the result of the undamaged run, or a word that says what is wrong. A file may be flipped, cut, emptied, swapped,
-made of another type or kind, or hold values that nobody would write; weights may be exchanged together with their digest.
+Right is the result of the undamaged run, or a word that says what is wrong. A file may be flipped, cut, emptied,
+swapped, made of another type or kind, or hold values that nobody would write; weights may be exchanged together with
+their digest.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-
 
 from .processes import Done, Servers
 from .tally import Tally
@@ -86,7 +86,7 @@ def fresh(place: Path, to: Path) -> Path:
 def outcome(servers: Servers, place: Path, kind: str, use: str) -> tuple[Any, str, Done]:
     """What a use gives (None where it fails), what it says, and how it ended."""
     done = servers.run(*words_for(kind, use), where=place)
-    if done.code:
+    if done.code != 0:
         return None, done.err, done
     if use == RESUME:
         weights = place / "run/checkpoints/step-00000012/state.safetensors"

@@ -56,26 +56,24 @@ class Done(NamedTuple):
 class Servers:
     """A pool of them; `run` waits for a free one."""
 
-    def __init__(self, count: int, talk: bool = False, patience: float = PATIENCE):
+    def __init__(self, count: int, talk: bool = False):
         from small import environment
 
-        self.talk, self.patience = talk, patience
+        self.talk = talk
 
         tests = str(Path(__file__).parents[1])
         own = environment()
         own |= {"PYTHONPATH": os.pathsep.join([own["PYTHONPATH"], tests]), "GANZFELD_CACHE": tempfile.mkdtemp()}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "search.processes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own,
-            )
-            for _ in range(count)
-        ]  # fmt: skip
+            subprocess.Popen([sys.executable, "-m", "search.processes"], **pipes, env=own) for _ in range(count)
+        ]
         self.free: queue.Queue[subprocess.Popen[str]] = queue.Queue()
         for process in self.processes:
             self.free.put(process)
 
     def run(self, *words: Any, where: Path, **more: Any) -> Done:
-        command = Command([str(word) for word in words], str(where), **{"patience": self.patience, **more})
+        command = Command([str(word) for word in words], str(where), **more)
         process = self.free.get()
         try:
             assert process.stdin and process.stdout
@@ -288,6 +286,9 @@ def stream_of(number: int, command: Command) -> Any:
     name = {1: "out", 2: "err"}[number]
     if command.stream and command.stream[0] == name:
         _, manner, after = command.stream
+        if manner == "absent":  # as Python finds it, where it was closed before
+            os.close(number)
+            return None
         raw: Any = Failing(number, manner, after)
     else:
         raw = io.FileIO(number, "w", closefd=False)

@@ -1,4 +1,5 @@
-"""Every command, with an output stream that is closed, full, or a pipe whose reader has gone, from its n-th write on.
+"""Every command, with an output stream that is closed, full, or a pipe whose reader has gone, from its n-th write on,
+or that was never there.
 
 Progress on standard error is a convenience: without it a command ends as it would have, with the same result. What
 cannot be printed on standard output is an error of one line, or none where the reader has gone.
@@ -80,9 +81,9 @@ def hunt(servers: Servers, folder: Path, number: int, tally: Tally) -> None:
     which, moment = divmod(number, MOMENTS)
     code, printed, made = prepare(servers, folder, which)
     for stream in ("out", "err"):
-        manner = MANNERS[(moment + which) % len(MANNERS)]
-        found, done = result(servers, folder, f"stream-{number}-{stream}", which, stream=(stream, manner, moment))
-        words = [*COMMANDS[which], f"; {stream} {manner} from write {moment}"]
+        manner = MANNERS[(moment + which) % len(MANNERS)] if moment else "absent"
+        found, done = result(servers, folder, f"stream-{number}-{stream}", which, stream=(stream, manner, moment - 1))
+        words = [*COMMANDS[which], f"; {stream} {manner} from write {moment - 1}" if moment else f"; {stream} absent"]
         tally.count("streams")
         if done.hung or done.traceback or "Traceback" in done.err:
             tally.check(number, words, done)
@@ -94,7 +95,7 @@ def hunt(servers: Servers, folder: Path, number: int, tally: Tally) -> None:
         elif found[1] == printed:
             if found[0] != code:
                 tally.fault("ends otherwise", number, f"{' '.join(words)}: exit {found[0]}, not {code}")
-        elif found[0] not in ((0, code) if manner == "gone" else (2,)):
+        elif found[0] not in {"gone": (0, code), "absent": (code, 2)}.get(manner, (2,)):
             tally.fault("exit code", number, f"{' '.join(words)}: exit {found[0]}, and not all is printed")
         elif found[2] != made:
             tally.fault("other results", number, " ".join(words))

@@ -148,7 +148,12 @@ def _fit_type(value: Any, annotation: Any) -> Any:
 
 
 def _describe_type(annotation: Any) -> str:
-    if typing.get_origin(annotation) is typing.Literal:
-        return " or ".join(map(repr, typing.get_args(annotation)))
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(map(repr, arguments))
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(map(_describe_type, arguments))
+    if origin is tuple:
+        return f"({', '.join(map(_describe_type, arguments))})"
     words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
-    return words.get(annotation) or str(annotation).replace("typing.", "")
+    return {**words, type(None): "none", ...: "..."}.get(annotation) or str(annotation).replace("typing.", "")
