@@ -9,6 +9,7 @@ import contextlib
 import errno
 import io
 import json
+import math
 import os
 import queue
 import resource
@@ -177,6 +178,7 @@ def play(command: Command, notes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.alarm(math.ceil(command.patience) + 5)  # should nobody be left to end it
         os.chdir(command.where)
         os.environ.update(command.environment)
         sys.argv = ["ganzfeld", *command.words]

@@ -155,5 +155,5 @@ def _describe_type(annotation: Any) -> str:
         return " or ".join(map(_describe_type, arguments))
     if origin is tuple:
         return f"({', '.join(map(_describe_type, arguments))})"
-    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
-    return {**words, type(None): "none", ...: "..."}.get(annotation) or str(annotation).replace("typing.", "")
+    words: dict[Any, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
+    return (words | {type(None): "none", ...: "..."}).get(annotation) or str(annotation).replace("typing.", "")
