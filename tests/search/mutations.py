@@ -131,12 +131,25 @@ def hunt(servers: Servers, folder: Path, number: int, tally: Tally) -> None:
                 break
             continue
         told = set(said.splitlines()) - set(usual.splitlines())
-        if done.code == 0 and found != expected and not told:
+        if done.code == 0 and found != expected and not told and as_edited(damage, path, use, expected, found):
+            tally.count("as the record says")
+        elif done.code == 0 and found != expected and not told:
             tally.fault("changed in silence", number, f"{what}; {use}: {difference(expected, found)}")
         else:
             tally.count("refused" if done.code else "told" if told else "the same")
     for left in folder.glob(f"mutation-{number}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def as_edited(damage: Any, path: Path, use: str, expected: Any, found: Any) -> bool:
+    """Whether a record that can still be read is shown, or kept, with the values that it now has: no digest tells a
+    number that was edited from one that was measured. Weights, and how many lines there are, must stay."""
+    if damage not in (edit, flip, twice, swapped) or path.suffix not in (".json", ".jsonl"):
+        return False
+    if use == RESUME:
+        (weights, lines), (others, kept) = expected, found
+        return bool(weights == others and [len(part or ()) for part in lines] == [len(part or ()) for part in kept])
+    return use == REPORT
 
 
 def fresh_links(place: Path, to: Path) -> Path:
