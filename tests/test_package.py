@@ -78,7 +78,7 @@ def test_every_entry_has_a_sentence_that_a_terminal_can_show():
 
 def test_one_version_is_said_everywhere():
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == gz.__version__
-    assert re.search(r"^## \[(\S+)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == gz.__version__
+    assert re.search(r"^## \[(\d\S*)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == gz.__version__
     assert "version" not in re.findall(r"^(\w+) = ", (ROOT / "pyproject.toml").read_text().split("[project.")[0], re.M)
 
 
