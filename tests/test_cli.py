@@ -1,5 +1,6 @@
 """The command line keeps its contract: formats, exit codes, one clear line for every error."""
 
+import dataclasses
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld.runs import files
+from ganzfeld.faces import cli
+from ganzfeld.runs import files, plan
 from small import EVERY, SETTINGS, environment, ganzfeld, train, vectors
 
 SETS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
@@ -146,6 +148,76 @@ def world_run(folder):
     return folder / "own"
 
 
+def test_the_bare_command_gives_an_overview_of_commands_that_exist():
+    code, out, err = ganzfeld()
+    assert (code, err) == (0, "") and 8 < len(out.splitlines()) < 20
+    for words in cli.FIRST_COMMANDS:
+        name, *options = words.split()
+        shown = ganzfeld(name, "--help")
+        assert f"  ganzfeld {words} " in out and shown[0] == 0
+        assert all(option in shown[1] for option in options if option.startswith("--"))
+
+
+def test_the_version_is_told_and_help_is_never_cut():
+    assert ganzfeld("--version") == (0, f"ganzfeld {gz.__version__}\n", "")
+    code, out, _ = ganzfeld("--help")
+    assert code == 0 and "..." not in out.replace("[ARGS]...", "") and all(f"  {name} " in out for name in cli.COMMANDS)
+
+
+def test_commands_are_suggested_as_they_are_to_be_typed(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANZFELD_COMMAND", "./run")
+    assert "  ./run train r3gan" in ganzfeld()[1] and "ganzfeld train" not in ganzfeld()[1]
+    assert "Usage: ./run train" in ganzfeld("train", "--help")[1]
+    _, _, told = ganzfeld(*trained(world[1], tmp_path / "run"))
+    assert "try: ./run sample" in told
+    assert "./run train --help" in ganzfeld("train", "gan")[2] and "./run train PAPER" in ganzfeld("judge", "x")[2]
+    assert ganzfeld("report", tmp_path / "run", "--out", tmp_path / "r.html")[0] == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "./run train ns-gan --data" in page and "ganzfeld train" not in page
+    assert json.loads((tmp_path / "run/run.json").read_text())["command"].startswith("ganzfeld train")
+
+
+def test_a_constraint_lists_its_settings_and_each_can_be_set_to_its_default(tmp_path):
+    for name in gz.constraints.TABLE:
+        chosen = json.loads(ganzfeld("list", name, "--json")[1])
+        listed = next(entry for entry in chosen.values() if entry["kind"] == "constraints")
+        (rows,) = listed["settings"].values()
+        kind = gz.constraints.TABLE[name]
+        assert [row["setting"] for row in rows] == [f"{name}.{f.name}" for f in dataclasses.fields(kind)]
+        assert all(row["meaning"] for row in rows)
+    code, out, _ = ganzfeld("list", "r1")
+    assert code == 0 and re.search(r"^  r1\.gamma +1\.0 +weight of the mean squared slope", out, re.M)
+    words = ["train", "gan", "--data", "ring8", "--out", tmp_path, "--dry-run", "--constraint", "gradient-penalty"]
+    sets = ["--set", "gradient-penalty.weight=10.0", "--set", "gradient-penalty.one_sided=false"]
+    assert ganzfeld(*words, *sets)[:2] == ganzfeld(*words)[:2]
+
+
+def test_the_names_that_a_setting_may_be_are_listed_with_their_meanings():
+    out = ganzfeld("list", "irgan")[1]
+    for name in ("live", "frozen", "optimal", "log-sigmoid"):
+        assert re.search(rf"^ {{8,}}{name} +\S+ \S+", out, re.M), name
+    dragan = ganzfeld("list", "dragan")[1]  # a paper, and a constraint
+    assert "\non vectors" in dragan and "\nwith --constraint dragan" in dragan
+    assert "\nwith --network mlp" in ganzfeld("list", "mlp")[1] and "soft-margin" in ganzfeld("list", "hinge")[1]
+
+
+def test_another_seed_of_the_same_run_is_told_in_words(world):
+    run, data = world[0] / "run", world[1]
+    words = ["train", "ns-gan", "--data", data, "--out", run, "--steps", 48, *SETS, "--seeds", 2, "--resume"]
+    assert "objective was not given, and is 'hinge' now" in ganzfeld(*words, "--objective", "hinge")[2]
+    assert plan.describe_change("size", 32, None) == "size was 32, and is not given now"
+
+
+def test_other_data_are_asked_for_no_classes_that_they_have_not(tmp_path):
+    words = ["train", "ns-gan", "--data", "digits", "--exclude-classes", "1, 9", "--out", tmp_path / "run", *SETS]
+    assert ganzfeld(*words, "--steps", 8)[0] == 0
+    code, _, said = ganzfeld("judge", tmp_path / "run", "--data", "ring8")
+    assert code == 2 and "ring8 has rows of shape (2,), the run was trained on (64,)" in said
+    code, out, _ = ganzfeld("judge", tmp_path / "run", "--data", "digits", "--metrics", "fd", "--json")
+    own = ganzfeld("judge", tmp_path / "run", "--metrics", "fd", "--json")[1]
+    assert code == 0 and json.loads(out) == json.loads(own)
+
+
 def test_listing_names_all_there_is():
     found = json.loads(ganzfeld("list", "--json")[1])
     assert set(found["papers"]) == set(gz.papers.TABLE)
@@ -200,6 +272,10 @@ ERRORS = {
     "unknown option": (["train", "gan", "--data", "ring8", "--stepz", "5"], "stepz"),
     "an option of version 0.1": (["train", "gan", "--data", "ring8", "--without", "1"], "--without is now --exclude-c"),
     "another": (["train", "bpr", "--data", "tastes", "--least", "4"], "--least is now --min-rating"),
+    "no such folder": (["train", "gan", "--data", "my-pictures"], "no such file or folder; there are ring8"),
+    "no data": (["train", "gan"], "'--data'. (see ganzfeld train --help)"),
+    "no such run": (["judge", "nowhere"], "ganzfeld train PAPER --data DATA --out nowhere makes one"),
+    "no metric": (["judge", "nowhere", "--metrics", ","], "no metric is named"),
     "unknown list": (["list", "paper"], "'papers'"),
     "unknown paper to list": (["list", "wgan-pg"], "'wgan-gp'"),
 }

@@ -12,6 +12,7 @@ from ganzfeld.data import Data, Units
 from ganzfeld.networks import MLP
 from ganzfeld.runs import diagnostics
 from ganzfeld.tasks import generation
+from small import train, vectors
 
 NETWORKS = MLP(width=16, depth=2)
 
@@ -120,6 +121,16 @@ def test_the_critics_estimate_of_a_linear_critic_is_the_distance_along_it(data):
     flat = tree.map(torch.zeros_like, far["params"]["critic"])
     none = generation.critic_estimate(game, {**far, "params": {**far["params"], "critic": flat}}, data)["critic_w1"]
     assert math.isnan(none)
+
+
+def test_nobody_is_warned_of_how_every_game_begins(tmp_path):
+    """A run of 80 steps has not begun at step 8; one of 4,000 is past it at 400."""
+    assert diagnostics.too_early(8, 80) and diagnostics.too_early(3, 24) and diagnostics.too_early(399, 4_000)
+    assert not diagnostics.too_early(200, 240) and not diagnostics.too_early(400, 4_000)
+    heard = []
+    train(tmp_path / "run", vectors(tmp_path), steps=24, log_every=3, judge_every=24,
+          settings={"lr": 1e-9}, tell=lambda event, step, facts: heard.append((event, facts.get("cause"))))  # fmt: skip
+    assert "log" in dict(heard) and "warn" not in dict(heard)
 
 
 def test_judged_warnings_name_lost_modes_and_narrow_ones():

@@ -54,7 +54,7 @@ def onnx_session(source):
 
 def given(run, n, seed=5):
     z = randomness.latents(run.latent, seed, n)
-    return (z, torch.arange(n) % len(run.classes)) if run.classes else (z,)
+    return (z, run.draw_labels(n, seed)) if run.classes else (z,)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -194,7 +194,7 @@ def test_what_this_data_cannot_have_is_refused(digits):
         judges.judge([torch.zeros(9, 2)], gz.data.ring8(), ["kid"], inception="weights")
     with pytest.raises(ValueError, match=r"samples have shape \(1, 9, 9\)"):
         judges.judge([noise(9, (1, 9, 9))], digits)
-    with pytest.raises(ValueError, match="coverage needs more than 5 samples.* there are 5"):
+    with pytest.raises(ValueError, match="coverage takes 6 or more samples.* there are 5"):
         judges.judge([x[:5]], digits, ["coverage"])
 
 
@@ -202,6 +202,21 @@ def test_too_few_held_out_pictures_are_judged_by_what_is_left(digits):
     few = digits.replace_parts(valid=digits.valid[:5])
     assert judges.metrics_for(few) == ("sliced_w1",)
     assert means(judges.judge([noise(20)], few))["sliced_w1"] > 0
+
+
+def test_classes_diverge_from_those_of_the_training_part_and_stacked_digits_from_uniform_ones(digits):
+    """Nine tenths of a class are no fault where the data have them: a perfect sampler is at 0, a uniform one is not."""
+    codes = digits.labels.train % 10
+    keep = torch.cat([(codes == 1).nonzero()[:90], (codes == 0).nonzero()[:10]]).flatten()
+    labels = dataclasses.replace(digits.labels, train=codes[keep])
+    rare = dataclasses.replace(digits.replace_parts(train=digits.train[keep]), labels=labels)
+    shares = judges._true_shares(rare)
+    assert shares[:2].tolist() == [0.1, 0.9] and not shares[2:].any()
+    stacked = dataclasses.replace(
+        rare, labels=Labels(codes[:3], codes[:3], codes[:3], tuple(f"{i:03}" for i in range(1000)))
+    )
+    three = dataclasses.replace(stacked, train=torch.zeros(3, 3, 8, 8))
+    assert extractors.has_stacked_digits(three) and judges._true_shares(three).unique().tolist() == [1 / 1000]
 
 
 # Inception

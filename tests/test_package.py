@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 import ganzfeld as gz
-from ganzfeld.faces import catalogue
+from ganzfeld.augment import Augment
+from ganzfeld.core.names import split_names
+from ganzfeld.faces import catalogue, laws, report
 from small import SETTINGS, environment, vectors
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +75,42 @@ def test_every_entry_has_a_sentence_that_a_terminal_can_show():
     for kind, entries in catalogue.read()["lists"].items():
         for name, sentence in entries.items():
             assert sentence.endswith(".") and " " in sentence, (kind, name, sentence)
-            assert not re.search(r":math:|``|\\\\|\n", sentence), (kind, name, sentence)
+            assert not re.search(r":math:|``|[\\\n]", sentence), (kind, name, sentence)
+            assert re.match(r"[\w‖]", sentence) and not sentence.startswith("From "), (kind, name, sentence)
+
+
+def test_things_say_what_they_are_in_two_lines(tmp_path):
+    run = gz.train("ns-gan", vectors(tmp_path), out=tmp_path / "run", steps=8, settings=SETTINGS, seeds=2)
+    tastes = gz.data.tastes()
+    said = (
+        (run, "GeneratorRun: ns-gan on x.npy, 8 steps, 2 members from seed 0 on", "can judge, report, sample, export"),
+        (
+            run.game,
+            "Game: non-saturating with no constraint, on samples of shape (2,)",
+            "critic of 33 weights; batches of 16",
+        ),
+        (gz.laws.LAWS["dynamics"], "Law dynamics: ", gz.laws.LAWS["dynamics"].source),
+        (gz.papers.wgan_gp, "Paper wgan-gp: The Wasserstein game", "Gulrajani"),
+        (run.data, "Data x.npy: plane of shape (2,)", "test rows"),
+        (tastes, "Data tastes: 200 users with 120 items", "2,000 train, 600 valid, 1,000 test positives"),
+    )
+    for thing, *parts in said:
+        assert repr(thing).count("\n") == 1 and len(repr(thing)) < 500
+        assert all(part in repr(thing) for part in parts), repr(thing)
+
+
+def test_one_name_is_never_a_list_of_letters(tmp_path):
+    assert split_names("a, b,") == ("a", "b") and split_names(["a,b", "c"]) == ("a,b", "c") and split_names("") == ()
+    digits = gz.data.digits()
+    assert len(digits.exclude("1,2").train) == len(digits.exclude(["1", "2"]).train) < len(digits.train)
+    assert gz.data.load("digits", exclude_classes=["1", "2"]).fingerprint == digits.exclude("1, 2").fingerprint
+    assert Augment("colour, cutout") == Augment(("colour", "cutout"))
+    run = gz.train("bpr", "tastes", out=tmp_path / "run", steps=1, settings={"rank": 2})
+    assert run.recommend("12", 3) == run.recommend(["12"], 3) == run.recommend(12, 3)
+    assert len(laws.prove("transposed-convolution", fast=True)["laws"]) == 1
+    assert report.write(str(tmp_path / "run"), tmp_path / "r.html").exists()
+    with pytest.raises(ValueError, match=r"seeds is how many members there are.*not \[0, 1\]"):
+        gz.train("ns-gan", "ring8", out=tmp_path / "more", steps=8, seeds=[0, 1])
 
 
 def test_one_version_is_said_everywhere():

@@ -134,7 +134,8 @@ def test_codes_of_files_come_with_their_names(runs, tmp_path):
 
 
 def test_pairs_stand_one_below_the_other(runs, tmp_path):
-    assert ganzfeld("reconstruct", runs / "pictures", "--n", 5, "--out", tmp_path / "p.npy")[0] == 0
+    code, _, told = ganzfeld("reconstruct", runs / "pictures", "--n", 5, "--out", tmp_path / "p.npy")
+    assert code == 0 and f"the first 5 rows beside their reconstructions in {tmp_path / 'p.npy'}" in told
     pairs = np.load(tmp_path / "p.npy")
     assert pairs.shape == (5, 2, 1, 8, 8)
     run = gz.load(runs / "pictures")
@@ -192,6 +193,52 @@ def test_pictures_of_other_channels_or_another_size_are_refused(runs, tmp_path):
         assert code == 2
         assert str(shape[1:]) in err
         assert "(1, 8, 8)" in err
+
+
+def test_every_command_that_writes_says_where(runs, tmp_path):
+    for words in (
+        ("encode", runs / "ali", "--out", tmp_path / "codes.npy"),
+        ("reconstruct", runs / "ali", "--out", tmp_path / "pairs.png"),
+        ("anomaly", runs / "ali", "--out", tmp_path / "scores.npy"),
+        ("interpolate", runs / "ali", "--between", "0,1", "--out", tmp_path / "way.npy"),
+        ("sample", runs / "ali", "--out", tmp_path / "x.npy"),
+        ("export", runs / "ali", "--out", tmp_path / "g.safetensors"),
+        ("report", runs / "ali", "--out", tmp_path / "r.html"),
+    ):
+        code, _, told = ganzfeld(*words)
+        assert code == 0 and str(words[-1]) in told and words[-1].exists(), words
+    assert ganzfeld("reconstruct", runs / "ali")[2] == ganzfeld("anomaly", runs / "ali")[2] == ""
+
+
+METRICS_REFUSED = {
+    "fdd": "no metric named 'fdd'; did you mean 'fd'",
+    "ndcg@5": "is a metric of rankings",
+    "knn_regressor": "add --baselines",
+    "modes": "needs a world whose modes are known",
+    "fid": "needs pictures and the weights",
+}
+
+
+@pytest.mark.parametrize("metric", METRICS_REFUSED)
+def test_a_metric_that_the_run_cannot_have_is_refused_before_anything_is_drawn(runs, metric, monkeypatch):
+    run = gz.load(runs / "ali")
+    monkeypatch.setattr(type(run), "sample", lambda *a: pytest.fail("samples were drawn"))
+    for asked in (metric, [metric], f"w1, {metric}"):  # a text is no list of letters
+        with pytest.raises(ValueError, match=METRICS_REFUSED[metric]):
+            run.judge(metrics=asked)
+    for none in ([], "", (), ","):
+        with pytest.raises(ValueError, match="no metric is named: name one or more .*, or leave them out"):
+            run.judge(metrics=none)
+
+
+def test_metrics_in_one_text_are_those_of_the_list(runs):
+    run = gz.load(runs / "ali")
+    assert run.judge(metrics="w1, cycle") == run.judge(metrics=["w1", "cycle"])
+    assert run.judge(metrics="w1").keys() == {"w1"}
+    with pytest.raises(ValueError, match="of encoders, and this run of ns-gan has no encoder"):
+        gz.load(runs / "plain").judge(metrics="c2st")
+    with pytest.raises(ValueError, match="needs a critic of scores of samples alone"):
+        run.judge(metrics="critic_w1")
 
 
 @pytest.mark.parametrize("command", ["encode", "reconstruct", "anomaly", "interpolate"])

@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 import ganzfeld as gz
-from ganzfeld.core.randomness import great_circle, latents
+from ganzfeld.core.randomness import draw_classes, great_circle, latents
 from ganzfeld.faces import judging, sampling
 from ganzfeld.judging import judges
 from ganzfeld.tasks.modules import truncate
 from small import ganzfeld
 
+IMBALANCED = Path(__file__).parents[2] / "shared/data/faults/imbalanced_90_10.npz"
 SMALL = {"width": 8, "latent": 12, "batch_size": 16}
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "1"]  # the last is named as a number
 
@@ -52,8 +53,9 @@ def test_with_seeds_a_class_follows_from_the_seed_alone(runs):
     run = runs["labelled"]
     alone = sampling.draw(run, 1, seeds="13")
     assert torch.equal(sampling.draw(run, 1, seeds="2,13,4")[1:2], alone)
-    assert torch.equal(alone, run.sample(1, seed=13, label=13 % 10))
-    assert not torch.equal(alone, run.sample(1, seed=13, label=0))
+    own = int(run.draw_labels(1, 13))
+    assert torch.equal(alone, run.sample(1, seed=13, label=own)) and torch.equal(alone, run.sample(5, seed=13)[:1])
+    assert not torch.equal(alone, run.sample(1, seed=13, label=(own + 1) % 10))
 
 
 def test_a_class_by_position_would_bite(runs):
@@ -62,12 +64,43 @@ def test_a_class_by_position_would_bite(runs):
     assert not torch.allclose(by_position[0][0], by_position[1][1], atol=1e-3)
 
 
-def test_rows_of_a_seed_take_the_classes_in_turn_unless_one_is_given(runs):
+def test_rows_of_a_seed_are_of_drawn_classes_unless_one_is_given(runs):
     run = runs["labelled"]
-    mixed = sampling.draw(run, 12, seed=1)
+    mixed, own = sampling.draw(run, 12, seed=1), run.draw_labels(12, 1).tolist()
     for i in (0, 3, 11):
-        assert torch.equal(mixed[i], sampling.draw(run, 12, seed=1, label=i % 10)[i])
-    assert not torch.equal(mixed[3], sampling.draw(run, 12, seed=1, label=4)[3])
+        assert torch.equal(mixed[i], sampling.draw(run, 12, seed=1, label=own[i])[i])
+    assert not torch.equal(mixed[3], sampling.draw(run, 12, seed=1, label=(own[3] + 1) % 10)[3])
+
+
+def test_classes_are_drawn_in_the_shares_of_the_training_part_row_by_row():
+    counts = (0, 863, 97, 0, 40)
+    drawn = draw_classes(counts, 5, 20_000)
+    shares = torch.bincount(drawn, minlength=5) / len(drawn)
+    assert (shares - torch.tensor(counts) / 1000).abs().max() < 4 * (0.863 * 0.137 / 20_000) ** 0.5
+    assert shares[0] == shares[3] == 0  # a class without a training picture is never drawn
+    assert draw_classes(counts, 5, 7).equal(drawn[:7]) and not draw_classes(counts, 6, 500).equal(drawn[:500])
+
+
+@pytest.mark.skipif(not IMBALANCED.exists(), reason="the shared faulty inputs are not here")
+def test_a_perfect_sampler_of_classes_is_judged_in_the_shares_of_the_data(tmp_path, monkeypatch):
+    """One tenth of the pictures are of class 1: fd 12 beside 10 of held-out rows, and 121 with classes in turn."""
+    run = gz.train("dcgan", str(IMBALANCED), out=tmp_path / "run", steps=8, settings=SMALL, labels=True, judge_every=8)
+    x, codes = run.data.restore("train"), run.data.labels.train
+    rows = [(codes == label).nonzero().flatten() for label in range(2)]
+
+    def perfect(z, labels):
+        places = (z[:, 0].sigmoid() * 1e6).long()
+        return torch.stack([x[rows[y][place % len(rows[y])]] for y, place in zip(labels.tolist(), places, strict=True)])
+
+    monkeypatch.setattr(type(run), "_cached_generator", lambda self, member: perfect)
+    judged = run.judgement(metrics="fd, recall")
+    facts = judged["provenance"]
+    assert judged["metrics"]["fd"]["mean"] < 2 * facts["perfect"]["fd"] and judged["metrics"]["recall"]["mean"] > 0.7
+    assert facts["classes_drawn"] == "in the shares of the training part" and facts["class_shares"] == [0.899, 0.101]
+    recorded = run.facts["data"].pop("class_rows")  # as an earlier version left it: the data have them
+    assert recorded == [863, 97] and run.judgement(metrics=["fd"])["metrics"]["fd"]["mean"] < 2 * facts["perfect"]["fd"]
+    monkeypatch.setattr(type(run), "_counts_beside", lambda self, data: ())
+    assert run.judgement(metrics=["fd"])["metrics"]["fd"]["mean"] > 60
 
 
 def test_a_class_is_a_name_and_a_number_only_where_none_is_called_by_one(runs, monkeypatch):
@@ -274,7 +307,8 @@ def test_an_interpolation_keeps_its_class_and_ends_at_two_samples(runs):
     for name, label in (("plain", None), ("labelled", 7), ("labelled", None)):
         run = runs[name]
         way = sampling.draw(run, 9, seed=14, interpolate=True, label=label)
-        held = {"plain": None}.get(name, 4 if label is None else label)
+        drawn = run.draw_labels(1, 14)
+        held = int(drawn) if label is None and drawn is not None else label
         ends = run.sample(2, seed=14, label=held)
         torch.testing.assert_close(way[[0, -1]], ends, rtol=1e-4, atol=1e-5)
         steps = (way[1:] - way[:-1]).flatten(1).norm(dim=1)

@@ -19,6 +19,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from .core.names import split_names
 from .core.randomness import Need
 
 Policy = Literal["colour", "translation", "cutout"]
@@ -54,6 +55,7 @@ class Augment(Augmentation):
     need: Need = Need("uniform", (7,))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "policies", split_names(self.policies))
         for policy in self.policies:
             if policy not in POLICIES:
                 raise ValueError(f"no augmentation named {policy!r}; there are {', '.join(POLICIES)}")

@@ -34,6 +34,7 @@ from .core import tree
 from .core.randomness import Need, Noise
 from .core.tree import Tree
 from .draws import Batch, Draw, Role, Scene
+from .objectives import TABLE as OBJECTIVES
 from .objectives import Context, Objective
 from .optimizers import Average, LRSchedule, Optimizer, StepSizes
 from .schedule import Schedule, Turn
@@ -102,6 +103,15 @@ class Game:
         # scored together, the two sides would share batch statistics: another game
         separate = self.draw.regular and networks.treats_samples_separately(self.critic)
         object.__setattr__(self, "separate", separate)
+
+    def __repr__(self) -> str:
+        """What is played, in two lines."""
+        name = next((name for name, one in OBJECTIVES.items() if one is self.objective), "an objective of its own")
+        bound = ", ".join(map(repr, self.constraints)) or "no constraint"
+        players = {**self.generators, "critic": self.critic}
+        sizes = [f"{who} of {sum(p.numel() for p in m.parameters()):,} weights" for who, m in players.items()]
+        batch = f"batches of {self.batch_size}" if self.batch_size else "whole batches"
+        return f"Game: {name} with {bound}, on samples of shape {self.shape}\n  {', '.join(sizes)}; {batch}"
 
     # --- what is played with ---
 

@@ -1,8 +1,19 @@
-"""What torchrun says to a process that it started: how many play together, and which of them this is."""
+"""How this process was started: under which name, and by torchrun with how many others, and which of them it is."""
 
 from __future__ import annotations
 
 import os
+
+
+def command() -> str:
+    """What a user types to start this package: ``ganzfeld``, or what the variable GANZFELD_COMMAND says instead, as
+    ``./run`` has it. Every command that a message suggests begins with it."""
+    return os.environ.get("GANZFELD_COMMAND") or "ganzfeld"
+
+
+def suggest(words: str) -> str:
+    """A command to try, as it is to be typed here."""
+    return f"{command()} {words}"
 
 
 def world_size() -> int:

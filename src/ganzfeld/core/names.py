@@ -26,6 +26,13 @@ RENAMED: dict[str, str] = {
 RATE_OF_THE_POLICY = ("irgan", "irgan-pairwise")  # papers whose old ``rate`` was the generator side's alone
 
 
+def split_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names that are given as a list, or in one text with commas: a text is never taken for a list of letters."""
+    return (
+        tuple(name for part in names.split(",") if (name := part.strip())) if isinstance(names, str) else tuple(names)
+    )
+
+
 def new_name(name: str, paper: str | None = None) -> str:
     """What a setting or option of version 0.1 is called now, of a paper; any other name as it is."""
     if name == "rate" and paper in RATE_OF_THE_POLICY:

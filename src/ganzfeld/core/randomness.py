@@ -53,11 +53,20 @@ def global_seed(*key: object) -> Iterator[None]:
         yield
 
 
-def latents(need: Need, seed: int, rows: int) -> Tensor:
-    """Rows of noise [rows, *shape] for a user: row i depends on (seed, i) alone, not on how many are asked for."""
-    blocks = [fill(torch.empty(BLOCK_ROWS, *need.shape), need.law, generator(seed, "sample", i))
+def latents(need: Need, seed: int, rows: int, name: str = "sample") -> Tensor:
+    """Rows of noise [rows, *shape] for a user: row i depends on (seed, i) alone, not on how many are asked for. name:
+    of the noise; another name is another, independent one."""
+    blocks = [fill(torch.empty(BLOCK_ROWS, *need.shape), need.law, generator(seed, name, i))
               for i in range(-(-rows // BLOCK_ROWS))]  # fmt: skip
     return torch.cat(blocks)[:rows]
+
+
+def draw_classes(counts: Sequence[int], seed: int, rows: int) -> Tensor:
+    """Classes [rows], each in its share of the counts: row i depends on (seed, i) alone. A class that counts 0 is never
+    drawn."""
+    ends = torch.tensor(counts, dtype=torch.float64).cumsum(0)
+    places = latents(Need("uniform", ()), seed, rows, "class").double() * ends[-1]
+    return torch.searchsorted(ends, places, right=True)
 
 
 def great_circle(a: Tensor, b: Tensor, n: int) -> Tensor:

@@ -7,6 +7,7 @@ is relevant to them. ``load`` turns a name or a path into either, by what lies t
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -128,7 +129,7 @@ def load(name: str, seed: int = 0, valid: str | None = None, test: str | None = 
     data = reader.read(name, seed, **asked)
     for part, other in parts.items():
         data = _replace_part(data, part, other, load(other, seed, **_choices_like(data, other, asked)))
-    return data.exclude([name.strip() for name in excluded.split(",")]) if excluded else data
+    return data.exclude(excluded) if excluded else data
 
 
 def choices_of(name: str) -> tuple[str, ...]:
@@ -143,7 +144,9 @@ def _find_reader(name: str) -> Reader:
             return reader
     if Path(name).exists():
         raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy, .npz or a text")
-    raise unknown_name("data", name, (*TABLE, "files and folders"))
+    near = difflib.get_close_matches(name, TABLE, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(TABLE)}, or give the path of your own"
+    raise ValueError(f"no data named {name!r}, and no such file or folder; {hint}")
 
 
 def picture_size(name: str) -> int | None:

@@ -11,51 +11,71 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.launch import suggest
 from ..core.names import unknown_name
 
 if TYPE_CHECKING:
-    from ..papers import Paper
+    from ..papers import Paper, Row
 
 FILE = Path(__file__).with_name("catalogue.json")
-COLUMNS = ("setting", "default", "meaning", "source")
+COLUMNS = ("setting", "default", "meaning", "source", "choices")
+SET_UP = {"constraints": "--constraint", "networks": "--network"}  # the option that asks for a piece with settings
 
 
 def read() -> dict[str, Any]:
-    """``lists``: kind -> name -> sentence; ``settings``: paper -> form of data -> rows of `COLUMNS`."""
+    """``lists``: kind -> name -> sentence; ``settings``: of papers, constraints and networks: kind -> name -> form of
+    data, or option -> rows of `COLUMNS`."""
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 def choose(what: str) -> dict[str, Any]:
-    """All lists, one of them, or the settings of a paper. Raises ValueError for any other name."""
+    """All lists, one of them, or what there is of one name, with its settings; of a name that several kinds have, the
+    others under ``KIND NAME``. Raises ValueError for any other name."""
     found = read()
-    lists, settings, paper = found["lists"], found["settings"], what.replace("_", "-")
+    lists, settings = found["lists"], found["settings"]
     if what == "all":
         return lists
     if what in lists:
         return {what: lists[what]}
-    if homes := [kind for kind, entries in lists.items() if what in entries and paper not in settings]:
-        raise ValueError(f"{what} is one of the {homes[0]}: ganzfeld list {homes[0]}")
-    if paper not in settings:
-        raise unknown_name("list", what, (*lists, *settings))
-    rows = {form: [dict(zip(COLUMNS, row, strict=True)) for row in rows] for form, rows in settings[paper].items()}
-    return {paper: {"sentence": lists["papers"][paper], "settings": rows}}
+    chosen: dict[str, Any] = {}
+    for kind, entries in lists.items():
+        name = what if what in entries else what.replace("_", "-")
+        if name in entries:
+            tables = settings.get(kind, {}).get(name, {})
+            rows = {of: [dict(zip(COLUMNS, row, strict=True)) for row in table] for of, table in tables.items()}
+            key = f"{kind.removesuffix('s')} {name}" if chosen else name
+            chosen[key] = {"kind": kind, "sentence": entries[name], "settings": rows}
+    if not chosen:
+        raise unknown_name("list", what, (*lists, *(name for entries in lists.values() for name in entries)))
+    return chosen
 
 
 def format_choice(chosen: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of what was chosen: names beside their sentences; or of a paper its settings, for each form of data."""
-    for kind, entries in chosen.items():
+    """Lines of what was chosen: names beside their sentences; or of one name its settings, of a paper for each form of
+    data."""
+    for name, entries in chosen.items():
         if "settings" not in entries:
-            yield kind
-            yield from _align([(name, sentence) for name, sentence in entries.items()])
+            yield name
+            yield from _align([(entry, sentence) for entry, sentence in entries.items()])
+            if len(chosen) == 1 and name in ("papers", *SET_UP):
+                yield f"the settings of one: {suggest('list NAME')}"
             continue
-        yield f"{kind}: {entries['sentence']}"
-        for form, rows in entries["settings"].items():
-            yield f"on {form}, as --set SETTING=VALUE"
-            yield from _align([(r["setting"], r["default"], _explain(r["meaning"], r["source"])) for r in rows])
+        yield f"{name}: {entries['sentence']}"
+        for of, rows in entries["settings"].items():
+            yield f"{'with' if of.startswith('--') else 'on'} {of}, as --set SETTING=VALUE"
+            yield from _align([line for row in rows for line in _lines_of(row)])
+
+
+def _lines_of(row: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """A setting, and below it the names that it may be."""
+    yield row["setting"], row["default"], _explain(row["meaning"], row["source"])
+    width = max(map(len, row["choices"]), default=0)
+    for name, meaning in row["choices"].items():
+        yield "", "", f"  {name:<{width}}  {meaning}"
 
 
 def _explain(meaning: str, source: str) -> str:
@@ -94,7 +114,13 @@ def collect() -> dict[str, Any]:
     }
     return {
         "lists": {kind: {name: _sentence(e) for name, e in table.items()} for kind, table in tables.items()},
-        "settings": {name: _settings(paper) for name, paper in papers.TABLE.items()},
+        "settings": {
+            "papers": {name: _settings(paper) for name, paper in papers.TABLE.items()},
+            **{
+                kind: {name: {f"{option} {name}": _rows(papers.describe_piece(kind, name))} for name in tables[kind]}
+                for kind, option in SET_UP.items()
+            },
+        },
     }
 
 
@@ -110,10 +136,11 @@ def _settings(paper: Paper) -> dict[str, list[list[str]]]:
     """The settings of a paper on each form of data that it is set for."""
     from ..papers import describe
 
-    return {
-        form: [[row.setting, _as_typed(row.default), row.meaning, row.source] for row in describe(paper.name, form)]
-        for form in paper.forms
-    }
+    return {form: _rows(describe(paper.name, form)) for form in paper.forms}
+
+
+def _rows(rows: Sequence[Row]) -> list[list[Any]]:
+    return [[row.setting, _as_typed(row.default), row.meaning, row.source, dict(row.choices)] for row in rows]
 
 
 def _as_typed(value: Any) -> str:
@@ -121,12 +148,15 @@ def _as_typed(value: Any) -> str:
 
 
 def _write(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """A line for each list and each paper, so that a change shows where it was made."""
-    parts = []
-    for part, table in found.items():
-        lines = [f"{json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}" for name, entry in table.items()]
-        parts.append(f"{json.dumps(part)}: {{\n" + ",\n".join(lines) + "\n}")
-    FILE.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    """A line for each list and each name with settings, so that a change shows where it was made."""
+    as_line = lambda entry: json.dumps(entry, ensure_ascii=False)  # noqa: E731
+    as_block = lambda table: "{\n" + ",\n".join(f"{json.dumps(k)}: {v}" for k, v in table.items()) + "\n}"  # noqa: E731
+    lists = {kind: as_line(entries) for kind, entries in found["lists"].items()}
+    settings = {
+        kind: as_block({name: as_line(tables) for name, tables in entries.items()})
+        for kind, entries in found["settings"].items()
+    }
+    FILE.write_text(as_block({"lists": as_block(lists), "settings": as_block(settings)}) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Comparing papers: equal budgets, a population of seeds each, means with their spread.
 
 Every paper is reported, the bad ones too; members whose numbers ceased to be finite stay in the statistics, at their
-last finite state, and are counted. Samples are judged as the final state makes them, and nothing is selected; rankers
-as validation selected them, and as they were at the end, on the test part.
+last finite state, and are counted. Of a metric that is not finite for some members, the others are summarised and those
+are counted. What a paper starts from was trained besides: its steps are told, since the others did not get them.
+Samples are judged as the final state makes them, and nothing is selected; rankers as validation selected them, and as
+they were at the end, on the test part.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..core.names import split_names
+from ..judging import judges
 from ..judging.baselines.closed_form import CLOSED_FORM
 from ..papers import find_paper, papers_for
 from ..papers.build import build, resolve
@@ -28,7 +32,7 @@ from ..runs.training import Interrupted, handle_signals
 from ..tasks import task_of_run
 from ..tasks.loading import load_data, train
 from ..tasks.shortlists import describe_steps
-from .tables import print_table
+from .tables import MARK_OF_FEW, print_table
 
 Say = Callable[[str], None]
 
@@ -76,7 +80,10 @@ def compare(
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """``{"data", "steps", "seeds", "rows": [{"paper", "run", "metrics", "seconds", "diverged"}]}``, also written to
-    ``out/compare.json`` with a report beside it; each paper's run lies under its name.
+    ``out/compare.json`` with a report beside it; each paper's run lies under its name. A row whose paper started from
+    another's training has its ``start``: ``{"paper", "steps", "seconds"}``.
+
+    papers: a list, one name, or several in one text with commas; "all" of those that fit the data.
 
     jobs: papers trained at once, each in a process with one thread. steps: 10,000 unless given, 300 of retrieval.
     ablate: in the place of papers one of IRGAN and what becomes of it without each of its parts, all from one start;
@@ -85,7 +92,10 @@ def compare(
     out, data_name = Path(out), data if isinstance(data, str) else data.name
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    names = [] if list(papers) == ["all"] else [find_paper(paper).name for paper in papers]
+    papers = split_names(papers)
+    if not papers:
+        raise ValueError("no paper is named: name some, or all")
+    names = [] if papers == ("all",) else [find_paper(paper).name for paper in papers]
     reading: dict[str, Any] = {"valid": valid, "test": test, "size": size, "crop": crop, "background": background}
     task, source, reading = load_data(data, names, network, seed, False, reading)
     names = names or list(papers_for(source.form))
@@ -105,6 +115,10 @@ def compare(
         build(entry.paper, source, settings=entry.settings(common), batch_size=batch_size, network=network)
         for entry in entries
     ]  # all errors before the first step
+    for game in games:
+        task.check(game, source)
+    for note in task.notes(source):
+        say(note)
     with files.lock(out):
         if (out / "compare.json").exists() and not resume:
             raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
@@ -203,7 +217,8 @@ def _train_one(title: str, paper: str, data: str, out: Path, asked: Mapping[str,
     start = time.perf_counter()
     run = train(paper, data, out=out, **asked)
     seconds = time.perf_counter() - start
-    outcome = task_of_run(run.facts).outcome(run)
+    task = task_of_run(run.facts)
+    outcome, before = task.outcome(run), task.started_from(run)
     logged = files.read_lines(out / "log.jsonl")
     return {
         "paper": title,
@@ -213,6 +228,7 @@ def _train_one(title: str, paper: str, data: str, out: Path, asked: Mapping[str,
         "seconds": logged[-1]["seconds"] if logged else round(seconds, 3),
         "wall": round(seconds, 3),
         "diverged": logged[-1].get("diverged", 0) if logged else 0,
+        **({"start": dict(before)} if before else {}),
     }
 
 
@@ -223,9 +239,12 @@ def _summarise(row: Mapping[str, Any]) -> str:
 
 
 def _format_cell(value: Mapping[str, Any]) -> str:
-    """A mean and its spread, either of which may not be defined."""
+    """A mean and its spread, either of which may not be defined, and over how many members where not over all."""
     mean, std = (math.nan if value[key] is None else value[key] for key in ("mean", "std"))
-    return f"{mean:.3g} ± {std:.2g}"
+    total, lost = len(value["per_member"]), value.get("not_finite", 0)
+    if lost == total:
+        return f"none of {total} finite"
+    return f"{mean:.3g} ± {std:.2g}" + (f" ({total - lost} of {total})" if lost else "")
 
 
 def _selected_steps(row: Mapping[str, Any]) -> Sequence[int]:
@@ -244,9 +263,12 @@ def _start_cells(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...
 
 
 def print_comparison(result: Mapping[str, Any]) -> None:
-    """Print means, spreads and seconds; of rankers also when they were selected, and what they started from."""
+    """Print means, spreads and seconds, and what must be known to read them; of rankers also when they were selected,
+    and what they started from."""
     ranked = any(map(_selected_steps, result["rows"]))
     names = list(dict.fromkeys(name for row in result["rows"] for name in row["metrics"] if "." not in name))
+    few = [row["provenance"]["few"] for row in result["rows"] if "few" in row["provenance"]]
+    marked = {name for one in few for name in one["wanted"]}
     rows: list[tuple[str, ...]] = []
     starts: dict[tuple[str, ...], list[str]] = {}
     notes: list[str] = []
@@ -264,8 +286,29 @@ def print_comparison(result: Mapping[str, Any]) -> None:
     for title, metrics in result.get("closed", {}).items():
         title = title if title not in CLOSED_FORM else f"{title} (closed form)"
         rows.append((title, *(f"{metrics[name]['mean']:.3g}" for name in names), *[""] * ranked, "", ""))
-    columns = ("paper", *names, *["selected at"] * ranked, "diverged", "seconds")
-    print_table(columns, rows, max(100, 22 * (len(names) + 2)))
+    columns = ("paper", *(f"{name}{MARK_OF_FEW}" if name in marked else name for name in names))
+    print_table((*columns, *["selected at"] * ranked, "diverged", "seconds"), rows, max(100, 22 * (len(names) + 2)))
     for note in [*notes, *([result["left_out"]] if "left_out" in result else [])]:
         print(note)
     print(f"{result['data']}, {result['steps']} steps, {result['seeds']} seeds; mean ± standard deviation over seeds")
+    for note in _notes(result["rows"]):
+        print(note)
+
+
+def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for what sets rows, or their numbers, apart."""
+    starts: dict[tuple[str, int], list[str]] = {}
+    for row in rows:
+        if start := row.get("start"):
+            starts.setdefault((start["paper"], start["steps"]), []).append(row["paper"])
+    for (paper, steps), titles in starts.items():
+        others = ", which the others did not get" if len(titles) < len(rows) else ""
+        yield f"{', '.join(titles)} started from {steps} steps of {paper} besides{others}"
+    cells = [value for row in rows for value in row["metrics"].values()]
+    if any(0 < value.get("not_finite", 0) < len(value["per_member"]) for value in cells):
+        yield "(k of n): over the k seeds whose number is finite"
+    if few := next((row["provenance"]["few"] for row in rows if "few" in row["provenance"]), None):
+        plain = {name: least for name, least in few["wanted"].items() if "." not in name}
+        yield f"{MARK_OF_FEW} {judges.format_few({**few, 'wanted': plain})}"
+    if why := next((row["provenance"]["unjudged"] for row in rows if "unjudged" in row["provenance"]), None):
+        yield f"{why}"

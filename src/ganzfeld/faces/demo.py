@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core import launch
 from ..runs import files
 from ..tasks.loading import train
 from . import laws, report
@@ -65,15 +66,16 @@ def play(out: Path, say: Say) -> Path:
         laws.prove((), theorems, fast=True, say=say)
     runs = [*(out / part.folder for part in PARTS), *(out / name for name in RUNS), theorems]
     page = report.write(runs, out / "report.html", "Ganzfeld: the demo")
+    ganzfeld = launch.command()
     say(f"""
 the report: {page.resolve()}
 six commands to try:
-  ganzfeld sample {out / "dcgan"} --interpolate --out walk.gif
-  ganzfeld reconstruct {out / "ali"} --out pairs.png
-  ganzfeld judge {out / "ring8" / "r3gan"}
-  ganzfeld recommend {out / "tastes" / "irgan"} --k 5
-  ganzfeld laws
-  ganzfeld train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
+  {ganzfeld} sample {out / "dcgan"} --interpolate --out walk.gif
+  {ganzfeld} reconstruct {out / "ali"} --out pairs.png
+  {ganzfeld} judge {out / "ring8" / "r3gan"}
+  {ganzfeld} recommend {out / "tastes" / "irgan"} --k 5
+  {ganzfeld} laws
+  {ganzfeld} train ns-gan --objective hinge --constraint spectral --data grid25 --out my-run --steps 2000""")
     return page
 
 

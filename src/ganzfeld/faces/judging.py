@@ -11,14 +11,15 @@ from ..judging import judges
 from ..tasks import questions
 from ..tasks.loading import open_run
 from ..tasks.shortlists import describe_steps
-from .tables import print_table
+from .tables import MARK_OF_FEW, print_table
 
 
 def judge(
     what: Path, name: str | None, metrics: Sequence[str] | None, member: int | None, seed: int, baselines: bool = False
 ) -> dict[str, Any]:
     """Of a run, or of samples in a ``.npy``. baselines: train those of an encoder, each as long as the run was."""
-    if what.suffix == ".npy":
+    metrics = judges.named(metrics)
+    if what.suffix == ".npy" and not what.is_dir():
         if name is None:
             raise ValueError("samples in a file are judged against data: give --data")
         samples = data.read_samples(what)
@@ -37,15 +38,24 @@ def print_judgement(judged: Mapping[str, Any]) -> None:
 def _print_metrics(judged: Mapping[str, Any]) -> None:
     """A row a metric."""
     facts, rows = judged["provenance"], []
+    if "unjudged" in facts:
+        print(facts["unjudged"])
+        return
+    few = facts.get("few", {"wanted": {}})
     for name, value in judged["metrics"].items():
         perfect = f"{facts['perfect'][name]:.4g}" if name in facts["perfect"] else ""
         members = " ".join(f"{v:.3g}" for v in value["per_member"])
-        rows.append((name, f"{value['mean']:.4g}", f"{value['std']:.2g}", perfect, members))
-    note = (
+        mark = MARK_OF_FEW if name in few["wanted"] else ""
+        lost, total = value.get("not_finite", 0), len(value["per_member"])
+        mean = f"{value['mean']:.4g}" + (f" ({total - lost} of {total})" if lost else "")
+        rows.append((f"{name}{mark}", mean, f"{value['std']:.2g}", perfect, members))
+    notes = [
         f"{facts['samples']} samples a member against {facts['held_out']} held-out rows of {facts['data']}; "
         "perfect: held-out rows in the place of samples"
-    )
-    print_table(("metric", "mean", "spread", "perfect", "members"), rows, note=note)
+    ]
+    notes += [f"classes drawn {facts['classes_drawn']}"] if "classes_drawn" in facts else []
+    notes += [f"{MARK_OF_FEW} {judges.format_few(few)}"] if few["wanted"] else []
+    print_table(("metric", "mean", "spread", "perfect", "members"), rows, note="\n".join(notes))
 
 
 def _print_rankers(judged: Mapping[str, Any]) -> None:
@@ -69,6 +79,9 @@ def _print_rankers(judged: Mapping[str, Any]) -> None:
     notes = [f"{name}: what is selected is its start: no later step ranked the validation part better" for name in kept]
     notes += [questions.describe_ties(facts)] if facts["tied"] else []
     notes += [facts["left_out"]] if "left_out" in facts else []
+    if few := facts.get("few"):
+        columns = [f"{name}{MARK_OF_FEW}" for name in columns]
+        notes.append(f"{MARK_OF_FEW} {few['rows']} {few['of']} say little; enough are {judges.FEW_ROWS}")
     print_table(("ranker", "step", *columns), rows, max(110, 16 * (len(columns) + 2)), "\n".join([note, *notes]))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import laws
-from ..core.names import find
+from ..core.names import find, split_names
 from ..laws.facts import VERDICT_FIELDS, describe, explain
 from ..runs import files
 from . import report
@@ -32,7 +32,7 @@ def prove(
 ) -> dict[str, Any]:
     """Runs the laws of these names, all where there are none, and returns their facts; with ``out`` it leaves these
     and the page there. Raises ValueError for a name or a language that is not known, before anything runs."""
-    chosen = [find("law", name, laws.LAWS) for name in names] or list(laws.LAWS.values())
+    chosen = [find("law", name, laws.LAWS) for name in split_names(names)] or list(laws.LAWS.values())
     explain(chosen[0].name, language)  # refused before minutes are spent, as is a directory that is not ours
     with files.lock(out) if out else contextlib.nullcontext():
         found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -20,7 +21,7 @@ def draw(
     n: int,
     *,
     seed: int = 0,
-    seeds: str | None = None,
+    seeds: str | Sequence[int] | None = None,
     member: int = 0,
     interpolate: bool = False,
     label: int | None = None,
@@ -28,20 +29,20 @@ def draw(
 ) -> Tensor:
     """Samples [n, *shape]: of one seed, the first of several, or on the great circle between the first two of one.
 
-    A sample depends on its seed and its row alone, bit for bit. label: where a run has classes and none is given, row
-    i of a seed is of class i in turn; the first sample of seed s, and a whole interpolation, of class s in turn; in
-    turn are those that the run was trained on rows of.
+    A sample depends on its seed and its row alone, bit for bit. label: where a run has classes and none is given, that
+    of a row is drawn with it; a whole interpolation is of the class of its seed's first sample.
     """
     if seeds is not None:
         if interpolate:
             raise ValueError("--interpolate runs between two samples of one --seed: leave out --seeds")
-        own = [run.sample(1, s, member, _class_in_turn(run, s, label), truncation) for s in _read_seeds(seeds)]
+        own = [run.sample(1, s, member, label, truncation) for s in _read_seeds(seeds)]
         return torch.cat(own)
     if interpolate:
         if n < 2:
             raise ValueError("an interpolation has at least two samples: --n 2 or more")
         first, last = latents(run.latent, seed, 2)
-        return run.decode(great_circle(first, last, n), member, _class_in_turn(run, seed, label), truncation)
+        labels = run.draw_labels(1, seed) if label is None else label
+        return run.decode(great_circle(first, last, n), member, labels, truncation)
     return run.sample(n, seed, member, label, truncation)
 
 
@@ -67,11 +68,9 @@ def _is_number(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
 
 
-def _class_in_turn(run: GeneratorRun, seed: int, label: int | None) -> int | None:
-    return run.taught_classes[seed % len(run.taught_classes)] if label is None and run.classes else label
-
-
-def _read_seeds(text: str) -> list[int]:
+def _read_seeds(text: str | Sequence[int]) -> list[int]:
+    if not isinstance(text, str):
+        return [int(seed) for seed in text]
     try:
         parts = [part.partition("-") for part in text.split(",")]
         spans = [range(int(a), int(b or a) + 1) for a, _, b in parts]

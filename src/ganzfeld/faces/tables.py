@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+MARK_OF_FEW = "*"  # behind the name of a metric that rests on too few rows
+
 
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None, note: str = ""

@@ -29,6 +29,7 @@ from ..data import Data
 from ..game import Game
 from .judges import SAMPLES
 
+LEAST_PAIRS = 4  # test rows without which there is no two-sample test
 TRAIN_ROWS = 10_000  # training rows from which classes are read
 LR, BATCH = 1e-3, 128  # of the baselines' Adam
 Clock = Callable[[], float]
@@ -59,17 +60,26 @@ def judge(coder: Coder, z: Tensor, data: Data) -> dict[str, float]:
     x = data.restore("test", SAMPLES)
     z, made = z[: len(x)], coder.decode(z[: len(x)])
     drawn = (coder.draw or coder.encode)(x)
-    row = {
-        "c2st": metrics.two_sample_accuracy(_concat(x, drawn), _concat(made, z)),
-        **_cycle(coder, x),
-        "cycle_z": _rms(z - coder.encode(made)),
-    }
+    pairs = _concat(x, drawn), _concat(made, z)
+    row = {"c2st": metrics.two_sample_accuracy(*pairs)} if len(x) >= LEAST_PAIRS else {}
+    row |= {**_cycle(coder, x), "cycle_z": _rms(z - coder.encode(made))}
     return row | _read_classes(coder, data) | (_plain_accuracies(data, z.shape[1]) if has_classes(data) else {})
 
 
+def metrics_for(data: Data, features: bool = True, baselines: bool = False) -> tuple[str, ...]:
+    """The metrics of an encoder on this data. features: of a critic that has some beside its score; baselines: with
+    those that are trained."""
+    if len(data.test) < 2:
+        return ()
+    spaces = [space for space in SPACES if features or space != "critic"] + [*TRAINED_SPACES] * baselines
+    read = [f"{kind}_{space}" for space in spaces for kind in ("knn", "probe")] if has_classes(data) else []
+    known = (*JOINT_METRICS, *read, *(f"cycle_{space}" for space in TRAINED_SPACES if baselines))
+    return tuple(name for name in known if name != "c2st" or len(data.test) >= LEAST_PAIRS)
+
+
 def has_classes(data: Data) -> bool:
-    """Whether test rows have classes to be told."""
-    return data.class_count > 1 and data.codes("test") is not None
+    """Whether there are classes to be told, two or more in the training part, and test rows that have them."""
+    return sum(count > 0 for count in data.class_rows()) > 1 and data.codes("test") is not None
 
 
 def facts(data: Data) -> dict[str, object]:

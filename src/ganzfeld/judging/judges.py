@@ -7,11 +7,14 @@ its sample counts, so they are part of the provenance, with the same number for 
 Vectors are judged by their values. Pictures are judged by features, and a number of features is one of what extracted
 them: fd, kd, precision, recall, density and coverage see by a classifier of the data's own, fid and kid by Inception,
 whose weights must be given. Pictures are judged as they would be saved, in 256 shades, against as many held-out ones as
-there are samples: the bias of these numbers depends on the counts.
+there are samples: the bias of these numbers depends on the counts. Which rest on too few rows is told with them, as
+``few`` in the provenance: a share of n rows is known to n ** -.5 / 2, and a covariance of no more rows than features is
+singular.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -22,7 +25,8 @@ import torch
 from torch import Tensor
 
 from .. import metrics
-from ..core.names import unknown_name
+from ..core.launch import suggest
+from ..core.names import split_names, unknown_name
 from ..data import Data, numbers
 from ..data.samples.rows import Part
 from . import extractors
@@ -32,6 +36,7 @@ SAMPLES = 2_500  # samples for modes and features (VEEGAN, PacGAN)
 STACKED_SAMPLES = 26_000  # samples for the thousand modes of stacked digits (VEEGAN, PacGAN)
 W1_SAMPLES = 1_000  # samples for the exact W1: its cost grows with the cube
 NEAR, NEAR_DENSITY = 3, 5  # neighbours of precision and recall, of density and coverage, as their papers have them
+FEW_ROWS = 100  # rows below which a number says little: a share of so many is known to a twentieth
 USUAL_ROWS = 100  # held-out rows from which a usual distance to the training part is taken
 BLOCK_NUMBERS = 2**24  # numbers of training rows read at once
 
@@ -39,11 +44,13 @@ Space = Literal["values", "features", "inception"]
 
 
 class Judge(NamedTuple):
-    """names: of metrics. measure: them, from samples and held-out rows as they stand in the space, [n, m] each."""
+    """names: of metrics. measure: them, from samples and held-out rows as they stand in the space, [n, m] each. least:
+    rows of either side, without which they are not defined."""
 
     names: tuple[str, ...]
     measure: Callable[[Tensor, Tensor], dict[str, float]]
     space: Space
+    least: int = 2
 
 
 def _pair(x: Tensor, held: Tensor, most: int = SAMPLES) -> tuple[Tensor, Tensor]:
@@ -58,9 +65,9 @@ JUDGES = (
     Judge(("fd",), lambda x, held: {"fd": metrics.frechet_distance(x, held)}, "features"),
     Judge(("kd",), lambda x, held: {"kd": metrics.kernel_distance(x, held)}, "features"),
     Judge(("precision", "recall"), lambda x, held: metrics.precision_recall(*_pair(x, held), NEAR)._asdict(),
-          "features"),
+          "features", NEAR + 1),
     Judge(("density", "coverage"), lambda x, held: metrics.density_coverage(*_pair(x, held), NEAR_DENSITY)._asdict(),
-          "features"),
+          "features", NEAR_DENSITY + 1),
     Judge(("fid",), lambda x, held: {"fid": metrics.frechet_distance(x, held)}, "inception"),
     Judge(("kid",), lambda x, held: {"kid": metrics.kernel_distance(x, held)}, "inception"),
 )  # fmt: skip
@@ -68,6 +75,7 @@ MODES = ("modes", "high_quality", "reverse_kl")
 FEATURES = tuple(name for judge in JUDGES if judge.space == "features" for name in judge.names)
 INCEPTION = tuple(name for judge in JUDGES if judge.space == "inception" for name in judge.names)
 NAMES = (*MODES, *(name for judge in JUDGES for name in judge.names))
+COVARIANCES = ("fd", "fid")  # that are read off covariances
 FACTS: dict[str, dict[str, Any]] = {
     "kd": {"kernel": "cubic, unbiased, all pairs"}, "kid": {"kernel": "cubic, unbiased, all pairs"},
     "precision": {"neighbours": NEAR}, "recall": {"neighbours": NEAR},
@@ -81,15 +89,72 @@ def sample_count(data: Data) -> int:
 
 
 def metrics_for(data: Data, inception: str | Path | None = None) -> tuple[str, ...]:
-    """The metrics that say something about samples of this data. inception: as in `judge`."""
+    """The metrics that say something about samples of this data; none where a held-out part has fewer than two rows.
+    inception: as in `judge`."""
+    return tuple(name for name in _usual_metrics(data, inception) if _least(name) <= held_out_rows(data))
+
+
+def _usual_metrics(data: Data, inception: str | Path | None) -> tuple[str, ...]:
     if data.kind == "pictures":
-        if min(len(data.valid), len(data.test)) <= NEAR_DENSITY:
+        if held_out_rows(data) <= NEAR_DENSITY:
             return ("sliced_w1",)
         classes = ("modes", "reverse_kl") if extractors.has_stacked_digits(data) else ()
-        return (*classes, *FEATURES, *(INCEPTION if _weights(inception) else ()))
+        own = FEATURES if extractors.can_learn(data) else ("w1", "sliced_w1")
+        return (*classes, *own, *(INCEPTION if _weights(inception) else ()))
     if data.truth is not None:
         return (*MODES, "w1", "sliced_w1")
     return ("fd", "w1", "sliced_w1") if data.kind == "digits" or data.shape[0] > 2 else ("w1", "sliced_w1")
+
+
+def held_out_rows(data: Data) -> int:
+    """Of the test part, or of the validation part that stands in the place of samples, whichever has fewer."""
+    return min(len(data.valid), len(data.test))
+
+
+def _least(name: str) -> int:
+    """Rows of either side, without which a metric is not defined."""
+    return next((judge.least for judge in JUDGES if name in judge.names), 2)
+
+
+def few_rows(names: Sequence[str], rows: int, data: Data) -> dict[str, Any]:
+    """``{"rows": n, "of": what they are, "wanted": {name: rows}}`` of the metrics that rest on too few rows to say
+    much, with the rows that each wants: a hundred, and where covariances are taken more than there are features, as the
+    code of Heusel et al. 2017 asks. {} where all have enough."""
+    return lacking_rows({name: _rows_wanted(name, data) for name in names if name not in MODES}, rows)
+
+
+def lacking_rows(wanted: Mapping[str, int], rows: int, of: str = "rows on either side") -> dict[str, Any]:
+    """Of metrics that want so many rows each, those that have not got them; {} where all have."""
+    lacking = {name: least for name, least in wanted.items() if rows < least}
+    return {"rows": rows, "of": of, "wanted": lacking} if lacking else {}
+
+
+def _rows_wanted(name: str, data: Data) -> int:
+    if name not in COVARIANCES:
+        return FEW_ROWS
+    if name == "fid":
+        return extractors.inceptionv3.DIMENSIONS + 1
+    return max(FEW_ROWS, 1 + (extractors.feature_count(data) if data.kind == "pictures" else math.prod(data.shape)))
+
+
+def format_few(few: Mapping[str, Any]) -> str:
+    """What is told of `few_rows`, on one line."""
+    groups: dict[int, list[str]] = {}
+    for name, least in few["wanted"].items():
+        groups.setdefault(least, []).append(name)
+    wants = "; ".join(f"{least} for {', '.join(names)}" for least, names in sorted(groups.items()))
+    return f"{few['rows']} {few['of']} say little; enough are {wants}"
+
+
+def notice(data: Data) -> str:
+    """What a user should know of how samples of the data will be judged, before they are: that nothing can be, or by
+    too few rows. Empty where there is nothing to say."""
+    names = metrics_for(data)
+    if not names:
+        parts = f"{len(data.test)} test and {len(data.valid)} validation rows"
+        return f"samples are not judged: {data.name} has {parts}, and no metric takes fewer than 2 of both"
+    few = few_rows(names, held_out_rows(data), data)
+    return format_few(few) if few else ""
 
 
 class Bench(NamedTuple):
@@ -107,8 +172,7 @@ class Bench(NamedTuple):
 
     def extractor(self, space: Space) -> Extractor:
         if space == "inception":
-            assert self.weights is not None
-            return _inception(self.weights, self.weights.stat().st_mtime_ns if self.weights.exists() else 0)
+            return _find_inception(self.weights)
         own = space == "features" and self.data.kind == "pictures"
         return _classifier(self.data) if own else extractors.values(self.data.shape)
 
@@ -120,17 +184,43 @@ def judge(
 
     members: [n, *shape] each, in the data's units. Held-out means the data's test part. inception: a file with the
     weights of Inception-v3 (`extractors.inception`), by default the one that the variable GANZFELD_INCEPTION names:
-    with it, pictures have a fid and a kid. Raises ValueError for an unknown metric, and for one that this data, or this
-    few samples, cannot have.
+    with it, pictures have a fid and a kid. Raises ValueError for an unknown metric, for one that this data, or this few
+    samples, cannot have, and where none is named. Data whose parts are too small for any have no metrics, and the
+    provenance says why.
     """
-    weights = _weights(inception)
-    names = metrics_for(data, weights) if names is None else tuple(names)
-    total = min(len(x) for x in members)
-    paired = min(SAMPLES, total, len(data.test))
-    bench = Bench(data, names, total, paired if data.kind == "pictures" else SAMPLES, weights)
+    weights, total = _weights(inception), min(len(x) for x in members)
+    bench = _make_bench(data, metrics_for(data, weights) if names is None else split_names(names), total, weights)
     _check_samples(members, bench)
+    if names is None and not bench.names:
+        return {"metrics": {}, "provenance": {**_counts(bench), "perfect": {}, "unjudged": notice(data)}}
     rows = [_row(_quantise(x, data), bench) for x in members]
     return {"metrics": summary(rows), "provenance": _provenance(bench, _perfect_row(bench))}
+
+
+def check(data: Data, names: Sequence[str] | None = None) -> None:
+    """Raises ValueError for a metric that samples of this data cannot have, all that fit unless named, and where the
+    weights that one needs cannot be read: before anything is trained or drawn."""
+    bench = _make_bench(data, metrics_for(data) if names is None else tuple(names), sample_count(data), _weights(None))
+    for name in bench.names:
+        _check_metric(name, bench)
+    if bench.wants(INCEPTION):
+        _find_inception(bench.weights)
+
+
+def named(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The metrics that are asked for, in a list or a text with commas; None where whatever fits is. Raises ValueError
+    where none is named."""
+    names = None if metrics is None else split_names(metrics)
+    if names == ():
+        raise ValueError(
+            f"no metric is named: name one or more ({suggest('list metrics')}), or leave them out for all that fit"
+        )
+    return names
+
+
+def _make_bench(data: Data, names: tuple[str, ...], total: int, weights: Path | None) -> Bench:
+    paired = min(SAMPLES, total, len(data.test))
+    return Bench(data, names, total, paired if data.kind == "pictures" else SAMPLES, weights)
 
 
 def _check_samples(members: Sequence[Tensor], bench: Bench) -> None:
@@ -154,15 +244,20 @@ def _check_metric(name: str, bench: Bench) -> None:
             f"{name} needs pictures and the weights of Inception-v3: let GANZFELD_INCEPTION name their file, or ask "
             f"for {'fd' if name == 'fid' else 'kd'}"
         )
-    few = min(bench.total, bench.rows, len(data.valid), len(data.test))
-    if name in (*FEATURES[1:], *INCEPTION) and few <= NEAR_DENSITY:
+    if (least := _least(name)) > min(bench.total, held_out_rows(data)):
         raise ValueError(
-            f"{name} needs more than {NEAR_DENSITY} samples, and more validation and test rows; there are {few}"
+            f"{name} takes {least} or more samples, validation rows and test rows; there are {bench.total}, "
+            f"{len(data.valid)} and {len(data.test)}"
+        )
+    if name in FEATURES and data.kind == "pictures" and not extractors.can_learn(data):
+        raise ValueError(
+            f"{name} sees pictures by a classifier, and {data.name} has neither classes nor square pictures to teach "
+            "it by: ask for w1 or sliced_w1"
         )
 
 
 def _has_classes(data: Data) -> bool:
-    return data.kind == "pictures" and data.labels is not None and len(data.labels.names) > 1
+    return data.kind == "pictures" and extractors.has_classes(data)
 
 
 def _row(x: Tensor, bench: Bench) -> dict[str, float]:
@@ -188,15 +283,24 @@ def _modes(x: Tensor, bench: Bench) -> dict[str, float]:
 
 
 def _classes(x: Tensor, bench: Bench) -> dict[str, float]:
-    """How many classes occur among the predicted ones, and the divergence of their frequencies from uniform ones, in
-    nats. A picture that is not finite has no class."""
+    """How many classes occur among the predicted ones, and the divergence of their frequencies from those of the
+    training part, or from uniform ones of stacked digits, whose truth is known; in nats. A picture that is not finite
+    has no class."""
     extractor = bench.extractor("features")
     x = x[x.flatten(1).isfinite().all(1)]
     if not len(x):
         return {"modes": 0, "reverse_kl": float("inf")}
     shares = torch.bincount(extractor.logits(x).argmax(1), minlength=extractor.classes).double() / len(x)
-    kl = torch.special.xlogy(shares, shares * extractor.classes).sum()
-    return {"modes": int((shares > 0).sum()), "reverse_kl": float(kl)}
+    true = _true_shares(bench.data)
+    seen = shares > 0
+    kl = (shares[seen] * (shares[seen] / true[seen]).log()).sum()
+    return {"modes": int(seen.sum()), "reverse_kl": float(kl)}
+
+
+def _true_shares(data: Data) -> Tensor:
+    """Of each class of pictures [K]: alike in stacked digits, else as counted in the training part."""
+    counts = torch.tensor(data.class_rows(), dtype=torch.float64)
+    return torch.full_like(counts, 1 / len(counts)) if extractors.has_stacked_digits(data) else counts / counts.sum()
 
 
 def _quantise(x: Tensor, data: Data) -> Tensor:
@@ -231,6 +335,11 @@ def _classifier(data: Data) -> Extractor:
     return extractors.classifier(data)
 
 
+def _find_inception(weights: Path | None) -> Extractor:
+    assert weights is not None
+    return _inception(weights, weights.stat().st_mtime_ns if weights.exists() else 0)
+
+
 @lru_cache(maxsize=1)
 def _inception(weights: Path, written: int) -> Extractor:
     return extractors.inception(weights)
@@ -255,27 +364,43 @@ def _perfect_row(bench: Bench) -> dict[str, float]:
 
 
 def summary(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
-    """Mean, sample standard deviation (0 for one member) and each member's value, by name."""
-    out = {}
+    """Mean and sample standard deviation (0 of one) over the members whose value is finite, and each member's value, by
+    name; where some are not finite, their number as ``not_finite``. Where none is, the mean is theirs, and the
+    deviation nan."""
+    out: dict[str, dict[str, Any]] = {}
     for name in rows[0]:
         values = [row[name] for row in rows]
-        known = torch.tensor(values, dtype=torch.float64)
-        spread = known.std() if len(values) > 1 else torch.zeros(())
-        out[name] = {"mean": float(known.mean()), "std": float(spread), "per_member": values}
+        every = torch.tensor(values, dtype=torch.float64)
+        known = every[every.isfinite()]
+        mean = known.mean() if len(known) else every.mean()
+        std = known.std() if len(known) > 1 else torch.tensor(0.0 if len(known) else math.nan)
+        out[name] = {"mean": float(mean), "std": float(std), "per_member": values}
+        if len(known) < len(every):
+            out[name]["not_finite"] = len(every) - len(known)
     return out
+
+
+def _counts(bench: Bench) -> dict[str, Any]:
+    """What was compared."""
+    data = bench.data
+    return {
+        "data": data.name,
+        "fingerprint": data.fingerprint,
+        "samples": min(bench.total, bench.rows),
+        "held_out": min(len(data.test), bench.rows),
+    }
 
 
 def _provenance(bench: Bench, perfect: Mapping[str, float]) -> dict[str, Any]:
     data, held, n = bench.data, len(bench.data.test), bench.total
     compared = min(n, bench.rows)
     out: dict[str, Any] = {
-        "data": data.name,
-        "fingerprint": data.fingerprint,
-        "samples": compared,
-        "held_out": min(held, bench.rows),
+        **_counts(bench),
         "perfect": dict(perfect),
         "perfect_is": "held-out validation rows judged in the place of samples",
     }
+    if few := few_rows(bench.names, min(compared, held_out_rows(data)), data):
+        out["few"] = few
     if "w1" in bench.names:
         out["w1"] = {"samples": min(n, held, W1_SAMPLES), "by": "optimal assignment"}
     for judge in (judge for judge in JUDGES if judge.space != "values"):
@@ -292,12 +417,14 @@ def _provenance(bench: Bench, perfect: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _class_facts(bench: Bench) -> dict[str, Any]:
-    """Classes are counted among all samples: the floor is what a perfect sampler of uniform classes shows of them."""
+    """Classes are counted among all samples: the floor is what a perfect sampler shows of them."""
     extractor, n = bench.extractor("features"), bench.total
     facts: dict[str, Any] = {**extractor.facts, "samples": n, "perfect_samples": min(n, len(bench.data.valid))}
     named: dict[str, Any] = {name: facts for name in MODES if name in bench.names}
-    floor = (extractor.classes - 1) / (2 * n)
-    return {"modes_total": extractor.classes, "reverse_kl_floor": floor, "reverse_kl_from": "uniform", **named}
+    total = int((_true_shares(bench.data) > 0).sum())
+    uniform = extractors.has_stacked_digits(bench.data)
+    source = "uniform" if uniform else "the shares of the training part"
+    return {"modes_total": total, "reverse_kl_floor": (total - 1) / (2 * n), "reverse_kl_from": source, **named}
 
 
 class Copies(NamedTuple):

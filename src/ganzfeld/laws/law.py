@@ -110,6 +110,10 @@ class Law:
     source: str
     prove: Callable[[bool], Evidence]
 
+    def __repr__(self) -> str:
+        """What it says and where it is from, in two lines."""
+        return f"Law {self.name}: {self.formula}\n  {self.source}"
+
 
 def law(name: str, text: str | None, prove: Callable[[bool], Evidence]) -> Law:
     """text: of the module that proves it: a title, the formula below ``.. math::``, and ``Source:``."""
@@ -125,6 +129,11 @@ class Proof:
     name: str
     checks: tuple[Check, ...]
     panels: tuple[Panel, ...]
+
+    def __repr__(self) -> str:
+        """What came of it, in two lines."""
+        verdict = f"{len(self.checks)} checks, residual {self.residual:.2g} of {self.tolerance:.2g} at the tightest"
+        return f"Proof of {self.name}: {'holds' if self.holds else 'FAILS'}\n  {verdict}"
 
     @property
     def holds(self) -> bool:

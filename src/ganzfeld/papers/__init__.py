@@ -8,8 +8,11 @@ Nothing here imports torch before a game is made or the sizes of networks are de
 from __future__ import annotations
 
 import dataclasses
+import typing
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..core.launch import suggest
 from ..core.names import find
 from .ali import ali
 from .bigan import bigan
@@ -25,7 +28,7 @@ from .mcgan import mcgan, mcgan_cov, mcgan_mean
 from .paper import FORMS, Choice, Form, Number, Paper, Part, Record
 from .r1gan import r1gan
 from .r3gan import r3gan
-from .settings import SETTINGS, SIZES
+from .settings import CHOICES, CONSTRAINTS, SETTINGS, SIZES
 from .sngan import sngan
 from .wgan import wgan
 from .wgan_gp import wgan_gp
@@ -43,7 +46,7 @@ TABLE: dict[str, Paper] = {
 def find_paper(name: str) -> Paper:
     """The paper of a name. Raises ValueError, with the nearest one, for a name that there is not."""
     if not isinstance(name, str):
-        raise ValueError("a paper is a name (ganzfeld list papers), or a Game: gz.papers.NAME(data)")
+        raise ValueError(f"a paper is a name ({suggest('list papers')}), or a Game: gz.papers.NAME(data)")
     return find("paper", name, TABLE)
 
 
@@ -53,29 +56,56 @@ def papers_for(form: Form) -> tuple[str, ...]:
 
 
 class Row(NamedTuple):
-    """A setting of a paper: its default, what it means, and where the default comes from."""
+    """A setting of a paper: its default, what it means, and where the default comes from. choices: the names that it
+    may be, each with what it stands for."""
 
     setting: str
     default: Any
     meaning: str
     source: str
+    choices: Mapping[str, str] = {}
 
 
 def describe(name: str, form: Form | None = None) -> list[Row]:
     """Every setting of a paper for a form of data, the first it has numbers for unless one is given, and the sizes of
     its networks. Raises ValueError for a paper that there is not, or without numbers for the form."""
-    from .build import make_networks, record_for
+    from .build import make_networks, record_for, types_of, types_of_paper
 
     paper = find_paper(name)
     form = form or paper.forms[0]
     record = record_for(paper, form)
-    choices = {name: f" ({' or '.join(values)})" for name, values in paper.choices(record).items()}
+    types, maker = types_of_paper(paper, record), make_networks(record)
     rows = [
-        Row(name, record.numbers[name].value, meaning + choices.get(name, ""), record.numbers[name].source)
+        Row(name, record.numbers[name].value, meaning, record.numbers[name].source, choices_of(name, types[name]))
         for name, (_, meaning) in SETTINGS.items()
         if name in record.numbers
     ]
-    own = f"what {record.network} has by default"
-    for size, value in dataclasses.asdict(make_networks(record)).items():
-        rows.append(Row(size, value, SIZES[size], record.sizes[size].source if size in record.sizes else own))
+    own, sizes = f"what {record.network} has by default", types_of(type(maker))
+    for size, value in dataclasses.asdict(maker).items():
+        source = record.sizes[size].source if size in record.sizes else own
+        rows.append(Row(size, value, SIZES[size], source, choices_of(size, sizes[size])))
     return rows
+
+
+def describe_piece(kind: str, name: str) -> list[Row]:
+    """The settings of a constraint, under the names by which they are given, or the sizes of networks. Raises
+    ValueError for a name that there is not."""
+    from .. import constraints, networks
+    from .build import types_of
+
+    bound = kind == "constraints"
+    table: Mapping[str, type[Any]] = constraints.TABLE if bound else {**networks.TABLE, **networks.RANKERS}
+    found = find(kind.removesuffix("s"), name, table)
+    meanings, prefix = (CONSTRAINTS[name], f"{name}.") if bound else (SIZES, "")
+    defaults = {field.name: field.default for field in dataclasses.fields(found)}
+    return [
+        Row(f"{prefix}{key}", defaults[key], meanings[key], "", choices_of(key, type_))
+        for key, type_ in types_of(found).items()
+    ]
+
+
+def choices_of(setting: str, type_: Any) -> dict[str, str]:
+    """The names that a setting of a type may be, each with what it stands for; {} where it is no choice of names."""
+    parts = (type_, *typing.get_args(type_))
+    names = [n for part in parts if typing.get_origin(part) is typing.Literal for n in typing.get_args(part)]
+    return {name: CHOICES[setting][name] for name in names}

@@ -17,7 +17,7 @@ from torch import nn
 
 from .. import constraints, divergences, networks, objectives, optimizers
 from ..augment import Augment
-from ..core.names import find, unknown_name
+from ..core.names import find, split_names, unknown_name
 from ..data.rankings.collection import Collection
 from ..draws import Draw, Generate, Hardest, Infer, Retrieve
 from ..game import Game
@@ -212,7 +212,7 @@ def _constraints(paper: Paper, values: Settings, crossed: Sequence[str] | None) 
 
 
 def _constraint_names(bound: Sequence[str] | None) -> list[str]:
-    names = list(bound or [])
+    names = list(split_names(bound or ()))
     return [] if names == ["none"] else names
 
 
@@ -247,7 +247,7 @@ def _schedule(values: Settings, two: bool) -> Schedule:
 
 
 def _augment(names: str) -> Augment | None:
-    return Augment(tuple(name.strip() for name in names.split(","))) if names else None
+    return Augment(split_names(names)) if names else None
 
 
 def _generate(data: Any, maker: Any, head: networks.Head, values: Settings, arguments: Settings) -> Sides:

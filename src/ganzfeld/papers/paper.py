@@ -112,6 +112,10 @@ class Paper:
             if strange := record.numbers.keys() - SETTINGS.keys():
                 raise ValueError(f"{self.name} has a number of {min(strange)}, which settings.py does not explain")
 
+    def __repr__(self) -> str:
+        """What it is and where it is from, in two lines."""
+        return f"Paper {self.name}: {self.title}\n  {self.citation}"
+
     @property
     def forms(self) -> tuple[Form, ...]:
         """The forms of data it has numbers for."""

@@ -85,9 +85,9 @@ SIZES: dict[str, str] = {
     "width": "units of a hidden layer; of pictures channels, of the layer next to the picture",
     "depth": "hidden layers",
     "latent": "dimension of z; none: the samples' own, at most 32",
-    "activation": "between layers",
-    "norm": "in the generator",
-    "critic_norm": "in the critic",
+    "activation": "what stands between layers",
+    "norm": "how the generator's layers are normalised",
+    "critic_norm": "how the critic's layers are normalised",
     "features": "width of the critic's last hidden layer; none: as the others",
     "rank": "of a ranker's factors, or of the two matrices of a bilinear head",
     "spread": "factors start uniform in plus and minus this",
@@ -100,6 +100,97 @@ SIZES: dict[str, str] = {
     "groups": "of grouped convolutions",
     "pieces": "of a maxout unit; 1: a leaky ReLU",
 }
+
+
+CHOICES: dict[str, dict[str, str]] = {
+    "lr_schedule": {
+        "constant": "as they are",
+        "linear": "to 0 along a line",
+        "cosine": "to 0 along half a cosine",
+    },
+    "optimizer": {
+        "adam": "by the running means of the gradient and of its square",
+        "sgd": "along the gradient",
+    },
+    "payoff": {
+        "hinge": "scores beyond 1 and -1 no longer count",
+        "non-saturating": "the logistic losses",
+    },
+    "form": {
+        "dual": "the best critic of the features, in closed form",
+        "primal": "a linear head, trained in the ball that its constraint keeps it in",
+    },
+    "reward": {
+        "softplus": "log(1 + exp f)",
+        "tanh": "2 sigmoid(f) - 1; of pairs f is the difference of their scores",
+        "log-sigmoid": "log sigmoid(f)",
+        "constant": "1, whatever the critic thinks",
+    },
+    "baseline": {
+        "none": "nothing",
+        "mean": "their mean over the draws",
+        "optimal": "what leaves the least variance",
+    },
+    "negatives": {
+        "live": "from the policy as it is",
+        "frozen": "from its first weights, once for every pair",
+        "uniform": "all alike",
+    },
+    "activation": {
+        "relu": "x, and 0 below 0",
+        "leaky": "x, and x / 5 below 0",
+        "tanh": "between -1 and 1",
+        "elu": "x, and exp(x) - 1 below 0",
+    },
+    "norm": {
+        "none": "not at all",
+        "batch": "each unit over the batch",
+        "layer": "each sample over the units",
+    },
+    "critic_norm": {
+        "none": "not at all",
+        "batch": "each unit over the batch, which no penalty on slopes allows",
+        "layer": "each sample over the units",
+    },
+    "pool": {"sum": "over all places", "mean": "over all places"},
+}
+"""What the values of a setting stand for, where it is one of some names."""
+
+CONSTRAINTS: dict[str, dict[str, str]] = {
+    "clip": {
+        "bound": "half the width of the box",
+        "spare": "how the names begin of parameters that are left alone",
+    },
+    "gradient-penalty": {
+        "weight": "of the penalty on slopes that are not 1",
+        "one_sided": "slopes above 1 alone are penalised",
+    },
+    "dragan": {
+        "weight": "of the penalty on slopes that are not 1",
+        "spread": "radius of its samples around the data, in standard deviations of the batch",
+    },
+    "r1": {"gamma": "weight of the mean squared slope, times 1/2 as in the paper"},
+    "r2": {"gamma": "weight of the mean squared slope, times 1/2 as in the paper"},
+    "margin": {
+        "cost": "C of the soft margin: the price of a score inside it",
+        "points": "n, the samples that share the price; those of a batch unless given",
+        "layer": "the weights that are the hyperplane",
+    },
+    "decay": {
+        "weight": "of the squared weights, a pair",
+        "even": "of all weights alike, not of the rows that a turn pulls",
+    },
+    "spectral": {
+        "norm": "the largest singular value that every layer is given",
+        "iterations": "steps of power iteration, a critic turn",
+    },
+    "ball": {
+        "q": "the norm l_q in which means are compared, to which the ball is dual: 1, 2 or inf",
+        "layer": "the weights of the linear head",
+    },
+    "orthonormal": {"layers": "U and V of the bilinear head"},
+}
+"""What a constraint's own settings mean, given as ``--set CONSTRAINT.SETTING=VALUE``."""
 
 
 def read_value(key: str, value: Any, annotation: Any) -> Any:

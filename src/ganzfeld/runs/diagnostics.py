@@ -22,6 +22,8 @@ from ..core.tree import Tree
 from ..draws import Batch
 from ..game import Game
 
+EARLIEST_WARNING = 200  # steps; the games of the README have found their modes by then
+
 
 def observe(game: Game, state: Tree, batch: Batch) -> dict[str, float]:
     """The facts of one member, from held-out rows (and their labels) and as many fixed latents; nan where a number is
@@ -74,6 +76,11 @@ def _scores(f, real: Tensor, fake: Tensor) -> dict[str, float]:
         **{f"slope_{name}": float(q) for name, q in zip(("q05", "median", "q95"), slopes, strict=False)},
         "lipschitz": float(slopes[-1]),
     }
+
+
+def too_early(step: int, steps: int) -> bool:
+    """Whether what looks wrong at a step of a run may be how games begin: with one blob and an idle critic."""
+    return step < max(EARLIEST_WARNING, steps / 10)
 
 
 def warnings(game: Game, facts: Mapping[str, float], record: Mapping[str, float]) -> dict[str, str]:

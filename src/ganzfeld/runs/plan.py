@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import data
-from ..core.names import rename
+from ..core.launch import suggest
+from ..core.names import rename, split_names
 from ..data.rankings.collection import Collection
 from ..game import Game
 from ..papers import TABLE, Form, find_paper
@@ -107,9 +108,14 @@ class Plan:
         """The data this plan names, or others, read the same way but for what is asked for here. Raises ValueError
         where they cannot be read."""
         asked = {**self.reading, **reading}
-        if name is not None:  # what was asked of the run's own data may say nothing to others
-            asked = {key: value for key, value in asked.items() if key in data.choices_of(name)}
-        return data.load(name or self.data, self.seed, **asked)
+        if name is None:
+            return data.load(self.data, self.seed, **asked)
+        # what was asked of the run's own data may say nothing to others
+        asked = {key: value for key, value in asked.items() if key in data.choices_of(name)}
+        excluded = set(split_names(asked.pop("exclude_classes", None) or ""))
+        other = data.load(name, self.seed, **asked)
+        here = [name for name in (other.labels.names if excluded and other.labels else ()) if name in excluded]
+        return other.exclude(here) if here else other
 
     def identity(self, fingerprint: str, weights: Mapping[str, list[int]], pieces: Any) -> str:
         """A digest of all that decides the numbers of a run on data of a fingerprint with weights of these shapes.
@@ -135,7 +141,9 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     Raises ValueError, in one line, for unknown names and keys and values that do not fit.
     """
     names, network = asked["constraints"], asked["network"]
-    asked["constraints"] = None if names is None else tuple(names.split(",") if isinstance(names, str) else names)
+    if not isinstance(asked["seeds"], int):
+        raise ValueError(f"seeds is how many members there are, from seed on: a whole number, not {asked['seeds']!r}")
+    asked["constraints"] = None if names is None else split_names(names)
     asked_settings = asked.pop("settings") or {}
     for key, value in labels.items():
         if key in asked_settings and str(asked_settings[key]) != str(value):
@@ -146,7 +154,7 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     for kind, piece in (("objective", asked["objective"]), ("network", network), *_each("constraint", names)):
         if piece is not None and not isinstance(piece, str):
             raise ValueError(
-                f"the {kind} is a name (ganzfeld list {kind}s); one of your own goes into a Game: "
+                f"the {kind} is a name ({suggest(f'list {kind}s')}); one of your own goes into a Game: "
                 "dataclasses.replace(gz.papers.NAME(data), ...), or gz.papers.NAME(data, networks=...)"
             )
     fixed = {"labels": labels or None, "settings": asked_settings or None}
@@ -227,8 +235,15 @@ def difference(old: Mapping[str, Any], new: Plan, source: Any, usual: Mapping[st
         pairs["data"] = (before["data"], now["data"])
     for key, (one, other) in pairs.items():
         if one != other:
-            return f"{key} was {one!r}, not {other!r}"
+            return describe_change(key, one, other)
     return None if same else "the data have changed since it was trained"
+
+
+def describe_change(key: str, before: Any, now: Any) -> str:
+    """What was asked for, and what is, where None means that nothing was."""
+    if before is None:
+        return f"{key} was not given, and is {now!r} now"
+    return f"{key} was {before!r}, not {now!r}" if now is not None else f"{key} was {before!r}, and is not given now"
 
 
 def command(plan: Plan, out: Path, source: Any) -> str:

@@ -25,6 +25,13 @@ class Run(ABC):
         self.directory, self.facts, self.game, self.states = directory, facts, game, list(states)
         self.data: Any = None  # what it was trained on, where that is at hand
 
+    def __repr__(self) -> str:
+        """What it is and what can be done with it, in two lines."""
+        facts = self.facts
+        seeds = f"{self.members} member{'s' * (self.members != 1)} from seed {facts['seed']} on"
+        what = f"{self.name} on {facts['data']['name']}, {facts['steps']:,} steps, {seeds}, in {self.directory}"
+        return f"{type(self).__name__}: {what}\n  can {', '.join(self.abilities)}"
+
     @property
     def name(self) -> str:
         """Of its paper, for messages."""

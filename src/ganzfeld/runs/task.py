@@ -180,6 +180,11 @@ class Task(ABC):
         """What a user should hear of a finished run."""
         return ()
 
+    def started_from(self, run: Any) -> Mapping[str, Any] | None:
+        """What was trained before a run, which starts from it: ``{"paper", "steps", "seconds"}``; None of a fresh
+        start."""
+        return None
+
     def next_command(self, run: Any) -> str:
         """What to try with a finished run."""
         return f"judge {run.directory}"

@@ -256,6 +256,8 @@ class Loop:
     def _check_finite(self, step: int, records: Mapping[str, Tensor], before: list[Tree]) -> None:
         """A number that is not finite stops the run, or freezes its member at the last finite state."""
         ok = torch.stack([torch.isfinite(values).all(1) for values in records.values()]).all(0)
+        if self.keep_going:  # weights may be lost before any record is
+            ok &= torch.tensor([tree.finite(state) for state in self.engine.states()])
         if bool(ok.all()):
             return
         bad = [i for i in range(len(ok)) if not ok[i]]
@@ -306,8 +308,8 @@ class Loop:
         self.tell("log", step, line)
 
     def _warn(self, step: int, member: int, cause: str, text: str) -> list[str]:
-        if step < self.plan.steps / 10:
-            return []  # every game begins with one blob and an idle critic
+        if diagnostics.too_early(step, self.plan.steps):
+            return []
         message = f"{cause}: {text}" if self.plan.seeds == 1 or member < 0 else f"member {member}: {cause}: {text}"
         if (cause, member) not in self.known_warnings:
             self.known_warnings.add((cause, member))

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from .. import networks
-from ..core.randomness import BLOCK_ROWS, Need, latents
+from ..core.names import unknown_name
+from ..core.randomness import BLOCK_ROWS, Need, draw_classes, latents
 from ..core.tree import Tree
 from ..data import Data, Units
 from ..draws import Hardest, Retrieve
@@ -26,7 +27,9 @@ from ..runs.task import Task
 from .galleries import Gallery
 from .inference import RECONSTRUCTION, Codes
 from .modules import OutputInUnits, truncate
+from .questions import NAMES as RANKING_METRICS
 
+MOST_SHARES = 100  # classes whose shares are told with every number
 CRITIC_W1 = "critic_w1"  # the one metric that asks the critic, not the samples
 STANDING_BATCHES, STANDING_LATENTS = 16, 64  # batches, and latents of each, for batch norm's standing statistics
 MAX_NAMED, MAX_RECORDED = 8, 200  # skipped files that are named in a line, and written down
@@ -70,9 +73,8 @@ class GeneratorRun(Run):
     @cached_property
     def taught_classes(self) -> tuple[int, ...]:
         """The numbers of the classes that it was trained on rows of: all, where an older version has not counted."""
-        rows, every = self.facts["data"].get("class_rows"), tuple(range(len(self.classes)))
-        counted = isinstance(rows, list) and len(rows) == len(every)
-        return tuple(i for i in every if rows[i]) or every if counted else every
+        every = tuple(range(len(self.classes)))
+        return tuple(i for i in every if self.class_rows[i]) if any(self.class_rows) else every
 
     def labels_in_turn(self, n: int) -> Tensor:
         """Labels [n] of the classes it was trained on, one after the other."""
@@ -88,6 +90,19 @@ class GeneratorRun(Run):
             known = ", ".join(self.classes[i] for i in self.taught_classes)
             raise ValueError(f"class {self.classes[label]} has no training row, so nothing is known of it; use {known}")
 
+    @property
+    def class_rows(self) -> tuple[int, ...]:
+        """Of each class, the training rows: in their shares the classes of samples are drawn. () of a run that was
+        begun before this was recorded, whose samples take the classes in turn."""
+        rows = self.facts["data"].get("class_rows")
+        return tuple(rows) if self.classes and isinstance(rows, list) and len(rows) == len(self.classes) else ()
+
+    def draw_labels(self, n: int, seed: int) -> Tensor | None:
+        """The classes [n] of the samples of a seed, as often as in the training part; None where there are none."""
+        if not self.classes:
+            return None
+        return draw_classes(self.class_rows, seed, n) if any(self.class_rows) else self.labels_in_turn(n)
+
     def generator(self, member: int = 0) -> nn.Module:
         """An ordinary module in eval mode: latents [n, z] (and labels [n], where it was trained with them) to samples
         [n, *shape] in the data's units, with averaged weights and standing statistics, so that a sample does not depend
@@ -97,10 +112,10 @@ class GeneratorRun(Run):
         return OutputInUnits(networks.freeze_norms(module, self._standing_batches()), self.units).eval()
 
     def _standing_batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """The batches whose statistics a generator keeps; with labels, all classes in turn."""
-        for i in range(STANDING_BATCHES):
-            z = latents(self.latent, -1 - i, STANDING_LATENTS)
-            yield (z, self.labels_in_turn(STANDING_LATENTS)) if self.classes else (z,)
+        """The batches whose statistics a generator keeps; with labels, of the classes that its own batches had."""
+        for seed in range(-1, -1 - STANDING_BATCHES, -1):
+            z, labels = latents(self.latent, seed, STANDING_LATENTS), self.draw_labels(STANDING_LATENTS, seed)
+            yield (z,) if labels is None else (z, labels)
 
     @property
     def latent(self) -> Need:
@@ -124,24 +139,30 @@ class GeneratorRun(Run):
     ) -> Tensor:
         """[n, *shape] in the data's units. Row i depends on (seed, i) alone: not on n, not on its neighbours.
 
-        label: of a run trained with labels; its classes in turn unless given. truncation: the largest coordinate of z.
+        label: of a run trained with labels; unless given each row's class is drawn, by the seed, in the shares that
+        classes have in the training part, so that samples follow the law that the generator was trained on.
+        truncation: the largest coordinate of z.
         """
         if n < 1:
             raise ValueError(f"ask for at least one sample, not {n}")
         # whole blocks: the arithmetic of a row never depends on how many were asked for
         whole = -(-n // BLOCK_ROWS) * BLOCK_ROWS
-        return self.decode(latents(self.latent, seed, whole), member, label, truncation)[:n]
+        labels = self.draw_labels(whole, seed) if label is None else label
+        return self.decode(latents(self.latent, seed, whole), member, labels, truncation)[:n]
 
     @torch.no_grad()
-    def decode(self, z: Tensor, member: int = 0, label: int | None = None, truncation: float | None = None) -> Tensor:
-        """Samples of given latents [n, z], block by block."""
-        if label is not None:
+    def decode(
+        self, z: Tensor, member: int = 0, label: int | Tensor | None = None, truncation: float | None = None
+    ) -> Tensor:
+        """Samples of given latents [n, z], block by block. label: one class for all, or that of each [n]; the classes
+        in turn unless given."""
+        if label is not None and not isinstance(label, Tensor):
             self.check_class(label)
         generator = self._cached_generator(member)
         z = truncate(z, truncation) if truncation is not None else z
         if not self.classes:
             return networks.apply_blockwise(generator, z)
-        labels = self.labels_in_turn(len(z)) if label is None else torch.full((len(z),), label)
+        labels = self.labels_in_turn(len(z)) if label is None else torch.as_tensor(label).expand(len(z))
         return networks.apply_blockwise(generator, z, labels)
 
     def _cached_generator(self, member: int) -> nn.Module:
@@ -193,23 +214,83 @@ class GeneratorRun(Run):
     ) -> dict[str, Any]:
         """``{"metrics": {name: {"mean", "std", "per_member"}}, "provenance": ...}`` against the test part of the run's
         data, or of other data of the same shape. baselines: those of an encoder, each trained as long as a member was,
-        or for so many seconds."""
+        or for so many seconds.
+
+        Raises ValueError, before anything is drawn, for data that do not fit, and for metrics that these data or this
+        run cannot have."""
+        metrics = judges.named(metrics)
         rows = self.source(data)
         if not isinstance(rows, Data):
             raise ValueError(f"{rows.name} holds rankings, and {self.directory} makes samples")
         if rows.shape != self.game.shape:
             raise ValueError(f"{rows.name} has rows of shape {rows.shape}, the run was trained on {self.game.shape}")
-        samples = [self.sample(judges.sample_count(rows), seed, member) for member in range(self.members)]
         own = (CRITIC_W1, *inference.NAMES)
         asked = None if metrics is None else [name for name in metrics if name not in own]
+        self._check_metrics(metrics, rows, bool(baselines))
+        if metrics is None and not judges.metrics_for(rows):
+            return judges.judge([rows.restore("test")], rows)  # which says why there is nothing
+        samples = [self._sample_beside(rows, judges.sample_count(rows), seed, member) for member in range(self.members)]
         out = judges.judge(samples, rows, asked)
         if CRITIC_W1 in (metrics or ()) or (metrics is None and rows.units.shared):
-            out["metrics"] |= self._critic_estimates(rows, must=metrics is not None)
+            out["metrics"] |= self._critic_estimates(rows)
         if baselines or set(inference.NAMES) & set(metrics or ()) or (metrics is None and self.encodes):
             found, facts = self._judge_codes(rows, seed, self._seconds() if baselines is True else baselines)
             out["metrics"] |= {k: v for k, v in found.items() if metrics is None or k in metrics}
             out["provenance"]["inference"] = facts
-        return out
+        return {**out, "provenance": self._add_provenance(out["provenance"], tuple(out["metrics"]), rows)}
+
+    def _add_provenance(self, provenance: dict[str, Any], names: Sequence[str], data: Data) -> dict[str, Any]:
+        """With how classes were drawn, and which of all metrics rest on few rows."""
+        if self.classes:
+            counts = self._counts_beside(data)
+            provenance["classes_drawn"] = "in the shares of the training part" if counts else "in turn"
+            if 0 < len(counts) <= MOST_SHARES:
+                provenance["class_shares"] = [round(count / sum(counts), 4) for count in counts]
+        rows = min(provenance["samples"], judges.held_out_rows(data))
+        few = judges.few_rows(names, rows, data)
+        return {**provenance, "few": few} if few else provenance
+
+    def _check_metrics(self, metrics: Sequence[str] | None, data: Data, baselines: bool) -> None:
+        """Raises ValueError, with the way out, for a metric that the run cannot have on these data."""
+        features = not self.game.objective.features
+        of_codes = inference.metrics_for(data, features, baselines) if self.encodes else ()
+        for name in metrics or ():
+            if name in inference.NAMES and name not in of_codes:
+                raise ValueError(f"{name} {self._why_no_metric(name, data, features)}")
+            if name == CRITIC_W1 and (self.game.objective.features or self.game.draw.moves_real):
+                raise ValueError(
+                    f"{CRITIC_W1} needs a critic of scores of samples alone; this one returns features, or scores pairs"
+                )
+            if name not in (*judges.NAMES, CRITIC_W1, *inference.NAMES):
+                if name in RANKING_METRICS:
+                    raise ValueError(f"{name} is a metric of rankings, and {self.directory} makes samples")
+                raise unknown_name("metric", name, (*judges.NAMES, CRITIC_W1, *inference.NAMES))
+        judges.check(data, None if metrics is None else [name for name in metrics if name in judges.NAMES])
+
+    def _why_no_metric(self, name: str, data: Data, features: bool) -> str:
+        """Of an encoder's metric, why it is not there."""
+        if not self.encodes:
+            return f"is a metric of encoders, and this run of {self.name} has no encoder: train ali or bigan"
+        if name in inference.metrics_for(data, features, baselines=True):
+            return "is one of the baselines, which are trained when asked for: add --baselines (baselines=True)"
+        if name in inference.metrics_for(data, baselines=True):
+            return "reads the critic's features beside its score, and this critic has no score"
+        if name == "c2st" or len(data.test) < 2:
+            return f"takes more test rows than the {len(data.test)} of {data.name}"
+        return f"needs rows with classes, two or more of them, and {data.name} has none"
+
+    def _sample_beside(self, data: Data, n: int, seed: int, member: int) -> Tensor:
+        """Samples to be judged beside data: as `sample`, but of a run that has not recorded how often its classes
+        are."""
+        counts = self._counts_beside(data)
+        if counts == self.class_rows:
+            return self.sample(n, seed, member)
+        return self.decode(latents(self.latent, seed, n), member, draw_classes(counts, seed, n))
+
+    def _counts_beside(self, data: Data) -> tuple[int, ...]:
+        """The training rows of each class, as they were recorded; else those of data with the same classes, or ()."""
+        same = data.labels is not None and data.labels.names == self.classes
+        return self.class_rows or (tuple(data.class_rows()) if same else ())
 
     def _judge_codes(self, data: Data, seed: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the encoders are worth, and how that was found. Raises ValueError where there are none."""
@@ -233,14 +314,9 @@ class GeneratorRun(Run):
             raise ValueError(f"{self.directory} has no log that says how long it was trained")
         return float(lines[-1]["seconds"]) / self.facts["seeds"]
 
-    def _critic_estimates(self, data: Data, must: bool) -> dict[str, Any]:
-        """The critics' own distances, to be read beside the exact one; ValueError where there must be some and no
-        critic has a score."""
+    def _critic_estimates(self, data: Data) -> dict[str, Any]:
+        """The critics' own distances, to be read beside the exact one, where critics have a score."""
         rows = [critic_estimate(self.game, state, data) for state in self.states]
-        if must and not rows[0]:
-            raise ValueError(
-                f"{CRITIC_W1} needs a critic of scores of samples alone; this one returns features, or scores pairs"
-            )
         return judges.summary(rows) if rows[0] else {}
 
 
@@ -277,10 +353,7 @@ def _check_classes(game: Game, data: Data) -> None:
 
 def _class_rows(data: Data) -> dict[str, int]:
     """Training rows of each class by its name; none where there are no labels."""
-    if data.labels is None:
-        return {}
-    counts = torch.bincount(data.labels.train.cpu(), minlength=data.class_count)
-    return dict(zip(data.labels.names, counts.tolist(), strict=True))
+    return dict(zip(data.labels.names, data.class_rows(), strict=True)) if data.labels else {}
 
 
 def _describe_classes(data: Data) -> str:
@@ -325,6 +398,7 @@ class Generation(Task):
         super().check(game, data)
         if "y" in game.draw.columns("critic"):
             _check_classes(game, data)
+        judges.check(data)
         if data.kind == "pictures" and game.batch_size > data.rows:
             raise ValueError(
                 f"{data.name} has {data.rows} training pictures, fewer than a batch of {game.batch_size}: give "
@@ -334,20 +408,23 @@ class Generation(Task):
     def describe(self, game: Game, data: Data) -> dict[str, str]:
         train, valid, test = data.sizes().values()
         rows = f"{train} train, {valid} validation, {test} test rows of shape {' x '.join(map(str, data.shape))}"
-        read = ", ".join(f"{key} {value}" for key, value in data.choices.items())
+        of_codes = inference.metrics_for(data, not game.objective.features) if "encoder" in game.generators else ()
+        named = judges.metrics_for(data)
+        by = f"by {', '.join((*named, *of_codes))}" if named else ""
         found = {
             "data": f"{data.name}: {rows}",
-            "read by": read,
+            "read by": ", ".join(f"{key} {value}" for key, value in data.choices.items()),
             "classes": _describe_classes(data),
             "remarks": "; ".join(data.remarks),
             "skipped": "; ".join(_describe_skipped(data)),
+            "judged": "; ".join(filter(None, (by, judges.notice(data)))),
         }
         return {key: text for key, text in found.items() if text}
 
     def notes(self, data: Data) -> Sequence[str]:
         untaught = [name for name, rows in _class_rows(data).items() if not rows]
         without = [f"no training row is of class {', '.join(untaught)}: it cannot be sampled"] if untaught else []
-        return [*without, *describe_reading(data)]
+        return [*without, *describe_reading(data), *filter(None, [judges.notice(data)])]
 
     def facts(self, data: Data) -> dict[str, Any]:
         return {
@@ -355,7 +432,7 @@ class Generation(Task):
             "view": dataclasses.asdict(View.of(data)),
             "range": data.range,
             "classes": list(data.labels.names) if data.labels else [],
-            "class_rows": list(_class_rows(data).values()),
+            "class_rows": data.class_rows(),
             "skipped": len(data.skipped),
             "skipped_files": dict(data.skipped[:MAX_RECORDED]),
             "remarks": list(data.remarks),

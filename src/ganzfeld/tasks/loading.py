@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import data as datas
+from ..core.launch import suggest
 from ..core.texts import check_path
 from ..engine import Ranks, called
 from ..game import Game
@@ -42,7 +43,10 @@ def open_run(path: Path, ability: str = "judge") -> Any:
     """The run in a directory that can do what is asked of it. Raises ValueError, in one line, where there is none, and
     where it cannot, with what it can do."""
     if not path.is_dir():
-        raise ValueError(f"{path} is not a run directory" if path.exists() else f"{path}: no such run")
+        makes = suggest(f"train PAPER --data DATA --out {path}")
+        raise ValueError(
+            f"{path} is not a run directory" if path.exists() else f"{path}: no such run; {makes} makes one"
+        )
     run = load(path)
     if ability not in run.abilities:
         raise ValueError(f"{path} holds a run of {run.name}, which cannot {ability}; it can {', '.join(run.abilities)}")
@@ -165,6 +169,9 @@ def load_data(
     source: Any = data
     if isinstance(columns := reading.get("columns"), Mapping):
         reading = {**reading, "columns": ",".join(f"{kind}={name}" for kind, name in columns.items())}
+    excluded = reading.get("exclude_classes")
+    if excluded is not None and not isinstance(excluded, str):
+        reading = {**reading, "exclude_classes": ",".join(map(str, excluded))}
     if isinstance(data, str):
         wanted = any(isinstance(paper, str) and _wants_pictures(paper, network) for paper in papers)
         if wanted and reading.get("size") is None:  # digits are vectors, unless a paper or its networks need pictures

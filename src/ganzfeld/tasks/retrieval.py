@@ -28,6 +28,7 @@ from ..data.rankings.collection import Table
 from ..data.samples.rows import Part
 from ..draws import Hardest, Retrieve
 from ..game import Game
+from ..judging import judges
 from ..papers import find_paper
 from ..papers.irgan import ABLATIONS
 from ..runs import checkpoints, files
@@ -147,7 +148,7 @@ class RankerRun(Run):
         return with_weights(module, self.weights(ranker, member, state))
 
     def scores(
-        self, users: Sequence[str | int] | None = None, ranker: str | None = None, member: int = 0,
+        self, users: str | int | Sequence[str | int] | None = None, ranker: str | None = None, member: int = 0,
         state: State = "selected",
     ) -> Tensor:  # fmt: skip
         """[n, items] of users by their ids, all unless given, in the order of ``run.ids``. Raises ValueError for a user
@@ -158,7 +159,7 @@ class RankerRun(Run):
 
     def recommend(
         self,
-        users: Sequence[str | int] | None = None,
+        users: str | int | Sequence[str | int] | None = None,
         k: int = 10,
         *,
         exclude_seen: bool = True,
@@ -189,11 +190,12 @@ class RankerRun(Run):
         }
 
     def _recommend_documents(
-        self, queries: Sequence[str | int] | None, k: int, ranker: str | None, member: int, part: Part
+        self, queries: str | int | Sequence[str | int] | None, k: int, ranker: str | None, member: int, part: Part
     ) -> Lists:
         table = self._check_data(None).part(part)
         assert isinstance(table, Table)
         place = {name: i for i, name in enumerate(table.queries)}
+        queries = [queries] if isinstance(queries, (str, int)) else queries
         asked = table.queries if queries is None else tuple(map(str, queries))
         self._check_known(asked, place)
         scores, lists = table.scored(self.ranker(ranker, member)).double(), {}
@@ -220,10 +222,11 @@ class RankerRun(Run):
             who = self.nouns[0]
             raise ValueError(f"there is no {who} {strange[0]!r}{more} among the {len(known)} of this run: {some}, ...")
 
-    def _user_rows(self, users: Sequence[str | int] | None) -> Tensor:
+    def _user_rows(self, users: str | int | Sequence[str | int] | None) -> Tensor:
         names, _ = self.ids
         if users is None:
             return torch.arange(len(names))
+        users = [users] if isinstance(users, (str, int)) else users  # one id is no list of letters
         place = {name: i for i, name in enumerate(names)}
         self._check_known(map(str, users), place)
         return torch.tensor([place[str(user)] for user in users], dtype=torch.long)
@@ -253,8 +256,12 @@ class RankerRun(Run):
         Raises ValueError for other data than users and items, or features, that the run was trained on.
         """
         rows = self._check_data(data)
-        asked = list(NAMES) if metrics is None else list(metrics)
+        asked = judges.named(metrics) or NAMES
         for name in asked:
+            if name in judges.NAMES:
+                raise ValueError(
+                    f"{name} is a metric of samples, and {self.directory} ranks: there are {', '.join(NAMES)}"
+                )
             if name not in NAMES:
                 raise unknown_name("metric", name, NAMES)
         what = make_question(rows, part)
@@ -269,6 +276,8 @@ class RankerRun(Run):
             errors |= {f"{prefix}{name}": value for name, value in over_queries.items()}
         tied = {who: counts for who, counts in tied.items() if any(counts)}
         facts = {**self._provenance(rows, part, what), "errors": errors, "tied": tied}
+        if few := judges.lacking_rows(dict.fromkeys(found, judges.FEW_ROWS), what.query_count, "queries"):
+            facts["few"] = few
         if baselines and (absent := questions.left_out(rows)):
             facts["left_out"] = absent
         return {"metrics": found, "provenance": facts}
@@ -479,6 +488,14 @@ class Retrieval(Task):
         if facts.get("left_out"):
             lines.append(facts["left_out"])
         return lines
+
+    def started_from(self, run: RankerRun) -> Mapping[str, Any] | None:
+        own = run.directory / "start"
+        path = own if (own / "run.json").exists() else Path(run.game.start or own)
+        if not (path / "run.json").exists():
+            return None
+        facts, log = files.read_json(path / "run.json"), files.read_lines(path / "log.jsonl")
+        return {"paper": facts["paper"], "steps": facts["steps"], "seconds": log[-1]["seconds"] if log else None}
 
     def next_command(self, run: RankerRun) -> str:
         out = "lists.csv" if run.has_users else "lists.trec"

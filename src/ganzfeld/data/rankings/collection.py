@@ -56,6 +56,10 @@ class Interactions:
     kind: ClassVar[str] = "interactions"
     form: ClassVar[Literal["interactions"]] = "interactions"
 
+    def __repr__(self) -> str:
+        """What it holds, in two lines."""
+        return _represent(self, "{:,} users with {:,} items".format(*self.shape), "positives")
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Users and items."""
@@ -167,6 +171,10 @@ class Letor:
     kind: ClassVar[str] = "letor"
     form: ClassVar[Literal["letor"]] = "letor"
 
+    def __repr__(self) -> str:
+        """What it holds, in two lines."""
+        return _represent(self, f"documents of {self.train.features.shape[1]} features", "queries")
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Queries and the most documents of one, in training, and features."""
@@ -199,6 +207,11 @@ class Letor:
         tables = [self.part(name) for name in PARTS]
         tensors = [x for table in tables for x in (table.features, table.labels, table.offsets)]
         return _digest(tensors, [(table.queries, table.documents) for table in tables], self.choices)
+
+
+def _represent(data: Interactions | Letor, what: str, noun: str) -> str:
+    parts = ", ".join(f"{count:,} {part}" for part, count in data.sizes().items())
+    return f"Data {data.name}: {what}\n  {parts} {noun}"
 
 
 class Collection:

@@ -11,8 +11,10 @@ from .rows import Data, Labels, Units, split
 
 
 def digits(seed: int = 0, size: int | None = None) -> Data:
-    """[1797, 64], shades 0..16 mapped to [-1, 1]; the seed cuts validation and test parts. size: 8 for pictures
-    [1797, 1, 8, 8]."""
+    """Handwritten digits of 8 x 8 in 16 shades, 1,797 of ten classes: vectors, or pictures where these are asked for.
+
+    [1797, 64], shades mapped to [-1, 1]; the seed cuts validation and test parts. size: 8 for pictures [1797, 1, 8, 8].
+    """
     if size not in (None, 8):
         raise ValueError(f"digits are pictures of 8 x 8: --size 8, not {size}")
     from sklearn.datasets import load_digits

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from ...core.names import split_names
 from ...core.randomness import generator
 
 Kind = Literal["plane", "digits", "vectors", "pictures"]
@@ -128,6 +129,12 @@ class Data:
     digest: str | None = None
     remarks: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """What it holds, in two lines."""
+        classes = f", {self.class_count} classes" if self.labels else ""
+        parts = ", ".join(f"{count:,} {part}" for part, count in self.sizes().items())
+        return f"Data {self.name}: {self.kind} of shape {self.shape}{classes}\n  {parts} rows"
+
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.train.shape[1:])
@@ -154,6 +161,12 @@ class Data:
     def class_count(self) -> int:
         """Of classes, 0 where there are no labels."""
         return len(self.labels.names) if self.labels else 0
+
+    def class_rows(self) -> list[int]:
+        """Training rows of each class; [] where there are no labels."""
+        if self.labels is None:
+            return []
+        return torch.bincount(self.labels.train.cpu().long(), minlength=self.class_count).tolist()
 
     def sizes(self) -> dict[Part, int]:
         """Rows of each part."""
@@ -214,9 +227,10 @@ class Data:
         """The same with other rows for some parts."""
         return replace(self, order=None, files=(), **parts)  # type: ignore[arg-type]
 
-    def exclude(self, names: Sequence[str]) -> Data:
+    def exclude(self, names: str | Sequence[str]) -> Data:
         """The rows that are of none of these classes. Raises ValueError for an unknown class, and where too little is
         left."""
+        names = split_names(names)
         if self.labels is None:
             raise ValueError(f"{self.name} has no classes to leave out")
         if unknown := [name for name in names if name not in self.labels.names]:

@@ -21,7 +21,10 @@ CODES = tuple(f"{code:03d}" for code in range(1_000))
 
 
 def stacked_digits(seed: int = 0) -> Data:
-    """From the 8 x 8 digits. The seed changes nothing: the world is one."""
+    """Three digits of 8 x 8 as the channels of one picture, a thousand classes.
+
+    The seed changes nothing: the world is one.
+    """
     return stacked(digits().as_pictures(), "stacked-digits")
 
 

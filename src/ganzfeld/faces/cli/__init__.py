@@ -11,10 +11,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from ... import __version__
 from ...core import launch
 from ...core.names import RENAMED
 from . import judging, listing, training, using
@@ -37,16 +38,51 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": training.demo,
 }
 
+FIRST_COMMANDS = {
+    "demo": "the main job in a few minutes, and its report",
+    "train r3gan --data ring8 --out my-run --steps 2000": "a paper on a world, or on files of your own",
+    "sample my-run --n 100 --out samples.png": "what it has learned",
+    "judge my-run": "how good that is",
+    "compare ns-gan r3gan --data ring8 --steps 2000 --out both": "papers on equal budgets, over ten seeds",
+    "report my-run --out my-run.html": "a page to keep",
+    "list": "every paper, objective, constraint, network, metric, law",
+}
+
 app = typer.Typer(
-    name="ganzfeld",
-    help="The whole field of generative adversarial networks: train, sample, recommend, judge, compare, report.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+    name="ganzfeld", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    sentence = " ".join((command.__doc__ or "").partition("\n\n")[0].split())  # whole: click would cut it
+    app.command(name, short_help=sentence)(command)
+
+
+@app.callback(
+    invoke_without_command=True,
+    help="The whole field of generative adversarial networks: train, sample, recommend, judge, compare, report.",
+)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is, and exit.")] = False,
+) -> None:
+    if version:
+        print(f"ganzfeld {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(overview())
+
+
+def overview() -> str:
+    """What a user sees who says nothing: which commands to begin with."""
+    commands = {launch.suggest(words): what for words, what in FIRST_COMMANDS.items()}
+    width = max(map(len, commands))
+    return "\n".join([
+        f"ganzfeld {__version__}: the whole field of generative adversarial networks",
+        "",
+        *(f"  {words:<{width}}  {what}" for words, what in commands.items()),
+        "",
+        f"{launch.suggest('--help')} names all commands, {launch.suggest('COMMAND --help')} the options of one.",
+    ])  # fmt: skip
+
 
 # typer brings its own copy of click, and exports the usage errors but not their base
 USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -57,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _print_warning
     try:
         _refuse_empty(sys.argv[1:] if arguments is None else arguments)
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name=launch.command(), standalone_mode=False)
         _exit(code if isinstance(code, int) else 0)
     except USAGE as error:
         say(f"ganzfeld: {_describe_usage(error)}")
@@ -94,12 +130,14 @@ def _exit(code: int) -> None:
 
 
 def _describe_usage(error: Any) -> str:
-    """One line; an option of an earlier version is named with what it is called now."""
+    """One line, with where to look; an option of an earlier version is named with what it is called now."""
     option = vars(error).get("option_name") or ""
     now = RENAMED.get(option.lstrip("-").replace("-", "_"))
     if now and any(parameter.name == now for parameter in error.ctx.command.params):
         return f"{option} is now --{now.replace('_', '-')}"
-    return " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    more = f" (see {context.command_path} --help)" if context else ""
+    return " ".join(error.format_message().split()) + more
 
 
 def _report_stop(error: Exception) -> int:

@@ -27,8 +27,7 @@ def judge(
     """Measure samples, with the provenance of every number."""
     from .. import judging
 
-    asked = [m.strip() for m in metrics.split(",")] if metrics else None
-    found = judging.judge(what, data, asked, member, seed, baselines)
+    found = judging.judge(what, data, metrics, member, seed, baselines)
     if as_json:
         print_json(found)
     else:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ...core.launch import suggest
+
 RunPath = Annotated[Path, typer.Argument(help="a run directory")]
 Member = Annotated[int, typer.Option(help="which of the population, from 0")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
@@ -20,7 +22,7 @@ Valid = Annotated[str | None, typer.Option(help="your own validation data")]
 Test = Annotated[str | None, typer.Option(help="your own test data")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="key=value of the paper, network or constraint; ganzfeld list PAPER names them"),
+    typer.Option("--set", help=f"key=value of the paper, network or constraint; {suggest('list PAPER')} names them"),
 ]
 LRScheduleSteps = Annotated[int, typer.Option(help="length of the learning rates' schedule; the run's unless given")]
 Size = Annotated[int | None, typer.Option(help="pixels of a picture's side (data of pictures)")]

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ...core import launch
 from . import options
 from .options import DataName, Seed, Settings, parse_settings
 from .output import print_facts, print_json, say
 
-PaperName = Annotated[str, typer.Argument(help="a paper: ganzfeld list papers")]
+PaperName = Annotated[str, typer.Argument(help=f"a paper: {launch.suggest('list papers')}")]
 
 
 def train(
@@ -32,9 +33,11 @@ def train(
     engine: options.Engine = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
-    checkpoint_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
-    log_every: Annotated[int, typer.Option(help="steps; a hundredth of the run unless given")] = 0,
-    judge_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given")] = 0,
+    checkpoint_every: Annotated[
+        int, typer.Option(help="steps; a tenth of the run unless given", show_default=False)
+    ] = 0,
+    log_every: Annotated[int, typer.Option(help="steps; a hundredth of the run unless given", show_default=False)] = 0,
+    judge_every: Annotated[int, typer.Option(help="steps; a tenth of the run unless given", show_default=False)] = 0,
     valid: options.Valid = None,
     test: options.Test = None,
     crop: options.Crop = None,
@@ -59,7 +62,6 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check and show what would be played")] = False,
 ) -> None:
     """Train a paper, or any crossing of objective, constraint and network."""
-    from ...core import launch
     from ...tasks import loading, task_of_run
     from ..progress import progress_bar
 
@@ -82,7 +84,7 @@ def train(
         task = task_of_run(run.facts)
         for line in task.closing(run):
             say(line)
-        say(f"saved in {run.directory}; try: ganzfeld {task.next_command(run)}")
+        say(f"saved in {run.directory}; try: {launch.suggest(task.next_command(run))}")
 
 
 def compare(
@@ -126,6 +128,7 @@ def compare(
         print_json(result)
     else:
         comparison.print_comparison(result)
+    say(f"runs, compare.json and report.html in {out}")
 
 
 def demo(out: Annotated[Path, typer.Option("--out", help="where runs and report go")] = Path("demo")) -> None:

@@ -22,7 +22,11 @@ def sample(
     member: Member = 0,
     class_: Annotated[
         str | None,
-        typer.Option("--class", help="a class by its name, or its number where all are words; in turn unless given"),
+        str | None,
+        typer.Option(
+            "--class",
+            help="a class by its name, or its number where all are words; drawn as often as in the data unless given",
+        ),
     ] = None,
     truncation: Annotated[
         float | None, typer.Option(help="the largest coordinate of z, as 0.7: fewer odd samples, less variety")
@@ -93,6 +97,8 @@ def reconstruct(
     opened, rows = _open_rows(run, member, data, part)
     found = encoding.reconstruct(opened, rows, out, n, member)
     print_json(found) if as_json else print_facts({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
+    if out:
+        say(f"the first {min(n, found['n'])} rows beside their reconstructions in {out}")
 
 
 def anomaly(
@@ -115,6 +121,8 @@ def anomaly(
         quantiles = ", ".join(f"{k} {v:.4g}" for k, v in found["scores"].items())
         areas = {f"auc {k}": f"{v:.3f}" for k, v in found.get("auc", {}).items()}
         print_facts({"rows": found["n"], "scores": quantiles, **areas})
+    if out:
+        say(f"{found['n']} scores in {out}")
 
 
 def interpolate(

@@ -22,7 +22,7 @@ from . import chapters, read
 __all__ = ["write"]
 
 
-def write(runs: Sequence[Path], out: Path, title: str | None = None, language: str | None = None) -> Path:
+def write(runs: Path | str | Sequence[Path], out: Path, title: str | None = None, language: str | None = None) -> Path:
     """Writes the page for run and comparison directories to ``out``, and returns that path.
 
     title: the headline; by default what was trained on what. language: by default English, and that of the laws for a
@@ -31,9 +31,10 @@ def write(runs: Sequence[Path], out: Path, title: str | None = None, language: s
     comparison, or its facts are not valid JSON. Facts that are merely missing (no metrics yet, a line cut short by a
     crash) are named on the page.
     """
-    if not runs:
+    paths = [Path(runs)] if isinstance(runs, (str, Path)) else [Path(path) for path in runs]
+    if not paths:
         raise ValueError("a report needs at least one run or comparison directory")
-    page = chapters.page([read.read_directory(Path(path)) for path in runs], title, language)
+    page = chapters.page([read.read_directory(path) for path in paths], title, language)
     text = _templates().get_template("page.html.j2").render(page=page, words=page.words)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from ...core import launch
 from ...core.names import rename_command
 from . import draw, measures, read, theory
 from . import words as wording
@@ -151,10 +152,12 @@ def standings(comparison: Comparison, words: Words) -> Content | None:
     rows, beside = comparison.rows, comparison.baselines
     everyone = (*rows, *beside)
     names = main_metrics({name for row in rows for name in row.metrics})
+    judged = [row.run.judgements[-1].provenance for row in rows if row.run and row.run.judgements]
     columns = [
         _column_of(name, [row.metrics.get(name, Spread(None)) for row in everyone], everyone, words, len(beside))
         for name in names
     ]
+    columns = [_mark_few(column, name, judged) for name, column in zip(names, columns, strict=True)]
     if any(row.seconds is not None for row in rows):
         columns.append(_column_of("seconds", [Spread(row.seconds) for row in everyone], everyone, words, len(beside)))
     if not columns:
@@ -168,6 +171,8 @@ def standings(comparison: Comparison, words: Words) -> Content | None:
         "caption": words.join(
             words.budget(comparison),
             words("standings.cells"),
+            words("standings.partial") if any(c.partial for row in rows for c in row.metrics.values()) else "",
+            words.few(judged, names),
             words.rankers_caption(ranked, _has_closed_form(beside)) if ranked else "",
             words.kept_starts(rows),
         ),
@@ -177,6 +182,13 @@ def standings(comparison: Comparison, words: Words) -> Content | None:
         "meant": words.meaning(names),
         "marks": _marks(columns),
     }
+
+
+def _mark_few(shown: Content, name: str, provenances: Sequence[read.Facts]) -> Content:
+    """What is shown of a metric, with a mark where it rests on too few rows."""
+    wanted = [read.mapping(read.mapping(facts.get("few")).get("wanted")) for facts in provenances]
+    few = any(name in names for names in wanted)
+    return {**shown, "what": shown["what"]._replace(label=f"{shown['what'].label}*")} if few else shown
 
 
 def _column_of(name: str, cells: Sequence[Spread], rows: Sequence[Row], words: Words, baselines: int = 0) -> Content:
@@ -215,7 +227,8 @@ def _column(
         describe = words("standings.cell", metric=what.label, who=label, value=plus_minus(cell))
         seeds = cell.defined if dots and i < few else ()
         strip = draw.strip(seeds, cell.mean, axis, colour, describe) if seeds else ""
-        drawn.append({"mean": mean, "std": std, "mark": mark, "strip": strip})
+        of = words("standings.of", n=len(cell.defined), total=len(cell.members)) if cell.partial else ""
+        drawn.append({"mean": mean, "std": std, "of": of, "mark": mark, "strip": strip})
     ends = (format_number(low), format_number(high)) if values else ("", "")
     return {"what": what, "cells": drawn, "ends": ends, "log": log}
 
@@ -352,7 +365,8 @@ def opening(run: Run, words: Words) -> Content | None:
     if judged := _last_judgement(run):
         several = max((len(fact.members) for fact in judged.metrics.values()), default=0) > 1
         doubt = words("opening.spread") if several else ""
-        when = words.join(words.figures_caption(run, judged), words.seeds(run), doubt)
+        few = words.few([judged.provenance], main_metrics(set(judged.metrics)))
+        when = words.join(words.figures_caption(run, judged), words.seeds(run), doubt, few)
     return {
         "name": run.name,
         "frames": [_frame(picture) for picture in film],
@@ -372,7 +386,7 @@ def _figures(run: Run, words: Words) -> list[Content]:
         what, (mean, std) = words.measure(name), format_spread(judged.metrics[name])
         known = words.references(name, judged.provenance, run.shape)
         note = words("opening.known", label=known[0].label, value=format_number(known[0].value)) if known else what.note
-        figures.append({"what": what, "mean": mean, "std": std, "note": note})
+        figures.append(_mark_few({"what": what, "mean": mean, "std": std, "note": note}, name, [judged.provenance]))
     return figures
 
 
@@ -629,9 +643,15 @@ def setup(run: Run, words: Words) -> Content | None:
     tables = [(name.replace("_", " "), list(words.flat(group))) for name, group in groups]
     return {
         "groups": [(name, rows) for name, rows in tables if rows],
-        "command": rename_command(str(run.facts.get("command") or ""), run.facts.get("paper")),
+        "command": _command_here(rename_command(str(run.facts.get("command") or ""), run.facts.get("paper"))),
         "citation": str(run.facts.get("citation") or ""),
     }
+
+
+def _command_here(recorded: str) -> str:
+    """A command as it was recorded, as it is to be typed here."""
+    words = recorded.removeprefix("ganzfeld ")
+    return launch.suggest(words) if words != recorded else recorded
 
 
 COMPARISON: Sequence[Chapter] = (standings, race, gallery)

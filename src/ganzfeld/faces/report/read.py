@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from ...judging.baselines.closed_form import CLOSED_FORM
@@ -76,6 +77,11 @@ class Spread:
         """The members' values that exist; the mean alone where members were not recorded."""
         values = self.members or (self.mean,)
         return [value for value in values if value is not None]
+
+    @property
+    def partial(self) -> bool:
+        """Whether it is of some members alone, those whose value exists."""
+        return 0 < len(self.defined) < len(self.members)
 
 
 @dataclass(frozen=True)
@@ -525,6 +531,9 @@ def _spread(fact: Any) -> Spread:
     if not isinstance(fact, Mapping):
         return Spread(number(fact))
     members = tuple(map(number, sequence(fact.get("per_member"))))
+    finite = [value for value in members if value is not None]
+    if finite and len(finite) < len(members):  # before version 0.2 one infinite member made the mean so, too
+        return Spread(fmean(finite), stdev(finite) if len(finite) > 1 else 0.0, members)
     return Spread(number(fact.get("mean")), number(fact.get("std")), members)
 
 

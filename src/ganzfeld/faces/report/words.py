@@ -40,7 +40,7 @@ def _minus(digits: str) -> str:
 def format_spread(fact: Spread) -> tuple[str, str]:
     """(mean, standard deviation) to the same decimal place, the second empty where there is none."""
     mean = format_number(fact.mean)
-    if fact.mean is None or fact.std is None or len(fact.members) == 1:
+    if fact.mean is None or fact.std is None or (fact.members and len(fact.defined) < 2):
         return mean, ""
     if fact.std <= 1e-12 * abs(fact.mean):  # members that are all equal differ from their mean by rounding
         return mean, "0"
@@ -83,7 +83,7 @@ class Judge(NamedTuple):
 
 SHOWN_ELSEWHERE = {
     "data", "fingerprint", "modes_total", "perfect", "perfect_is", "high_quality_ceiling", "reverse_kl_floor",
-    "reverse_kl_from",
+    "reverse_kl_from", "few",
 }  # fmt: skip
 """What the page shows of a judgement's provenance at another place."""
 
@@ -240,6 +240,21 @@ class Words:
     def selection(self, steps: Sequence[int]) -> str:
         """When a ranker was found best, over its seeds."""
         return self("ranked.selected_at", steps=self.steps_from(steps)) if steps else self("ranked.selected")
+
+    def few(self, provenances: Iterable[Facts], names: Iterable[str]) -> str:
+        """What the mark behind some metrics says: that they rest on too few rows, and how many are enough."""
+        found = [read.mapping(facts.get("few")) for facts in provenances]
+        rows = [count for few in found if (count := read.integer(few.get("rows"))) is not None]
+        wanted = {name: most for few in found for name, most in read.mapping(few.get("wanted")).items()}
+        groups: dict[int, list[str]] = {}
+        for name in names:
+            if (most := read.integer(wanted.get(name))) is not None:
+                groups.setdefault(most, []).append(self.measure(name).label)
+        if not rows or not groups:
+            return ""
+        wants = [self("few.wants", n=most, names=self.join_names(labels)) for most, labels in sorted(groups.items())]
+        of = "queries" if any(few.get("of") == "queries" for few in found) else "rows"
+        return self(f"few.{of}", n=min(rows), wants=self("semicolon").join(wants))
 
     def rings(self, run: Run) -> str:
         """What the rings of a chart are, and whose start was never outranked."""
@@ -478,8 +493,18 @@ class Words:
                 self("budget.each", many=self(f"count.{what}", n=n)) if n else self(f"budget.{what}_differ")
                 for what, n in (("seeds", comparison.seeds), ("steps", comparison.steps))
             ),
+            *self._starts(comparison),
             self("budget.judged", steps=self.steps_at(last)) if last - {comparison.steps} else "",
         )
+
+    def _starts(self, comparison: Comparison) -> Iterator[str]:
+        """What was trained before some of the papers, that start from it."""
+        for row in comparison.baselines:
+            if row.run and row.run.steps and row.starts:
+                what = {"many": self("count.steps", n=row.run.steps), "paper": row.run.name}
+                shared = row.starts == (read.ALL_ROWS,) or len(row.starts) == len(comparison.rows)
+                who = {} if shared else {"who": self.join_names(row.starts)}
+                yield self("budget.start_of_all" if shared else "budget.start", **what, **who)
 
     def bands(self, members: int, how: str) -> str:
         """What the lines and bands of a chart are."""

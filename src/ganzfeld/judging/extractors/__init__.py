@@ -14,4 +14,4 @@ number is reported with its extractor, the hash of the weights, and how pictures
 
 from .extractor import Extractor, values, weights_digest
 from .inceptionv3 import inception
-from .learned import classifier, has_stacked_digits
+from .learned import can_learn, classifier, feature_count, has_classes, has_stacked_digits

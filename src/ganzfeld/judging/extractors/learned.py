@@ -157,13 +157,28 @@ def quarter_turns(x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([torch.rot90(x, k, (2, 3)) for k in range(4)]), turns
 
 
+def can_learn(data: Data) -> bool:
+    """Whether there is something to learn of pictures: classes, or which way up they are."""
+    return has_classes(data) or data.shape[1] == data.shape[2]
+
+
+def feature_count(data: Data) -> int:
+    """Of what is learned of pictures."""
+    return 3 * FEATURES if has_stacked_digits(data) else FEATURES
+
+
+def has_classes(data: Data) -> bool:
+    """Whether the training part has rows of two classes or more: one that was left out of it teaches nothing."""
+    return sum(count > 0 for count in data.class_rows()) > 1
+
+
 def _find_task(data: Data) -> tuple[Task, int]:
     """What there is to learn of the data, and how many answers there are."""
     if data.kind != "pictures":
         raise ValueError(f"{data.name} has samples of shape {data.shape}; a classifier needs pictures [C, H, W]")
     if has_stacked_digits(data):
         return DIGITS, 10
-    if data.labels is not None and len(data.labels.names) > 1:
+    if data.labels is not None and has_classes(data):
         return "labels", len(data.labels.names)
     if data.shape[1] != data.shape[2]:
         raise ValueError(f"{data.name} has no classes, and pictures of {data.shape[1:]} cannot be told by their turn")
