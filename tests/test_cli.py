@@ -257,7 +257,7 @@ ERRORS = {
     "a key of before": (["train", "gan", "--data", "ring8", "--set", "rate=1"], "rate is now lr"),
     "no key": (["train", "gan", "--data", "ring8", "--set", "lr"], "key=value"),
     "a rate of nan": (["train", "gan", "--data", "ring8", "--set", "lr=nan"], "positive number"),
-    "a rate in words": (["train", "gan", "--data", "ring8", "--set", "lr=fast"], "a number"),
+    "a rate in words": (["train", "gan", "--data", "ring8", "--set", "lr=fast"], "lr must be a positive number"),
     "a negative batch": (["train", "gan", "--data", "ring8", "--batch-size", "-4"], "batch"),
     "a fraction of a step": (["train", "gan", "--data", "ring8", "--steps", "1.5"], "steps"),
     "no step": (["train", "gan", "--data", "ring8", "--steps", "0"], "steps"),

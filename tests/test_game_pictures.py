@@ -183,7 +183,9 @@ def test_labels_of_the_batch_are_those_of_its_rows():
             seen.append(batch)
             return draw(players, batch, noise, role)
 
-    played(dataclasses.replace(g, draw=Watching()), 1)
+    watched = dataclasses.replace(g, draw=Watching())
+    seen.clear()  # of the rehearsal
+    played(watched, 1)
     x, y = seen[0]
     for picture, label in zip(x, y, strict=True):
         [row] = [i for i, r in enumerate(data.train) if torch.equal(r, picture)][:1]

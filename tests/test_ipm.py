@@ -41,7 +41,7 @@ def test_ball_is_the_nearest_point(q):
 def test_unknown_balls_are_refused():
     with pytest.raises(ValueError, match="q = 1, 2 and inf"):
         Ball(3.0)
-    with pytest.raises(ValueError, match="q >= 1"):
+    with pytest.raises(ValueError, match="q must be a number of at least 1"):
         mean_matching(0.5)
 
 

@@ -315,8 +315,9 @@ def test_lecam_holds_scores_against_the_average_of_earlier_turns(monkeypatch):
         seen.append((turn.real_scores.detach(), turn.fake_scores.detach(), term.detach()))
         return term, state
 
+    played = game(LeCam())
     monkeypatch.setattr(LeCam, "penalise", spy)
-    (state,) = after(game(LeCam()), steps=16)
+    (state,) = after(played, steps=16)
     assert len(seen) == 16
     real = fake = torch.zeros((), dtype=F64)
     ahead = []
@@ -376,7 +377,9 @@ def test_an_averaged_moment_is_the_average_of_the_turns_so_far():
         seen.append((int(context.number), real.mean() - fake.mean(), context.labels[0].shape))
         return memory.remember(context, real, fake)
 
-    (state,) = after(game(LeCam(), objective=objective._replace(memory=memory._replace(remember=remember))), steps=16)
+    played = game(LeCam(), objective=objective._replace(memory=memory._replace(remember=remember)))
+    seen.clear()  # of the rehearsal
+    (state,) = after(played, steps=16)
     held = torch.zeros((), dtype=F64)
     for _, gap_, _ in seen:
         held = 0.8 * held + 0.2 * gap_
@@ -400,7 +403,9 @@ def test_adas_probability_follows_what_the_critic_says_of_real_samples():
             return super().remember(state, real_scores, number)
 
     seen: list[Tensor] = []
-    (state,) = after(game(augment=Spied()))
+    played = game(augment=Spied())
+    seen.clear()  # of the rehearsal
+    (state,) = after(played)
     p = 0.3
     for sure in seen:
         p = min(1.0, max(0.0, p + 0.05 * float((sure - 0.1).sign())))

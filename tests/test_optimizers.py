@@ -87,7 +87,7 @@ def test_average_of_a_short_run_is_not_of_its_beginning():
 @pytest.mark.parametrize("make", optimizers.TABLE.values(), ids=optimizers.TABLE)
 @pytest.mark.parametrize("lr", [math.nan, 0.0, -1.0, math.inf])
 def test_impossible_rates_are_refused(make, lr):
-    with pytest.raises(ValueError, match="learning rate"):
+    with pytest.raises(ValueError, match="lr must be a positive number"):
         make(lr)
 
 
@@ -122,5 +122,5 @@ def test_impossible_schedules_are_refused_with_the_known_ones():
         LRSchedule("wavy")
     with pytest.raises(ValueError, match="did you mean 'cosine'"):
         LRSchedule("cosin")
-    with pytest.raises(ValueError, match="lr_warm_up is a number of steps"):
+    with pytest.raises(ValueError, match="warm_up must be a whole number, at least 0"):
         LRSchedule("linear", -1)

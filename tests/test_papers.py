@@ -32,7 +32,7 @@ DATA = {
     "letor": StandIn((3, 4, 2), "letor", Collection(3, 4, PAIRS, torch.zeros(3, 4, 2))),
 }
 RECORDS = [(name, form) for name, paper in papers.TABLE.items() for form in paper.forms]
-SMALL = {"resnet": {"width": 8, "critic_width": 8}, "mlp": {"width": 8}, "factors": {"rank": 2}}
+SMALL = {"resnet": {"width": 8, "critic_width": 8}, "mlp": {"width": 16}, "factors": {"rank": 2}}
 
 
 @pytest.mark.parametrize(("name", "form"), RECORDS)
@@ -248,19 +248,19 @@ def test_settings_are_read_with_their_types():
     ("settings", "match"),
     [
         ({"lrr": "1"}, "did you mean 'lr'"),
-        ({"lr": "fast"}, "a number"),
+        ({"lr": "fast"}, "lr must be a positive number, not 'fast'"),
         ({"lr": "nan"}, "positive"),
         ({"lr": "-1"}, "positive"),
         ({"width": "1.5"}, "whole number"),
-        ({"width": "0"}, "at least 1"),
-        ({"latent": "0"}, "at least 1"),
+        ({"width": "0"}, "width must be a whole number from 1 to"),
+        ({"latent": "0"}, "latent must be a whole number from 1 to"),
         ({"activation": "swish"}, "'relu'"),
         ({"batch_size": "-4"}, "batch"),
         ({"lr_schedule": "wavy"}, "linear"),
         ({"ema_half_life": "-1"}, "half_life"),
-        ({"lr": "none"}, "a number"),
-        ({"latent": "1.5"}, "latent must be a whole number or none, not 1.5"),
-        ({"betas": "x"}, r"betas must be \(a number, a number\), not 'x'"),
+        ({"lr": "none"}, "lr must be a positive number, not None"),
+        ({"latent": "1.5"}, "latent must be a whole number from 1 to 1,048,576 or none, not 1.5"),
+        ({"betas": "x"}, r"betas must be two numbers in \[0, 1\), as \(0.5, 0.99\), not 'x'"),
     ],
 )
 def test_bad_settings_are_refused_by_name(settings, match):

@@ -1192,18 +1192,18 @@ DATA = held(ROWS, WIDTH)
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"temperature": 0.0}, "a temperature must be positive, not 0.0"),
-        ({"temperature": -1.0}, "a temperature must be positive"),
-        ({"temperature": math.nan}, "a temperature must be positive"),
-        ({"critic_temperature": -0.2}, "a critic temperature must be positive, not -0.2"),
-        ({"is_lambda": 1.0}, "is_lambda must lie in"),
-        ({"is_lambda": -0.1}, "is_lambda must lie in"),
-        ({"exact": False, "draws": 0}, "draws and per_positive are 1 or more"),
-        ({"per_positive": 0}, "draws and per_positive are 1 or more"),
-        ({"pool": -1}, "pool, pull and likelihood 0 or more"),
-        ({"pull": -1.0}, "pool, pull and likelihood 0 or more"),
-        ({"pull": math.nan}, "pool, pull and likelihood 0 or more"),
-        ({"likelihood": math.nan}, "pool, pull and likelihood 0 or more"),
+        ({"temperature": 0.0}, "temperature must be a positive number, not 0.0"),
+        ({"temperature": -1.0}, "temperature must be a positive number"),
+        ({"temperature": math.nan}, "temperature must be a positive number"),
+        ({"critic_temperature": -0.2}, "critic_temperature must be a positive number or none, not -0.2"),
+        ({"is_lambda": 1.0}, r"is_lambda must be a number in \[0, 1\)"),
+        ({"is_lambda": -0.1}, r"is_lambda must be a number in \[0, 1\)"),
+        ({"exact": False, "draws": 0}, "draws must be a whole number from 1 to"),
+        ({"per_positive": 0}, "per_positive must be a whole number from 1 to"),
+        ({"pool": -1}, "pool must be a whole number, at least 0"),
+        ({"pull": -1.0}, "pull must be a number, 0 or more"),
+        ({"pull": math.nan}, "pull must be a number, 0 or more"),
+        ({"likelihood": math.nan}, "likelihood must be a number, 0 or more"),
         ({"exact": False, "replace": False, "draws": 3}, "baseline none"),
         ({"exclude": True, "likelihood": 1.0}, "leave out one of the two"),
         ({"pool": 9}, "more than the 8 candidates"),
@@ -1240,7 +1240,7 @@ def test_games_without_a_gradient_are_refused_with_the_way_out():
     dataclasses.replace(game, objective=objectives.relativistic, draw=dataclasses.replace(game.draw, paired=True))
     with pytest.raises(ValueError, match="negatives|candidates have|these have their own"):
         Retrieve(documents(), pool=2)
-    with pytest.raises(ValueError, match="at least one candidate, not of 0"):
+    with pytest.raises(ValueError, match="candidates must be a whole number from 1 to"):
         gz.papers.dns(DATA, candidates=0)
 
 

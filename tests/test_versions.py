@@ -92,7 +92,8 @@ def test_a_run_of_before_is_not_taken_for_another(tmp_path, name, key, value):
     out = tmp_path / name
     shutil.copytree(RUNS / name, out)
     before = fold_all(out)
-    code, _, err = ganzfeld("train", *GO_ON[name], "--set", f"{key}={value}", "--out", out, "--resume")
+    words = [f"{key}={value}" if str(word).startswith(f"{key}=") else word for word in GO_ON[name]]
+    code, _, err = ganzfeld("train", *words, "--out", out, "--resume")
     assert code == 2 and f"{key} was" in err and f"not {value}" in err, err
     assert fold_all(out) == before
 

@@ -5,6 +5,7 @@ T before the critic sees them.
 
 With few pictures a critic learns them by heart; through T it cannot, and because the generator's gradient passes
 through T as well, its pictures do not come out augmented (augmenting the real side alone would teach it T).
+Penalties on slopes are taken at T(x) and T(G(z)), and by these: what a constraint sees is what the critic sees.
 Source: Zhao et al. 2020, Differentiable augmentation for data-efficient GAN training, eq. 4 and its code.
 """
 

@@ -28,6 +28,7 @@ from torch.nn.functional import normalize
 
 from .core.autodiff import inside_transform
 from .core.randomness import Need, Noise
+from .core.values import NotNegative, Positive, Steps, Turns, check_fields
 
 Params = dict[str, Tensor]
 State = Mapping[str, Tensor]
@@ -74,6 +75,9 @@ class Constraint:
     def init(self, params: Params) -> State:
         """What the constraint remembers between turns."""
         return {}
+
+    def check(self, params: Params) -> None:
+        """Raises ValueError for a critic with weights that cannot be bound."""
 
     def dress(self, params: Params, state: State, advance: bool) -> tuple[Params, State]:
         """The weights the critic plays with, and what is remembered; ``advance`` only in the critic's turn."""
@@ -183,10 +187,13 @@ class GradientPenalty(Constraint):
     :math:`1 + \|\Delta\|/(2\lambda)`, so the printed value exceeds W1.
     """
 
-    weight: float = 10.0
+    weight: NotNegative = 10.0
     one_sided: bool = False
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_fields(self)
 
     def needs(self, shapes):
         return {"mix": Need("uniform", ())}
@@ -208,10 +215,13 @@ class Dragan(Constraint):
     the authors' code (lambda 10, c = 0.5).
     """
 
-    weight: float = 10.0
-    spread: float = 0.5
+    weight: NotNegative = 10.0
+    spread: NotNegative = 0.5
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_fields(self)
 
     def needs(self, shapes):
         return {"mix": Need("uniform", ()), **{f"shift{i}": Need("uniform", s) for i, s in enumerate(shapes)}}
@@ -228,12 +238,16 @@ class R1(Constraint):
 
     :math:`\frac{\gamma}{2} E_{p} \|\nabla f(x)\|^2` at real samples: zero-centred, locally convergent.
 
+    Under an augmentation (`augment`) x is the augmented sample, as the critic meets it, and the slope is by that.
     Source: Mescheder, Geiger, Nowozin 2018, eq. 9. Their code multiplies without the 1/2.
     """
 
-    gamma: float = 1.0
+    gamma: NotNegative = 1.0
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_fields(self)
 
     def penalty(self, turn):
         return self.gamma / 2 * square_slopes(turn.f, turn.real)
@@ -245,9 +259,12 @@ class R2(Constraint):
 
     :math:`\frac{\gamma}{2} E_{q} \|\nabla f(G(z))\|^2` at fake samples. Source: Mescheder et al. 2018, eq. 10."""
 
-    gamma: float = 1.0
+    gamma: NotNegative = 1.0
     per_sample: ClassVar[bool] = True
     scalar: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_fields(self)
 
     def penalty(self, turn):
         return self.gamma / 2 * square_slopes(turn.f, turn.fake)
@@ -265,10 +282,13 @@ class Margin(Constraint):
     features of a sample and its class).
     """
 
-    cost: float = 1.0
-    points: int = 256
+    cost: Positive = 1.0
+    points: Steps = 256
     layer: str = "head.weight"
     scalar: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_fields(self)
 
     def penalty(self, turn):
         squares = sum(turn.params[part].square().sum() for part in parts_of_layer(self.layer, turn.params))
@@ -289,20 +309,27 @@ class Spectral(Constraint):
     Source: Miyato et al. 2018, eq. 8 and Algorithm 1.
     """
 
-    norm: float = 1.0
-    iterations: int = 1
+    norm: Positive = 1.0
+    iterations: Turns = 1
+
+    def __post_init__(self):
+        check_fields(self)
 
     @staticmethod
     def _weights(params: Params) -> dict[str, Tensor]:
         return {name: w.flatten(1) for name, w in params.items() if w.dim() > 1}
 
-    def init(self, params):
-        state = {}
+    def check(self, params: Params) -> None:
         for name, weight in self._weights(params).items():
             if not bool(weight.any()):
                 raise ValueError(
                     f"Spectral divides by the norm of {name!r}, which starts at 0 in these networks: use R1"
                 )
+
+    def init(self, params):
+        self.check(params)
+        state = {}
+        for name, weight in self._weights(params).items():
             u, _, vt = torch.linalg.svd(weight, full_matrices=False)
             state[f"{name}.u"], state[f"{name}.v"] = u[:, 0].contiguous(), vt[0].contiguous()
         return state
@@ -331,8 +358,11 @@ class Clip(Constraint):
     spare: parameters whose names begin so are left alone.
     """
 
-    bound: float = 0.01
+    bound: Positive = 0.01
     spare: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        check_fields(self)
 
     def project(self, params):
         # after the step, not before it: the generator must meet a clipped critic
@@ -409,8 +439,11 @@ class Decay(Constraint):
     Source: Wang et al. 2017 (IRGAN), their code; Salakhutdinov and Mnih 2008 (weights as often as they are seen).
     """
 
-    weight: float = 0.1
+    weight: NotNegative = 0.1
     even: bool = False
+
+    def __post_init__(self):
+        check_fields(self)
 
     def penalty(self, turn):
         params = turn.params

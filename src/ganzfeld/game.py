@@ -33,6 +33,7 @@ from .constraints import Constraint, CriticTurn, dress, penalise
 from .core import tree
 from .core.randomness import Need, Noise
 from .core.tree import Tree
+from .core.values import Count, NotNegative, Steps, check
 from .draws import Batch, Draw, Role, Scene
 from .objectives import TABLE as OBJECTIVES
 from .objectives import Context, Objective
@@ -91,18 +92,13 @@ class Game:
     separate: bool = field(init=False)  # one forward pass may score both sides together
 
     def __post_init__(self) -> None:
-        least = 1 if self.draw.regular else 0
-        if self.batch_size < least:
-            raise ValueError(f"batch_size must be at least {least}, not {self.batch_size}")
-        if not 0 <= self.ema_half_life < float("inf"):
-            raise ValueError(f"ema_half_life must be a number of samples, not {self.ema_half_life}")
-        if "both" in self.schedule(0) and not self.share_fakes:
-            raise ValueError("players that move at once meet one batch: a schedule with both needs share_fakes=True")
-        compatibility.check(self.objective, self.constraints, self.critic, self.optimizers, alone=not self.generators)
-        self.draw.check(self)
+        check("batch_size", self.batch_size, Count if isinstance(self.draw, Draw) and not self.draw.regular else Steps)
+        check("ema_half_life", self.ema_half_life, NotNegative)
+        compatibility.check(self)
         # scored together, the two sides would share batch statistics: another game
         separate = self.draw.regular and networks.treats_samples_separately(self.critic)
         object.__setattr__(self, "separate", separate)
+        compatibility.rehearse(self)
 
     def __repr__(self) -> str:
         """What is played, in two lines."""

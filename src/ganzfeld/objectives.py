@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from . import divergences
+from .core.values import NormOrder, Size, check
 from .divergences import Divergence
 
 State = Mapping[str, Tensor]
@@ -62,7 +63,8 @@ class Objective(NamedTuple):
     generator(real, fake) -> [B] or []; its mean is descended by the generator side.
     relative: what a fake costs depends on the real scores. Where it does not, and no part of the real side is the
     generator side's, the game saves that forward pass and hands over None (`apart`).
-    features: the scores are features [B, m] of the critic's last hidden layer, not numbers [B].
+    features: the scores are features [B, m] of the critic's last hidden layer, not numbers [B]; least_features: the
+    smallest m that can be compared.
     bounded: the value has an optimum for unconstrained critics; where False (Wasserstein), a critic without a
     constraint has nothing that stops it.
     memory: of one that depends on more than the scores; ``critic`` and ``generator`` are then those of a first turn.
@@ -74,6 +76,7 @@ class Objective(NamedTuple):
     features: bool = False
     bounded: bool = True
     memory: Memory | None = None
+    least_features: int = 1
 
     def at(self, context: Context) -> Objective:
         """The objective of one turn."""
@@ -179,8 +182,7 @@ def mean_matching(q: float = 2.0) -> Objective:
     batch of n is about :math:`\sqrt{2m/n}`, not 0. q: 1, 2 or inf; raises ValueError below 1.
     Source: Mroueh, Sercu, Goel 2017 (McGAN), the dual form of IPM_mu.
     """
-    if not q >= 1:
-        raise ValueError(f"the dual norm needs q >= 1, not {q}")
+    check("q", q, NormOrder)
     return _features(lambda real, fake: torch.linalg.vector_norm(real.mean(0) - fake.mean(0), q))
 
 
@@ -193,19 +195,18 @@ def covariance_matching(k: int = 16) -> Objective:
     right singular vectors differ in sign: forcing them equal would lose the negative directions.
     Source: Mroueh, Sercu, Goel 2017 (McGAN), the dual form of IPM_Sigma.
     """
-    if k < 1:
-        raise ValueError(f"the Ky Fan norm needs k >= 1, not {k}")
-    return _features(lambda real, fake: ky_fan(second_moment(real) - second_moment(fake), k))
+    check("k", k, Size)
+    return _features(lambda real, fake: ky_fan(second_moment(real) - second_moment(fake), k), k)
 
 
 def mean_and_covariance_matching(q: float = 2.0, k: int = 16) -> Objective:
     """The sum of both. Source: Mroueh, Sercu, Goel 2017 (McGAN), IPM_{mu, Sigma}."""
     mean, covariance = mean_matching(q).critic, covariance_matching(k).critic
-    return _features(lambda real, fake: mean(real, fake) + covariance(real, fake))
+    return _features(lambda real, fake: mean(real, fake) + covariance(real, fake), k)
 
 
-def _features(value: Callable[[Tensor, Tensor], Tensor]) -> Objective:
-    return Objective(critic=value, generator=value, features=True, bounded=False)
+def _features(value: Callable[[Tensor, Tensor], Tensor], least: int = 1) -> Objective:
+    return Objective(critic=value, generator=value, features=True, bounded=False, least_features=least)
 
 
 def second_moment(features: Tensor) -> Tensor:
@@ -232,12 +233,25 @@ TABLE: dict[str, Objective] = {
     "relativistic": relativistic,
     "relativistic-tanh": relativistic_tanh,
     **{f"fgan-{name}": fgan(divergence) for name, divergence in divergences.TABLE.items()},
+    **{f"fgan-{name}-alternative": fgan(row, alternative=True) for name, row in divergences.TABLE.items()},
     "mean-1": mean_matching(1.0),
     "mean-2": mean_matching(2.0),
     "mean-inf": mean_matching(math.inf),
     "covariance": covariance_matching(),
     "mean-covariance": mean_and_covariance_matching(),
 }
+
+BOUNDED: dict[str, str] = {
+    "kl": "the Kullback-Leibler divergence",
+    "rkl": "the reverse Kullback-Leibler divergence",
+    "pearson": "the Pearson chi-square divergence",
+    "neyman": "the Neyman chi-square divergence",
+    "hellinger": "the squared Hellinger distance",
+    "js": "twice the Jensen-Shannon divergence",
+    "gan": "the original game's divergence, 2 JS - log 4",
+    "tv": "the total variation distance",
+}
+"""What the bound of each row of `divergences.TABLE` is of."""
 
 SENTENCES: dict[str, str] = {
     "minimax": "Both sides play for the same value; the generator's gradient fades where the critic is sure.",
@@ -248,18 +262,10 @@ SENTENCES: dict[str, str] = {
     "hinge": "The soft-margin classifier: scores beyond 1 and -1 no longer count.",
     "relativistic": "A real sample is to score higher than the fake one beside it.",
     "relativistic-tanh": "The same pairs; the generator's reward lies between -1 and 1.",
+    **{f"fgan-{name}": f"The variational bound of {what}; the generator lowers it." for name, what in BOUNDED.items()},
     **{
-        f"fgan-{name}": f"The variational bound of {divergence}."
-        for name, divergence in {
-            "kl": "the Kullback-Leibler divergence",
-            "rkl": "the reverse Kullback-Leibler divergence",
-            "pearson": "the Pearson chi-square divergence",
-            "neyman": "the Neyman chi-square divergence",
-            "hellinger": "the squared Hellinger distance",
-            "js": "twice the Jensen-Shannon divergence",
-            "gan": "the original game's divergence, 2 JS - log 4",
-            "tv": "the total variation distance",
-        }.items()
+        f"fgan-{name}-alternative": f"The same bound, of {what}; the generator raises its first term, at its samples."
+        for name, what in BOUNDED.items()
     },
     "mean-1": "The means of the critic's features, apart in the norm of sums.",
     "mean-2": "The means of the critic's features, apart in the Euclidean norm.",

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from .core.names import find
+from .core.values import Betas, Count, Positive, Share, check, check_fields
 
 State = dict[str, Tensor]
 
@@ -41,7 +42,8 @@ class Optimizer(NamedTuple):
 
 def sgd(lr: float, momentum: float = 0.0) -> Optimizer:
     """Gradient descent, with classical momentum as in torch.optim.SGD."""
-    _check(lr, momentum=momentum)
+    check("lr", lr, Positive)
+    check("momentum", momentum, Share)
 
     def init(weights):
         return {"velocity": torch.zeros_like(weights)} if momentum else {}
@@ -61,7 +63,9 @@ def sgd(lr: float, momentum: float = 0.0) -> Optimizer:
 
 def rmsprop(lr: float, decay: float = 0.99, eps: float = 1e-8) -> Optimizer:
     """RMSprop as in torch.optim.RMSprop, without centring or momentum."""
-    _check(lr, decay=decay)
+    check("lr", lr, Positive)
+    check("decay", decay, Share)
+    check("eps", eps, Positive)
 
     def init(weights):
         return {"square": torch.zeros_like(weights)}
@@ -79,7 +83,9 @@ def rmsprop(lr: float, decay: float = 0.99, eps: float = 1e-8) -> Optimizer:
 
 def adam(lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Optimizer:
     """Adam as in torch.optim.Adam. Source: Kingma and Ba 2015, Algorithm 1."""
-    _check(lr, beta1=betas[0], beta2=betas[1])
+    check("lr", lr, Positive)
+    check("betas", betas, Betas)
+    check("eps", eps, Positive)
 
     def init(weights):
         return {"mean": torch.zeros_like(weights), "square": torch.zeros_like(weights)}
@@ -114,14 +120,6 @@ def optimistic_adam(lr: float, betas: tuple[float, float] = (0.5, 0.9), eps: flo
     return Optimizer(init, inner.step_sizes, step, lr, betas[0])
 
 
-def _check(lr: float, **shares: float) -> None:
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"a learning rate must be a positive number, not {lr}")
-    for name, share in shares.items():
-        if not 0 <= share < 1:
-            raise ValueError(f"{name} must lie in [0, 1), not {share}")
-
-
 class Average(NamedTuple):
     r"""The moving average of a role's weights, its half-life in samples.
 
@@ -153,12 +151,11 @@ class LRSchedule:
     """
 
     kind: str = "constant"
-    warm_up: int = 0
+    warm_up: Count = 0
 
     def __post_init__(self) -> None:
         find("learning-rate schedule", self.kind, LR_SCHEDULES)
-        if self.warm_up < 0:
-            raise ValueError(f"lr_warm_up is a number of steps, not {self.warm_up}")
+        check_fields(self)
 
     def __call__(self, step: int, steps: int) -> float:
         """The factor of step 0, 1, ... of a schedule of so many steps; later ones have the last one's."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .core.values import Count, Turns, TurnsOrNone, check_fields
 from .draws import Role
 
 Turn = Literal["critic", "generator", "both"]
@@ -27,18 +28,17 @@ class Schedule:
     critic turns of the first ``warm_steps`` steps and of every ``warm_every``-th. ``at_once``: the generator moves
     together with the last of them."""
 
-    n_critic: int = 1
-    warm: int = 0
-    warm_steps: int = 0
-    warm_every: int = 0
+    n_critic: Turns = 1
+    warm: TurnsOrNone = 0
+    warm_steps: Count = 0
+    warm_every: Count = 0
     at_once: bool = False
-    n_generator: int = 1
+    n_generator: TurnsOrNone = 1
 
     def __post_init__(self) -> None:
-        if self.n_critic < 1:
-            raise ValueError(f"a step needs at least one critic turn, not {self.n_critic}")
-        if self.n_generator < 0 or (self.at_once and self.n_generator != 1):
-            raise ValueError(f"a step has 0 or more turns of the generator, at once one, not {self.n_generator}")
+        check_fields(self)
+        if self.at_once and self.n_generator != 1:
+            raise ValueError(f"players that move at once take one turn of the generator a step, not {self.n_generator}")
 
     def __call__(self, step: int) -> tuple[Turn, ...]:
         """The turns of step 0, 1, ..."""

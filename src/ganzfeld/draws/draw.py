@@ -47,6 +47,13 @@ class Pieces(Protocol):
     def precision(self) -> str: ...
 
 
+def check_generator(game: Pieces) -> None:
+    """Raises ValueError where nobody is called the generator."""
+    if "generator" not in game.generators:
+        others = ", ".join(game.generators) or "nobody"
+        raise ValueError(f'this draw plays with a {{"generator": module}}, and beside the critic there is {others}')
+
+
 class Draw:
     """regular: every scene has the same shapes and its two sides line up, so that turns can be compiled, captured,
     mapped over games, dealt to ranks, scored in one pass. moves_real: the real side, too, depends on the generator

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..core.randomness import Need, Noise
-from .draw import Batch, Draw, Players, Role, Scene
+from ..core.values import Size, check_fields
+from .draw import Batch, Draw, Pieces, Players, Role, Scene, check_generator
 
 
 @dataclass(frozen=True)
@@ -13,8 +14,14 @@ class Generate(Draw):
     """Data x against G(z) with z ~ N(0, I): the draw of the original game. ``batch`` is (x,), or () where the turn
     reads no data. labelled: G(z, y) with the labels y of the batch, that the critic is told as well."""
 
-    latent: int
+    latent: Size
     labelled: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def check(self, game: Pieces) -> None:
+        check_generator(game)
 
     def columns(self, role: Role) -> tuple[str, ...]:
         return (*super().columns(role), "y") if self.labelled else super().columns(role)

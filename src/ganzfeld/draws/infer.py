@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .. import networks
 from ..core.randomness import Need, Noise
-from .draw import Batch, Draw, Pieces, Players, Role, Scene
+from ..core.values import NotNegative, Size, check_fields
+from .draw import Batch, Draw, Pieces, Players, Role, Scene, check_generator
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,18 @@ class Infer(Draw):
     Sources: Dumoulin et al. 2017 (ALI), eq. 2; Donahue et al. 2017 (BiGAN), eq. 3; Li et al. 2017 (ALICE), eq. 6.
     """
 
-    latent: int
+    latent: Size
     stochastic: bool = True
-    cycle: float = 0.0
-    cycle_z: float = 0.0
+    cycle: NotNegative = 0.0
+    cycle_z: NotNegative = 0.0
     moves_real: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def check(self, game: Pieces) -> None:
         """Raises ValueError where the encoder would learn nothing, or from its neighbours."""
+        check_generator(game)
         critic, features = game.critic, game.objective.features
         width = critic.width if isinstance(critic, networks.Critic) else 256
         real = torch.zeros((2, width) if features else 2, requires_grad=True)

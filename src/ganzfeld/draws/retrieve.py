@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ..core.randomness import Need, Noise
+from ..core.values import Count, NotNegative, Positive, Share, Size, check_fields
 from ..data.rankings.collection import Collection
 from .draw import Batch, Draw, Pieces, Players, Price, Role, Scene
 from .estimators import Baseline, Expectation, ScoreFunction
@@ -64,36 +65,28 @@ class Retrieve(Draw):
     """
 
     collection: Collection
-    temperature: float = 1.0
-    critic_temperature: float | None = None
+    temperature: Positive = 1.0
+    critic_temperature: Positive | None = None
     exact: bool = True
-    draws: int = 16
+    draws: Size = 16
     replace: bool = True
     baseline: Baseline = "mean"
-    is_lambda: float = 0.0
-    pool: int = 0
-    per_positive: int = 1
+    is_lambda: Share = 0.0
+    pool: Count = 0
+    per_positive: Size = 1
     negatives: Negatives = "live"
     exclude: bool = False
     paired: bool = False
     averaged: bool = False
-    pull: float = 0.0
-    likelihood: float = 0.0
+    pull: NotNegative = 0.0
+    likelihood: NotNegative = 0.0
     regular: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for wrong, why in (*self._out_of_range(), *self._at_odds()):
+        check_fields(self)
+        for wrong, why in self._at_odds():
             if wrong:
                 raise ValueError(why)
-
-    def _out_of_range(self) -> Iterator[tuple[bool, str]]:
-        for name in ("temperature", "critic_temperature"):
-            value = getattr(self, name)
-            yield value is not None and not value > 0, f"a {name.replace('_', ' ')} must be positive, not {value}"
-        yield not 0 <= self.is_lambda < 1, f"is_lambda must lie in [0, 1), not {self.is_lambda}"
-        few = self.draws < 1 or self.per_positive < 1
-        less = self.pool < 0 or not (self.pull >= 0 and self.likelihood >= 0)
-        yield few or less, "draws and per_positive are 1 or more, pool, pull and likelihood 0 or more"
 
     def _at_odds(self) -> Iterator[tuple[bool, str]]:
         """Settings that no draw can have together."""
@@ -134,6 +127,8 @@ class Retrieve(Draw):
 
     def check(self, game: Pieces) -> None:
         check_picks(game)
+        if "policy" not in game.generators:
+            raise ValueError('this draw plays with a policy: generators={"policy": module}')
         if game.objective.relative and not self.paired:
             raise ValueError(
                 "an objective of pairs needs a positive beside what the policy picks: Retrieve(paired=True)"
@@ -315,12 +310,11 @@ class Hardest(Draw):
     negatives (BPR). ``batch`` is pairs [n, 2]. Source: Zhang et al. 2013 (DNS)."""
 
     collection: Collection
-    candidates: int = 5
+    candidates: Size = 5
     regular: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.candidates < 1:
-            raise ValueError(f"the hardest of at least one candidate, not of {self.candidates}")
+        check_fields(self)
 
     def check(self, game: Pieces) -> None:
         check_picks(game)

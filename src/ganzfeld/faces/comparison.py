@@ -27,6 +27,7 @@ from ..judging import judges
 from ..judging.baselines.closed_form import CLOSED_FORM
 from ..papers import find_paper, papers_for
 from ..papers.build import build, resolve
+from ..papers.unread import check_read, unread
 from ..runs import files
 from ..runs.training import Interrupted, handle_signals
 from ..tasks import task_of_run
@@ -39,19 +40,31 @@ Say = Callable[[str], None]
 
 class Entry(NamedTuple):
     """What is compared: a title, its paper, the settings that are its own, and those that it can share with others: all
-    that it has, or where none are named whatever is asked for."""
+    that it has, or where none are named whatever is asked for; without those that it would not read."""
 
     title: str
     paper: str
     own: Mapping[str, Any]
     known: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
         return re.sub(r"[^a-z0-9.]+", "-", self.title)
 
     def settings(self, common: Mapping[str, Any]) -> dict[str, Any]:
-        return {**{key: value for key, value in common.items() if not self.known or key in self.known}, **self.own}
+        shared = [key for key in common if (not self.known or key in self.known) and key not in self.unread]
+        return {**{key: common[key] for key in shared}, **self.own}
+
+
+def _leave_out_unread(entries: Sequence[Entry], form: str, common: Mapping[str, Any], network: str | None) -> list:
+    """Variants, each without the settings that are for others of them; what none would read stays, to be refused."""
+    found = [
+        set(unread(find_paper(entry.paper), form, entry.settings(common), network)) - entry.own.keys()
+        for entry in entries
+    ]
+    nobodys = set.intersection(*(keys for entry, keys in zip(entries, found, strict=True) if not entry.known))
+    return [entry._replace(unread=tuple(keys - nobodys)) for entry, keys in zip(entries, found, strict=True)]
 
 
 def compare(
@@ -111,6 +124,10 @@ def compare(
         Entry(title, paper, own, () if paper in names else tuple(resolve(paper, source.form, {}, network)))
         for title, (paper, own) in variants.items()
     ]
+    if ablate:
+        entries = _leave_out_unread(entries, source.form, common, network)
+    for entry in entries:
+        check_read(find_paper(entry.paper), source.form, entry.settings(common), network, batch_size=batch_size)
     games = [
         build(entry.paper, source, settings=entry.settings(common), batch_size=batch_size, network=network)
         for entry in entries

@@ -20,6 +20,7 @@ from .joint import Encoder, Triple
 from .mlp import MLP
 from .norm import apply_blockwise, freeze_norms, mixes_samples, treats_samples_separately
 from .pictures import ALI, DCGAN, R3, SNDCGAN, ResNet
+from .purity import NO_DICE, flaws
 from .rankers import RANKERS, Factorised, Featured, ItemItem, RankerMaker
 
 

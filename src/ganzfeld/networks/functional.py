@@ -6,7 +6,9 @@ import copy
 import warnings
 from collections.abc import Iterator
 from typing import Literal
+from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -19,10 +21,24 @@ def call(module: nn.Module, params: dict[str, Tensor], *samples: Tensor, precisi
     """The module's output under these weights; bf16: worked out with weights and samples of half the width, and handed
     back in full."""
     # `fresh_weights` refuses tied weights; looking for them at every call costs as much as a small network
+    device = next(iter(params.values())).device
+    if device.type != "cpu":
+        params = {**_buffers_on(module, device), **params}
     if precision == "fp32":
         return functional_call(module, params, samples, tie_weights=False)
-    params = {name: _halve(weight) for name, weight in params.items()}
+    params = {name: _halve(weight) for name, weight in (*module.named_buffers(), *params.items())}
     return functional_call(module, params, tuple(map(_halve, samples)), tie_weights=False).float()
+
+
+def _buffers_on(module: nn.Module, device: torch.device) -> dict[str, Tensor]:
+    """The module's buffers where its weights lie, copied there once: they stay as they are."""
+    known = _COPIES.setdefault(module, {})
+    if device not in known:
+        known[device] = {name: buffer.to(device) for name, buffer in module.named_buffers()}
+    return known[device]
+
+
+_COPIES: WeakKeyDictionary[nn.Module, dict[torch.device, dict[str, Tensor]]] = WeakKeyDictionary()
 
 
 def _halve(x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -30,22 +31,26 @@ from .convolution import channels_last, convolve, turn_kernel
 
 THIN_CHANNELS = 4  # channels of a picture: a transposed convolution to so few is slow
 
-Init = Callable[[Tensor], object]
+Init = Callable[[Tensor], object]  # named functions and their arguments: a module goes into a pickle with its layers
 
 
 def normal(std: float) -> Init:
     """N(0, std^2), DCGAN's start."""
-    return lambda weight: nn.init.normal_(weight, 0.0, std)
+    return partial(nn.init.normal_, mean=0.0, std=std)
 
 
 def glorot(gain: float = 1.0) -> Init:
     """Uniform with std gain sqrt(2 / (fan_in + fan_out)). Source: Glorot and Bengio 2010."""
-    return lambda weight: nn.init.xavier_uniform_(weight, gain)
+    return partial(nn.init.xavier_uniform_, gain=gain)
 
 
 def he(gain: float = 1.0) -> Init:
     """N(0, gain^2 / fan_in). Source: He et al. 2015, gain sqrt(2) before a ReLU."""
-    return lambda weight: nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))
+    return partial(_start_he, gain=gain)
+
+
+def _start_he(weight: Tensor, gain: float) -> Tensor:
+    return nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))
 
 
 zeros: Init = nn.init.zeros_  # a residual branch that starts as nothing

@@ -11,8 +11,10 @@ from typing import Literal
 
 from torch import nn
 
+from ..core.values import Depth, Size, check_fields
 from .critic import Critic, Head
 from .joint import Encoder, Implicit, Injected, Triple
+from .layers import Chain
 
 Norm = Literal["none", "batch", "layer"]
 Activation = Literal["relu", "leaky", "tanh", "elu"]
@@ -36,20 +38,17 @@ class MLP:
     He's the non-saturating game lost one or two of eight modes on the ring in every seed tried.
     """
 
-    width: int = 128
-    depth: int = 3
-    latent: int | None = None
+    width: Size = 128
+    depth: Depth = 3
+    latent: Size | None = None
     activation: Activation = "relu"
     norm: Norm = "none"
     critic_norm: Norm = "none"
-    features: int | None = None
-    rank: int = 16
+    features: Size | None = None
+    rank: Size = 16
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "latent", "rank", "features"):
-            size = getattr(self, name)
-            if size is not None and size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
+        check_fields(self)
 
     def latent_of(self, shape: tuple[int, ...]) -> int:
         """The dimension of z: the samples' own, at most 32, unless it was given."""
@@ -61,7 +60,7 @@ class MLP:
             raise ValueError("perceptrons have no labelled form here; use --network dcgan, sndcgan, resnet or r3")
         dimension, picture = math.prod(shape), len(shape) > 1
         hidden = [self.width] * self.depth
-        generator = nn.Sequential(
+        generator = Chain(
             *_layers([self.latent_of(shape), *hidden], self.activation, self.norm),
             nn.Linear(hidden[-1], dimension),
             *([nn.Unflatten(1, shape), nn.Tanh()] if picture else []),

@@ -12,6 +12,7 @@ from typing import Literal
 
 from torch import nn
 
+from ..core.values import Depth, Size, check_fields
 from .critic import Critic, Head
 from .joint import Encoder, PairMaker, Triple, Trunks, dense_layers, nonlinearity
 from .layers import (
@@ -72,14 +73,15 @@ class DCGAN(PairMaker):
     many numbers (McGAN's m).
     """
 
-    width: int = 64
-    latent: int = 100
+    width: Size = 64
+    latent: Size = 100
     kernel: int = 4
     critic_norm: Norm = "batch"
-    features: int | None = None
-    rank: int = 16
+    features: Size | None = None
+    rank: Size = 16
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.kernel not in (4, 5):
             raise ValueError(f"the kernel of dcgan is 4 or 5, not {self.kernel}")
 
@@ -121,10 +123,13 @@ class SNDCGAN(PairMaker):
     leaky ReLU .1, no norm (it is made for spectral normalisation). width: the first layer's, 64 in the paper. Public
     copies differ: 64, 128, 128, 256, 256, 512, 512. Weights start at N(0, .02)."""
 
-    width: int = 64
-    latent: int = 128
+    width: Size = 64
+    latent: Size = 128
     critic_norm: Norm = "none"
-    rank: int = 16
+    rank: Size = 16
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
         channels, side = picture_sizes(shape)
@@ -156,12 +161,15 @@ class ResNet(PairMaker):
     has a bias: all meet a batch norm at the end, which would take it away again.
     """
 
-    width: int = 256
-    critic_width: int = 128
-    latent: int = 128
+    width: Size = 256
+    critic_width: Size = 128
+    latent: Size = 128
     pool: Literal["sum", "mean"] = "sum"
     critic_norm: Norm = "none"
-    rank: int = 16
+    rank: Size = 16
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
         channels, side = picture_sizes(shape)
@@ -214,13 +222,16 @@ class R3(PairMaker):
     inner channels; groups: their number of channels.
     """
 
-    width: int = 32
-    most: int = 128
-    blocks: int = 1
-    expand: int = 2
-    groups: int = 16
-    latent: int = 64
-    rank: int = 16
+    width: Size = 32
+    most: Size = 128
+    blocks: Depth = 1
+    expand: Size = 2
+    groups: Size = 16
+    latent: Size = 64
+    rank: Size = 16
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def pair(self, shape: tuple[int, ...], head: Head = "score", classes: int = 0) -> tuple[nn.Module, Critic]:
         channels, side = picture_sizes(shape)
@@ -244,7 +255,8 @@ class R3(PairMaker):
     def _stage(self, width: int, widths: list[int]) -> list[nn.Module]:
         start = he(2**0.5 * (len(widths) * self.blocks) ** -0.25)
         inner = width * self.expand
-        groups = max(1, inner // self.groups)
+        # as many groups as divide the channels: each has that many of them, or a few more
+        groups = next(n for n in range(max(1, inner // self.groups), 0, -1) if inner % n == 0)
         return [
             Residual(
                 nn.Identity(),
@@ -273,10 +285,13 @@ class ALI:
     pieces: 1 for a leaky ReLU in the critic, as in the paper's SVHN networks, at half the work.
     """
 
-    width: int = 32
-    latent: int = 64
-    pieces: int = 2
-    rank: int = 16
+    width: Size = 32
+    latent: Size = 64
+    pieces: Size = 2
+    rank: Size = 16
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def latent_of(self, shape: tuple[int, ...]) -> int:
         return self.latent

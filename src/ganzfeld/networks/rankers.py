@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..core.values import DepthOrNone, NotNegative, Size, SizeOrNone, check_fields
+
 
 class Collected(Protocol):
     """What a ranker must know of a collection."""
@@ -107,12 +109,11 @@ class Perceptron(nn.Module):
 class Factorised:
     """Factors of a rank, starting uniform in plus and minus spread."""
 
-    rank: int = 5
-    spread: float = 0.05
+    rank: SizeOrNone = 5
+    spread: NotNegative = 0.05
 
     def __post_init__(self) -> None:
-        if self.rank < 0 or not self.spread >= 0:
-            raise ValueError(f"rank and spread must be 0 or more, not {self.rank} and {self.spread}")
+        check_fields(self)
 
     def pair(self, collection: Collected) -> tuple[nn.Module, nn.Module]:
         _check_no_features(collection)
@@ -134,12 +135,11 @@ class ItemItem:
 class Featured:
     """A perceptron on the features of a document, width x depth; depth 0 is linear."""
 
-    width: int = 46
-    depth: int = 1
+    width: Size = 46
+    depth: DepthOrNone = 1
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.depth < 0:
-            raise ValueError(f"width must be at least 1 and depth at least 0, not {self.width} and {self.depth}")
+        check_fields(self)
 
     def pair(self, collection: Collected) -> tuple[nn.Module, nn.Module]:
         if collection.features is None:

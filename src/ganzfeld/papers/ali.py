@@ -5,7 +5,8 @@ Generator and encoder descend the non-saturating cost of both sides together, -l
 -log(1 - D) of an encoded one. ALI's toy, 25 Gaussians: z in the plane, Adam 1e-4 (.8), 200 epochs.
 Changed on the plane: the house's perceptrons, z entering every layer of the critic as the noise does in the encoder
 (the authors' toy has it in the first); the critic first, then the generator side. On pictures: the paper's networks,
-fewer layers for small pictures. On both R1 (Mescheder et al. 2018) binds the critic, in the place of the dropout.
+fewer layers for small pictures. On both R1 (Mescheder et al. 2018) binds the critic, in the place of the dropout, and a
+moving average of both players' weights is added, by which codes and samples are made (ema_half_life=0 leaves it out).
 """
 
 from .defaults import PICTURES, PLANE_ADAM, SEARCH

@@ -3,7 +3,8 @@
 A deterministic encoder; the inverse objective, labels swapped, for generator and encoder. The paper's
 permutation-invariant MNIST: z uniform in 50 dimensions, entering every layer of the critic linearly, 400 epochs.
 Changed: z is normal, so that codes and latents have one geometry throughout the house; no weight decay; R1 (Mescheder
-et al. 2018) binds the critic; on the plane the house's perceptrons, one player after the other.
+et al. 2018) binds the critic; on the plane the house's perceptrons, one player after the other. Added: a moving average
+of both players' weights, by which codes and samples are made (ema_half_life=0 leaves it out).
 """
 
 from .ali import ON_PICTURES, ON_PLANE

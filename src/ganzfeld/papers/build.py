@@ -7,6 +7,8 @@ was asked for (``gradient-penalty.weight``). Unknown keys are refused with the n
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,19 +20,23 @@ from torch import nn
 from .. import constraints, divergences, networks, objectives, optimizers
 from ..augment import Augment
 from ..core.names import find, split_names, unknown_name
+from ..core.values import Size
 from ..data.rankings.collection import Collection
 from ..draws import Draw, Generate, Hardest, Infer, Retrieve
 from ..game import Game
 from ..networks.rankers import Factors
 from ..schedule import Schedule
 from . import find_paper, papers_for
-from .paper import FORMS, Form, HasForm, Paper, Piece, Record, choose
+from .paper import FORMS, Form, HasForm, Number, Paper, Piece, Record, choose
 from .settings import SETTINGS, read_value
 
 Settings = Mapping[str, Any]
 Networks = Any  # a name of a table, a record of sizes, or None for the paper's own
 
 KINDS: dict[str, type] = {**networks.TABLE, **networks.RANKERS}
+HOUSE_MAKERS = tuple(KINDS.values())  # those that a user adds are none of them
+HARMLESS_SIZE = 512  # no network of such sizes is too large; counting weights for the first time takes a second
+TENSORS_PER_WEIGHT = 4  # itself, its gradient, and two moments
 
 # objectives that have arguments, or that are no objective of their own
 FAMILIES: dict[str, Callable[..., objectives.Objective]] = {
@@ -55,7 +61,8 @@ def build(
     """The game of a paper for ``data.form`` and ``data.shape``, crossed with what else was asked for.
 
     objective, bound: names that replace the paper's objective and its constraints (``["none"]`` for none of them).
-    Raises ValueError, in one line, for unknown names and keys, values that do not fit, and impossible pairs.
+    Raises ValueError, in one line, for unknown names and keys, values that do not fit, and impossible pairs. What a
+    setting that is given would not do, `unread.check_read` says.
     """
     given = {**(settings or {}), **({} if batch_size is None else {"batch_size": batch_size})}
     return make_game(find_paper(paper), data, given, network, objective, bound)
@@ -70,24 +77,32 @@ def resolve(
     Raises ValueError, in one line, for an unknown key or a value that does not fit.
     """
     found = find_paper(paper)
-    return _resolve(found, record_for(found, form, network), settings, network, bound)
+    return resolve_for(found, record_for(found, form, network), settings, network, bound)
 
 
-def _resolve(
+def resolve_for(
     paper: Paper, record: Record, settings: Settings, network: Networks, bound: Sequence[str] | None
 ) -> dict[str, Any]:
+    """The same of a paper and its record."""
     known = types_of_paper(paper, record)
     values = {name: number.value for name, number in record.numbers.items()}
     if network is None or isinstance(network, str):
         maker = make_networks(record, network)
         known |= types_of(type(maker))
         values |= dataclasses.asdict(maker)
-    for name in _constraint_names(bound):
+    for name in constraint_names(bound):
         known |= {f"{name}.{key}": kind for key, kind in types_of(find("constraint", name, constraints.TABLE)).items()}
     for key in settings:
         if key not in known:
-            raise unknown_name("setting", key, known, paper=paper.name)
+            raise _unknown_setting(key, known, paper)
     return {**values, **{key: read_value(key, value, known[key]) for key, value in settings.items()}}
+
+
+def _unknown_setting(key: str, known: Mapping[str, Any], paper: Paper) -> ValueError:
+    kind, dot, own = key.partition(".")
+    if dot and own in types_of(constraints.TABLE.get(kind.replace("_", "-"), constraints.Orthonormal)):
+        return ValueError(f"{key} is of a constraint that is not asked for: add --constraint {kind}")
+    return unknown_name("setting", key, known, paper=paper.name)
 
 
 def record_for(paper: Paper, form: Form, network: Networks = None) -> Record:
@@ -122,7 +137,7 @@ def networks_of(paper: str, form: Form, settings: Settings, network: str | None 
 
 def types_of(kind: type) -> dict[str, Any]:
     """The fields of a frozen record with their types."""
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
 
 
@@ -130,6 +145,8 @@ def types_of_paper(paper: Paper, record: Record) -> dict[str, Any]:
     """The settings of a record with their types: the names of what can be chosen, and None where it is the default."""
     choices = {name: typing.Literal[values] for name, values in paper.choices(record).items()}
     types = {name: choices.get(name, SETTINGS[name].type) for name in record.numbers}
+    if record.network not in networks.RANKERS:
+        types["batch_size"] = Size  # rankings alone are met as a whole
     return {name: kind | None if record.numbers[name].value is None else kind for name, kind in types.items()}
 
 
@@ -152,13 +169,15 @@ def make_game(
 ) -> Game:
     """The game of a paper: its pieces, with the numbers of its record and the settings in their place."""
     record = record_for(paper, data.form, network)
-    values = _resolve(paper, record, settings, network, bound)
+    values = resolve_for(paper, record, settings, network, bound)
     maker = make_networks(record, network, values) if network is None or isinstance(network, str) else network
-    usual = paper.usual.get(next((name for name, kind in KINDS.items() if isinstance(maker, kind)), ""), {})
-    filled = {key: usual[key].value if value is None and key in usual else value for key, value in values.items()}
+    usual = usual_for(paper, maker)
+    filled = fill(values, usual)
     goal, head = _objective(paper, filled, objective)
     draw, arguments = _choose(paper.draw, filled)
-    sides = DRAWS[draw](data, maker, head, filled, arguments)
+    make = partial(DRAWS[draw], data, maker, head, filled, arguments)
+    _check_memory(make, maker)
+    sides = make()
     return Game(
         objective=goal,
         draw=sides.draw,
@@ -181,6 +200,16 @@ def make_game(
     )
 
 
+def usual_for(paper: Paper, maker: networks.Maker) -> Mapping[str, Number]:
+    """What settings stand for that are None, with the kind of networks that a maker makes."""
+    return paper.usual.get(next((name for name, kind in KINDS.items() if isinstance(maker, kind)), ""), {})
+
+
+def fill(values: Settings, usual: Mapping[str, Number]) -> dict[str, Any]:
+    """Settings with what they stand for in the place of None."""
+    return {key: usual[key].value if value is None and key in usual else value for key, value in values.items()}
+
+
 def _choose(piece: Piece, values: Settings) -> tuple[str, dict[str, Any]]:
     found = choose(piece, values)
     assert found, piece
@@ -191,6 +220,29 @@ def name_objective(paper: str, settings: Settings) -> str:
     """What a paper is played for, with the arguments that its settings give."""
     name, arguments = _choose(find_paper(paper).objective, settings)
     return f"{name}({', '.join(f'{key}={value}' for key, value in arguments.items())})" if arguments else name
+
+
+def _check_memory(make: Callable[[], Sides], maker: Any) -> None:
+    """Raises ValueError where the weights of networks of this house, their gradient and what an optimizer remembers
+    beside them are more than the memory of the machine; they are counted without being made."""
+    if type(maker) not in HOUSE_MAKERS or not hasattr(os, "sysconf"):
+        return
+    sizes = {key: size for key, size in dataclasses.asdict(maker).items() if isinstance(size, int)}
+    if max(sizes.values(), default=0) <= HARMLESS_SIZE:
+        return
+    try:
+        with torch.device("meta"):
+            sides = make()
+        weights = sum(p.numel() for m in (*sides.generators.values(), sides.critic) for p in m.parameters())
+    except RuntimeError:  # more than can be counted
+        weights = sys.maxsize
+    needed = weights * torch.finfo(torch.get_default_dtype()).bits // 8 * TENSORS_PER_WEIGHT
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise ValueError(
+            f"networks of these sizes need {needed / 2**30:.3g} GiB of memory, and there are {memory / 2**30:.3g}: "
+            f"make some of them smaller ({', '.join(f'{key} {size}' for key, size in sizes.items())})"
+        )
 
 
 def _objective(paper: Paper, values: Settings, crossed: str | None) -> tuple[objectives.Objective, networks.Head]:
@@ -206,14 +258,23 @@ def _objective(paper: Paper, values: Settings, crossed: str | None) -> tuple[obj
 
 def _constraints(paper: Paper, values: Settings, crossed: Sequence[str] | None) -> tuple[constraints.Constraint, ...]:
     if crossed is not None:
-        return tuple(_constraint(name, values) for name in _constraint_names(crossed))
+        return tuple(_constraint(name, values) for name in constraint_names(crossed))
     found = (choose(piece, values) for piece in paper.constraints)
     return tuple(constraints.TABLE[name](**arguments) for name, arguments in filter(None, found))
 
 
-def _constraint_names(bound: Sequence[str] | None) -> list[str]:
-    names = list(split_names(bound or ()))
-    return [] if names == ["none"] else names
+def constraint_names(bound: Sequence[str] | None) -> list[str]:
+    """The constraints that are asked for, each by itself or several with commas; ["none"] for none. Raises ValueError
+    where one is asked for twice, or beside none."""
+    names = [name for several in bound or () for name in split_names(several)]
+    if names == ["none"]:
+        return []
+    for name in names:
+        if name == "none":
+            raise ValueError(f"none stands alone: leave it out, or {' and '.join(n for n in names if n != 'none')}")
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is asked for {names.count(name)} times: once is enough, with a larger weight")
+    return names
 
 
 def _constraint(name: str, values: Settings) -> constraints.Constraint:

@@ -1,6 +1,7 @@
 """Deep convolutional pictures, Radford, Metz, Chintala 2016 (DCGAN): the non-saturating game on strided convolutions.
 
-Changed: z is normal, not uniform; a moving average of the weights (Yazici et al. 2018).
+Changed: z is normal, not uniform; batches of 64, shared by both turns, as in the public PyTorch form. Added: a moving
+average of the generator's weights, by which samples are made (Yazici et al. 2018; ema_half_life=0 leaves it out).
 """
 
 from .defaults import PICTURES

@@ -3,6 +3,8 @@
 KL's sample objective and reverse KL's activation are exponential, and diverge where supports part. Pearson: below
 v = -2 the conjugate is looser, and the factor of the fakes changes sign. The row of Jensen-Shannon is twice that
 divergence; GAN's value is 2 JS - log 4, the original game as a member of the family.
+The generator either lowers the same bound (``--objective fgan-X``), as in Algorithm 1, or raises E g_f(v) of its
+samples (``fgan-X-alternative``, section 3.2), which does not fade where the critic is sure; ``alternative`` chooses.
 The paper's MNIST numbers (Adam 2e-4 with beta1 = .5, batch 4096) are for pictures.
 """
 

@@ -1,7 +1,8 @@
 """The geometric game, Lim and Ye 2017 (geometric GAN): a soft-margin hyperplane on the critic's features.
 
 Hinge, an SVM's weight decay on the last layer only, the features' weights clipped, the generator along the normal. The
-authors' toy: RMSprop at 1e-3, batch 500, latent 4, 3 x 128.
+authors' toy: RMSprop at 1e-3, batch 500, latent 4, 3 x 128. Changed: on the plane Adam; on pictures one turn each.
+Added on both: a moving average of the generator's weights, by which samples are made (ema_half_life=0 leaves it out).
 """
 
 from .defaults import PICTURES, PLANE_ADAM, SEARCH

@@ -4,7 +4,9 @@ second in the truncated nuclear norm (IPM_Sigma), and of both.
 ``form`` dual takes the best critic of the features in closed form; primal trains it, the vector v kept in its unit ball
 by projection, U and V orthonormal by QR after every step. The paper: features bound by clipping at .01, RMSprop 5e-5,
 WGAN's turns. A dual vector that is always the best one turns with every turn, and on the plane the game circles the
-modes without settling on them: the primal form is the default there.
+modes without settling on them: the primal form is the default there. In the primal form the head has as many columns as
+the networks' ``rank``; k is the dual form's. Added on both: a moving average of the generator's weights, by which
+samples are made (ema_half_life=0 leaves it out).
 """
 
 from .defaults import CLIPPED, OURS, PICTURES, PLANE, SEARCH

@@ -75,6 +75,15 @@ def choose(piece: Piece, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     return None if here.optional and 0 in arguments.values() else (here.name, arguments)
 
 
+def settings_of(piece: Piece, values: Mapping[str, Any] | None = None) -> set[str]:
+    """The settings that a piece is chosen by and made of; with values, of what these choose alone."""
+    if not isinstance(piece, Choice):
+        arguments = piece.arguments.values() if isinstance(piece, Part) else ()
+        return {of for of in arguments if isinstance(of, str)}
+    chosen = piece.pieces.values() if values is None else (piece.pieces[values[piece.setting]],)
+    return {piece.setting}.union(*(settings_of(here) for here in chosen if here is not None))
+
+
 @dataclass(frozen=True)
 class Record:
     """The numbers of a paper for one form of data. network: a name of `networks.TABLE` or `networks.RANKERS`; sizes:
@@ -123,9 +132,11 @@ class Paper:
 
     def __call__(self, data: HasForm, networks: Any = None, **settings: Any) -> Game:
         """The game of the paper on data of a form, with networks of its own or a record of sizes. Raises ValueError
-        for data it has no numbers for, unknown settings, and values that do not fit."""
+        for data it has no numbers for, unknown settings, values that do not fit, and such as nothing would read."""
         from .build import make_game
+        from .unread import check_read
 
+        check_read(self, data.form, settings, networks)
         return make_game(self, data, settings, networks)
 
     def choices(self, record: Record) -> dict[str, tuple[str, ...]]:
@@ -134,12 +145,7 @@ class Paper:
 
     def settings(self, record: Record) -> set[str]:
         """The settings that its pieces are chosen by and made of."""
-        found = {*self.choices(record)}
-        for piece in self._pieces(record):
-            for here in piece.pieces.values() if isinstance(piece, Choice) else (piece,):
-                if isinstance(here, Part):
-                    found |= {of for of in here.arguments.values() if isinstance(of, str)}
-        return found
+        return set().union(*map(settings_of, self._pieces(record)))
 
     def _pieces(self, record: Record) -> list[Piece]:
         found = (self.objective, *self.constraints, self.draw, self.head, record.optimizer)

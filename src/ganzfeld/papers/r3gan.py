@@ -1,7 +1,8 @@
 """Relativistic pairing with R1 and R2, Huang et al. 2024 (R3GAN).
 
 The paper: Adam (0, .9 to .99), rate 2e-4 falling to 5e-5, gamma by data set (CIFAR-10 .05 falling to .005), averaged
-weights, no normalisation layer. On pictures the paper's residual pair, small.
+weights, no normalisation layer. On pictures the paper's residual pair, small. Changed: the rate falls to 0 along a
+line, and all other numbers stay.
 """
 
 from .defaults import PICTURES, PLANE_ADAM, SEARCH

@@ -6,9 +6,23 @@ A default is a paper's own (`Number`). Where it is None, None may be given, too.
 from __future__ import annotations
 
 import ast
-import types
 import typing
 from typing import Any, Literal, NamedTuple
+
+from ..core.values import (
+    Betas,
+    Count,
+    NormOrder,
+    NotNegative,
+    Positive,
+    Share,
+    Size,
+    SizeOrNone,
+    Steps,
+    Turns,
+    TurnsOrNone,
+    check,
+)
 
 
 class Setting(NamedTuple):
@@ -19,66 +33,68 @@ class Setting(NamedTuple):
 
 
 SETTINGS: dict[str, Setting] = {
-    "lr": Setting(float, "step size of both players at the start"),
-    "critic_lr": Setting(float, "step size of the critic, in the place of lr"),
-    "generator_lr": Setting(float, "step size of the generator side, in the place of lr"),
-    "betas": Setting(tuple[float, float], "Adam's shares of the past in its two moments, in [0, 1)"),
+    "lr": Setting(Positive, "step size of both players at the start"),
+    "critic_lr": Setting(Positive, "step size of the critic, in the place of lr"),
+    "generator_lr": Setting(Positive, "step size of the generator side, in the place of lr"),
+    "betas": Setting(Betas, "Adam's shares of the past in its two moments, in [0, 1)"),
     "optimizer": Setting(str, "how both players descend; the rates of sgd are for one row, and times their number"),
     "lr_schedule": Setting(
         Literal["constant", "linear", "cosine"],
         "how step sizes go over the steps: constant, or falling to 0 (linear, cosine)",
     ),
-    "lr_warm_up": Setting(int, "steps in which step sizes rise to their full value"),
-    "n_critic": Setting(int, "critic turns a step"),
-    "n_generator": Setting(int, "turns of the generator side a step"),
-    "warm": Setting(int, "critic turns of a step of the warm-up; 0: no warm-up"),
-    "warm_steps": Setting(int, "steps of the warm-up at the beginning"),
-    "warm_every": Setting(int, "later one step in so many has the warm-up's turns; 0: none"),
+    "lr_warm_up": Setting(Count, "steps in which step sizes rise to their full value"),
+    "n_critic": Setting(Turns, "critic turns a step"),
+    "n_generator": Setting(Turns, "turns of the generator side a step"),
+    "warm": Setting(TurnsOrNone, "critic turns of a step of the warm-up; 0: no warm-up"),
+    "warm_steps": Setting(Count, "steps of the warm-up at the beginning"),
+    "warm_every": Setting(Count, "later one step in so many has the warm-up's turns; 0: none"),
     "at_once": Setting(bool, "the generator side moves together with the last critic turn, not after it"),
-    "batch_size": Setting(int, "rows a turn; 0, for rankings alone: all"),
-    "ema_half_life": Setting(float, "half-life of the moving average of the generator's weights, in samples; 0: none"),
+    "batch_size": Setting(SizeOrNone, "rows a turn; 0, for rankings alone: all"),
+    "ema_half_life": Setting(NotNegative, "half-life of the generator's moving average, in samples; 0: none"),
     "share_fakes": Setting(bool, "the generator's turn meets the fakes of the critic's turn before it"),
     "classes": Setting(int, "how many labels both players are told of, 0 for none; --labels counts them"),
-    "augment": Setting(str, "what both sides go through before the critic: colour, translation, cutout, with commas"),
+    "augment": Setting(str, "before critic and penalties, of both sides: colour, translation, cutout, with commas"),
     # of objectives and constraints
-    "weight": Setting(float, "weight of the penalty on slopes that are not 1"),
-    "spread": Setting(float, "radius of the penalty's samples around the data, in standard deviations of the batch"),
-    "gamma": Setting(float, "weight of the mean squared slope, with the 1/2 of the paper; 0: no penalty in ali, bigan"),
-    "bound": Setting(float, "half the width of the box that the critic's weights are clipped to"),
-    "spectral_norm": Setting(float, "the largest singular value that every layer of the critic is given"),
-    "cost": Setting(float, "C of the soft margin: the price of a score inside it"),
+    "weight": Setting(NotNegative, "weight of the penalty on slopes that are not 1"),
+    "spread": Setting(NotNegative, "radius of the penalty's samples around the data, in deviations of the batch"),
+    "gamma": Setting(NotNegative, "weight of the mean squared slope, times 1/2 as in the paper; 0: no penalty"),
+    "bound": Setting(Positive, "half the width of the box that the critic's weights are clipped to"),
+    "spectral_norm": Setting(Positive, "the largest singular value that every layer of the critic is given"),
+    "cost": Setting(Positive, "C of the soft margin: the price of a score inside it"),
     "payoff": Setting(str, "the objective"),
-    "alternative": Setting(bool, "the generator raises E g_f(v) (section 3.2) in the place of lowering the bound"),
+    "alternative": Setting(
+        bool, "the generator raises E g_f(v) (fgan-X-alternative), and does not lower the bound (fgan-X)"
+    ),
     "form": Setting(str, "dual: the best critic of the features in closed form; primal: it is trained"),
-    "q": Setting(float, "the norm l_q in which means of features are compared; 1, 2 or inf"),
-    "k": Setting(int, "how many singular values of the difference of covariances count"),
-    "cycle": Setting(float, "weight of the mean square of x - G(E(x)); 0: none"),
-    "cycle_z": Setting(float, "weight of the mean square of z - E(G(z)); 0: none"),
+    "q": Setting(NormOrder, "the norm l_q in which means of features are compared; 1, 2 or inf"),
+    "k": Setting(Size, "how many singular values of the difference of covariances count"),
+    "cycle": Setting(NotNegative, "weight of the mean square of x - G(E(x)); 0: none"),
+    "cycle_z": Setting(NotNegative, "weight of the mean square of z - E(G(z)); 0: none"),
     # of rankers
     "reward": Setting(str, "what the policy is paid, as a function of the critic's score"),
     "averaged": Setting(bool, "all users share one reward of an item, its mean over them"),
-    "critic_decay": Setting(float, "weight of the critic's squared weights, a pair; 0: none"),
-    "decay": Setting(float, "weight of the squared weights, a pair; 0: none"),
-    "temperature": Setting(float, "divides the policy's scores in its softmax"),
-    "critic_temperature": Setting(float, "the same where the critic's negatives are drawn; none: temperature"),
+    "critic_decay": Setting(NotNegative, "weight of the critic's squared weights, a pair; 0: none"),
+    "decay": Setting(NotNegative, "weight of the squared weights, a pair; 0: none"),
+    "temperature": Setting(Positive, "divides the policy's scores in its softmax"),
+    "critic_temperature": Setting(Positive, "the same where the critic's negatives are drawn; none: temperature"),
     "exact": Setting(bool, "the policy's gradient is a sum over all documents, not a mean over draws"),
-    "draws": Setting(int, "documents drawn a query, where the gradient is not exact"),
+    "draws": Setting(Size, "documents drawn a query, where the gradient is not exact"),
     "replace": Setting(bool, "documents are drawn with replacement"),
     "baseline": Setting(Literal["none", "mean", "optimal"], "what is taken from the rewards of draws"),
-    "is_lambda": Setting(float, "share of known positives in the law that documents are drawn from, in [0, 1)"),
-    "pool": Setting(int, "candidates a query, drawn anew each turn, to which the policy is confined; 0: all"),
-    "per_positive": Setting(int, "negatives of each positive in the critic's turn"),
+    "is_lambda": Setting(Share, "share of known positives in the law that documents are drawn from, in [0, 1)"),
+    "pool": Setting(Count, "candidates a query, drawn anew each turn, to which the policy is confined; 0: all"),
+    "per_positive": Setting(Size, "negatives of each positive in the critic's turn"),
     "negatives": Setting(
         Literal["live", "frozen", "uniform"], "drawn from the policy as it is, from its first weights, or uniformly"
     ),
     "exclude": Setting(bool, "the policy never picks a known positive"),
-    "pull": Setting(float, "weight of the divergence KL(policy, its start)"),
-    "likelihood": Setting(float, "weight of the mean - log p of known positives in the policy's cost"),
+    "pull": Setting(NotNegative, "weight of the divergence KL(policy, its start)"),
+    "likelihood": Setting(NotNegative, "weight of the mean - log p of known positives in the policy's cost"),
     "bias_only": Setting(bool, "the policy has a bias of items and nothing of users"),
     "start": Setting(str, "what weights begin as: dns, ease, the path of a run, or nothing: afresh"),
-    "start_steps": Setting(int, "steps of the dns that is trained first, where start is dns"),
+    "start_steps": Setting(Steps, "steps of the dns that is trained first, where start is dns"),
     "critic_start": Setting(bool, "the critic begins where the policy does, not afresh"),
-    "candidates": Setting(int, "uniform draws of which the hardest is the negative"),
+    "candidates": Setting(Size, "uniform draws of which the hardest is the negative"),
 }
 
 SIZES: dict[str, str] = {
@@ -197,10 +213,7 @@ def read_value(key: str, value: Any, annotation: Any) -> Any:
     """A value, or the text of one, as the type that is asked for. Raises ValueError where it does not fit."""
     if isinstance(value, str) and annotation is not str and typing.get_origin(annotation) is not typing.Literal:
         value = _parse(value)
-    fitted = _fit_type(value, annotation)
-    if fitted is NotImplemented:
-        raise ValueError(f"{key} must be {_describe_type(annotation)}, not {value!r}")
-    return fitted
+    return check(key, value, annotation)
 
 
 def _parse(text: str) -> Any:
@@ -208,43 +221,9 @@ def _parse(text: str) -> Any:
         return {"true": True, "false": False, "none": None}[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         pass
     try:
         return float(text)  # inf and nan, which are no literals
     except ValueError:
         return text
-
-
-def _fit_type(value: Any, annotation: Any) -> Any:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is Any:
-        return value
-    if origin in (types.UnionType, typing.Union):
-        fits = [fitted for a in arguments if (fitted := _fit_type(value, a)) is not NotImplemented]
-        return fits[0] if fits else NotImplemented
-    if origin is typing.Literal:
-        return value if value in arguments else NotImplemented
-    if origin is tuple:
-        if not isinstance(value, (tuple, list)):
-            return NotImplemented
-        many = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        parts = [_fit_type(v, a) for v, a in zip(value, many, strict=False)]
-        return NotImplemented if len(many) != len(value) or NotImplemented in parts else tuple(parts)
-    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if annotation is int and isinstance(value, bool):
-        return NotImplemented
-    return value if isinstance(value, type(None) if annotation is None else annotation) else NotImplemented
-
-
-def _describe_type(annotation: Any) -> str:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return " or ".join(map(repr, arguments))
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(map(_describe_type, arguments))
-    if origin is tuple:
-        return f"({', '.join(map(_describe_type, arguments))})"
-    words: dict[Any, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
-    return (words | {type(None): "none", ...: "..."}).get(annotation) or str(annotation).replace("typing.", "")

@@ -1,7 +1,9 @@
 """Spectral normalisation, Miyato et al. 2018 (SNGAN): one power iteration a critic turn.
 
 The paper's best pictures: Adam 2e-4 (0, .9), five critic turns, batch 64; with the residual pair that is
-``--network resnet`` with those betas and turns. On pictures nothing is changed: the standard CNN under setting C.
+``--network resnet`` with those betas and turns. On pictures the standard CNN under setting C. Changed on the plane:
+c = 2. Added on both: a moving average of the generator's weights, by which samples are made (ema_half_life=0 leaves it
+out).
 """
 
 from .defaults import PICTURES, PLANE_ADAM, SEARCH

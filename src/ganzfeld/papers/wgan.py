@@ -1,7 +1,8 @@
 """Weight clipping, Arjovsky, Chintala, Bottou 2017 (WGAN).
 
-Kept on the plane: clipping after the step, RMSprop, the warm-up of the authors' code. On pictures nothing is changed:
-the paper's numbers, on DCGAN's networks.
+Kept on the plane: clipping after the step, RMSprop, the warm-up of the authors' code. On pictures the paper's numbers,
+on DCGAN's networks. Added on both: a moving average of the generator's weights, by which samples are made
+(ema_half_life=0 leaves it out).
 """
 
 from .defaults import CLIPPED, PICTURES, PLANE, SEARCH

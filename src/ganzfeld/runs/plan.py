@@ -18,7 +18,8 @@ from ..core.names import rename, split_names
 from ..data.rankings.collection import Collection
 from ..game import Game
 from ..papers import TABLE, Form, find_paper
-from ..papers.build import build, record_for, resolve
+from ..papers.build import build, constraint_names, record_for, resolve
+from ..papers.unread import check_read
 
 PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
 READING_OPTIONS = (
@@ -143,7 +144,7 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     names, network = asked["constraints"], asked["network"]
     if not isinstance(asked["seeds"], int):
         raise ValueError(f"seeds is how many members there are, from seed on: a whole number, not {asked['seeds']!r}")
-    asked["constraints"] = None if names is None else split_names(names)
+    names = [names] if isinstance(names, str) else names
     asked_settings = asked.pop("settings") or {}
     for key, value in labels.items():
         if key in asked_settings and str(asked_settings[key]) != str(value):
@@ -157,6 +158,7 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
                 f"the {kind} is a name ({suggest(f'list {kind}s')}); one of your own goes into a Game: "
                 "dataclasses.replace(gz.papers.NAME(data), ...), or gz.papers.NAME(data, networks=...)"
             )
+    asked["constraints"] = None if names is None else tuple(constraint_names(names)) or ("none",)
     fixed = {"labels": labels or None, "settings": asked_settings or None}
     fixed |= {key: asked[key] for key in ("batch_size", "objective", "constraints", "network")}
     if isinstance(paper, Game) and (given := [key for key, value in fixed.items() if value is not None]):
@@ -169,6 +171,8 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
                 f"{paper} has no labelled form on {source.form}, so it cannot be played with --labels: {use}"
                 + (f" (--size {side})" if side and source.form != "pictures" else "")
             )
+        pieces = asked["network"], asked["objective"], asked["constraints"], asked["batch_size"]
+        check_read(find_paper(paper), source.form, settings, *pieces)
         settings = resolve(paper, source.form, settings, asked["network"], asked["constraints"])
         paper = find_paper(paper).name
     return Plan(
@@ -187,7 +191,7 @@ def _labelled_papers() -> list[str]:
 
 
 def _each(kind: str, names: Any) -> list[tuple[str, Any]]:
-    return [] if names is None or isinstance(names, str) else [(kind, name) for name in names]
+    return [(kind, name) for name in names or ()]
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import torch
+
 from ..compatibility import Doubtful
 from ..core.tree import Tree
 from ..game import Game
@@ -117,6 +119,8 @@ class Task(ABC):
         """Raises ValueError where the game cannot be played on the data."""
         if game.shape != data.shape:
             raise ValueError(f"the game is for samples of shape {game.shape}, {data.name} has {data.shape}")
+        if (kind := next(game.critic.parameters()).dtype) != torch.float32:
+            raise ValueError(f"the weights of the game are of {kind}, and data of torch.float32: .float()")
 
     def describe(self, game: Game, data: Any) -> dict[str, str]:
         """What ``--dry-run`` shows of the data."""

@@ -48,10 +48,12 @@ PartName = Annotated[
 
 def parse_settings(pairs: list[str] | None) -> dict[str, str]:
     """What ``--set`` was given. Raises ValueError for what is no ``key=value``."""
-    out = {}
+    out: dict[str, str] = {}
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ValueError(f"--set takes key=value, not {pair!r}")
-        out[key.strip().replace("-", "_") if "." not in key else key.strip()] = value.strip()
+        key, value = key.strip() if "." in key else key.strip().replace("-", "_"), value.strip()
+        if out.setdefault(key, value) != value:
+            raise ValueError(f"--set {key} is given twice, {out[key]} and {value}")
     return out
