@@ -45,6 +45,15 @@ class Remembering(nn.Module):
         return y
 
 
+class Detached(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x.detach()) if x.requires_grad else self.network(x)
+
+
 class Counting(nn.Module):
     def __init__(self, network):
         super().__init__()
@@ -182,6 +191,7 @@ def test_double_weights_meet_data_that_are_not(tmp_path):
 def test_what_players_give_is_of_the_right_shape():
     refused(r"critic gives \[16, 1\] for 16 samples.*nn\.Flatten\(0\)", critic=nn.Sequential(nn.Linear(2, 1)))
     refused(r"critic gives \[\] for 16", critic=Applied(torch.mean, critic()))
+    refused("generator descends does not depend on its weights", critic=Detached(critic()))
     refused("not finite", critic=Applied(lambda y: y * math.nan, critic()))
     refused(r"a fake is of the shape \[3\] and a sample of \[2\]", generators={"generator": nn.Linear(2, 3)})
     refused("cannot play a turn together: RuntimeError", generators={"generator": nn.Linear(5, 2)})

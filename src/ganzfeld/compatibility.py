@@ -322,11 +322,19 @@ def _first_turns(game: Played, weights: Tree) -> list[Tensor]:
         _check_sides(game, state, scene)
         mine = tree.map(lambda p: p.detach().requires_grad_(), game.moved(state["params"], role))
         costs, (memory, record) = game.costs((role,), mine, state, batch, noise)
-        slopes = torch.autograd.grad(costs[role].sum(), tree.leaves(mine), materialize_grads=True)
+        slopes = _slopes(game, role, costs[role], tree.leaves(mine))
         sizes = game.step_sizes(role, 1, 1.0)
         state = game.update(role, state, tree.vector(tree.with_leaves(mine, slopes)), memory, sizes)
         found += [costs[role].detach(), *record.values()]
     return [leaf.detach() for leaf in (*found, *tree.leaves(state))]
+
+
+def _slopes(game: Played, role: Role, cost: Tensor, weights: list[Tensor]) -> Sequence[Tensor]:
+    if cost.requires_grad:
+        return torch.autograd.grad(cost.sum(), weights, materialize_grads=True)
+    if any(map(_is_own_module, (*game.generators.values(), game.critic))):
+        raise ValueError(f"what the {role} descends does not depend on its weights: is something detached on the way?")
+    return [torch.zeros_like(weight) for weight in weights]  # laws have critics that are tables
 
 
 def _made_up(game: Played, role: Role) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
