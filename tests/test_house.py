@@ -108,6 +108,34 @@ def test_no_pickle():
                 assert node.attr not in ("load", "save"), path.name
 
 
+OF_BYTES = ("os.open", "Image.open", "gzip.open", "self.archive.open")  # and what reads UTF-8 of itself
+OPENERS = re.compile(r"(.+\.)?(open|read_text|write_text|fdopen)")
+BINARY = re.compile("'[rwax]b[+]?'|utf-8|^disk.read_text|^files.read")
+
+
+def opened_in_the_locales_encoding(source):
+    """Calls that open a text and do not say UTF-8."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and OPENERS.fullmatch(ast.unparse(node.func)):
+            if ast.unparse(node.func) not in OF_BYTES and not BINARY.search(ast.unparse(node)):
+                yield ast.unparse(node)
+
+
+def test_text_is_opened_as_utf_8():
+    for path in HOME.rglob("*.py"):
+        assert not list(opened_in_the_locales_encoding(path.read_text("utf-8"))), path
+    for bad in ("open(path)", "path.read_text()", "open(path, 'a')", "path.write_text(text)", "path.open()"):
+        assert list(opened_in_the_locales_encoding(bad)) == [bad]
+
+
+def test_files_are_written_in_one_place():
+    """What a kill or a full disk must not leave in half is written aside and renamed by `core.disk`."""
+    for path in HOME.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                assert node.func.attr not in ("write_text", "write_bytes", "save_file", "tofile"), (path, node.lineno)
+
+
 def test_what_torchrun_says_is_read_in_one_place():
     readers = {path.name for path in HOME.rglob("*.py") if re.search(r"WORLD_SIZE|\"(LOCAL_)?RANK\"", path.read_text())}
     assert readers == {"launch.py"}

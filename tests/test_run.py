@@ -122,7 +122,7 @@ def test_a_run_killed_at_any_moment_ends_bit_for_bit_as_one_never_stopped(tmp_pa
     assert weights(torn) == weights(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_and_is_told_by_the_exit_code(tmp_path, signum, code):
     data, out = vectors(tmp_path), tmp_path / "run"
     process = started(command(out, data, "--engine", "eager", steps=100_000), out / "log.jsonl")

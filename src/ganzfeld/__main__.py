@@ -1,5 +1,16 @@
-"""``python -m ganzfeld``: the command line."""
+"""``python -m ganzfeld``, and the command ``ganzfeld``."""
 
-from .faces.cli import main
+from .core import signals, streams
 
-main()
+
+def main() -> None:
+    """The command line in a process of its own, which answers a signal while it is still being imported."""
+    streams.prepare()
+    with signals.answered():
+        from .faces.cli import main
+
+        main()
+
+
+if __name__ == "__main__":
+    main()

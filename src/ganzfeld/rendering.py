@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from .core.disk import Content
 from .data import Data
 
 PLANE_PIXELS = 400  # pixels of a plane
@@ -146,7 +147,12 @@ def sheet(x: Tensor, columns: int | None = None, least: int = 32, gap: int = 2) 
     return page
 
 
-def save_gif(frames: Sequence[Image.Image], path: Path, least: int = 128) -> None:
+def as_png(picture: Image.Image) -> Content:
+    """What writes it."""
+    return lambda file: picture.save(file, "PNG")
+
+
+def save_gif(frames: Sequence[Image.Image], file: BinaryIO, least: int = 128) -> None:
     """Frames as an endless GIF that turns at its last and its first: small ones enlarged without smoothing to at least
     ``least`` pixels, and the nearer to a turn the longer shown, so that it comes to rest there."""
     scale = max(1, math.ceil(least / frames[0].height))
@@ -155,4 +161,4 @@ def save_gif(frames: Sequence[Image.Image], path: Path, least: int = 128) -> Non
     order = [*range(len(big)), *range(last - 1, 0, -1)]
     times = [10 * round(4 + 12 * (1 - math.sin(math.pi * i / last)) ** 2) for i in order]  # a GIF counts in 10 ms
     first, *rest = (big[i] for i in order)
-    first.save(path, save_all=True, append_images=rest, duration=times, loop=0)
+    first.save(file, "GIF", save_all=True, append_images=rest, duration=times, loop=0)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core import disk
 from ..core.launch import suggest
 from ..core.names import unknown_name
 
@@ -29,7 +30,7 @@ SET_UP = {"constraints": "--constraint", "networks": "--network"}  # the option 
 def read() -> dict[str, Any]:
     """``lists``: kind -> name -> sentence; ``settings``: of papers, constraints and networks: kind -> name -> form of
     data, or option -> rows of `COLUMNS`."""
-    return json.loads(FILE.read_text(encoding="utf-8"))
+    return json.loads(disk.read_text(FILE))
 
 
 def choose(what: str) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _write(found: Mapping[str, Mapping[str, Any]]) -> None:
         kind: as_block({name: as_line(tables) for name, tables in entries.items()})
         for kind, entries in found["settings"].items()
     }
-    FILE.write_text(as_block({"lists": as_block(lists), "settings": as_block(settings)}) + "\n", encoding="utf-8")
+    disk.replace(FILE, disk.encode(as_block({"lists": as_block(lists), "settings": as_block(settings)}) + "\n"))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..core import signals
 from ..core.names import split_names
 from ..judging import judges
 from ..judging.baselines.closed_form import CLOSED_FORM
@@ -29,13 +30,15 @@ from ..papers import find_paper, papers_for
 from ..papers.build import build, resolve
 from ..papers.unread import check_read, unread
 from ..runs import files
-from ..runs.training import Interrupted, handle_signals
+from ..runs.facts import is_run
+from ..runs.training import Interrupted
 from ..tasks import task_of_run
 from ..tasks.loading import load_data, train
 from ..tasks.shortlists import describe_steps
 from .tables import MARK_OF_FEW, print_table
 
 Say = Callable[[str], None]
+SECONDS_BETWEEN_LOOKS = 0.1  # at whether a signal has come, while processes train
 
 
 class Entry(NamedTuple):
@@ -139,14 +142,17 @@ def compare(
     with files.lock(out):
         if (out / "compare.json").exists() and not resume:
             raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
+        if resume and not any(is_run(out / entry.folder) for entry in entries):
+            say(f"{out} holds no comparison to go on from: beginning at step 0")
         if ablate:
 
             def pretrain(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
                 """The run that all variants start from."""
                 say(f"{paper}, the start of all: {steps} steps")
-                own = {"settings": settings, "steps": steps, "lr_schedule_steps": 0, "resume": True}
-                train(paper, data, out=out / "start", **{**asked, **own})
-                return out / "start"
+                start = out / "start"
+                own = {"settings": settings, "steps": steps, "lr_schedule_steps": 0, "resume": is_run(start)}
+                train(paper, data, out=start, **{**asked, **own})
+                return start
 
             values = resolve(entries[0].paper, source.form, common, network)
             common |= task.common_start(entries[0].paper, games[0], values, pretrain)
@@ -184,12 +190,7 @@ def _train_all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str
     running: dict[Any, BaseProcess] = {}
     context = get_context("spawn")
 
-    def stop(signum: int, frame: Any) -> None:
-        for kind in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(kind, signal.SIG_IGN)  # once is enough: the others are saving
-        raise Interrupted(signum, f"{len(tasks) - len(waiting) - len(running)} of {len(tasks)} papers")
-
-    with handle_signals(stop):
+    with signals.note() as asked:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
@@ -197,7 +198,11 @@ def _train_all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str
                     running[ours] = context.Process(target=_send_row, args=(theirs, waiting.pop(0)))
                     running[ours].start()
                     theirs.close()  # so that the end of the process is the end of the pipe
-                for pipe in wait(list(running)):
+                ready = wait(list(running), timeout=SECONDS_BETWEEN_LOOKS)
+                if asked:
+                    done = len(tasks) - len(waiting) - len(running)
+                    raise Interrupted(asked[0], f"{done} of {len(tasks)} papers")
+                for pipe in ready:
                     outcome = _receive_row(pipe)
                     running.pop(pipe).join()
                     if isinstance(outcome, Exception):
@@ -212,7 +217,7 @@ def _train_all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str
 
 def _send_row(pipe: Connection, task: tuple) -> None:
     """In a process of its own: train and judge one paper, and send its row, or what went wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the parent passes it on, once
+    signals.ignore(signal.SIGINT, signal.SIGHUP)  # a terminal sends them to all: the parent passes them on, once
     torch.set_num_threads(1)
     try:
         pipe.send(_train_one(*task))
@@ -232,7 +237,7 @@ def _receive_row(pipe: Any) -> dict[str, Any] | Exception:
 def _train_one(title: str, paper: str, data: str, out: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Train one paper, and tell how it was judged."""
     start = time.perf_counter()
-    run = train(paper, data, out=out, **asked)
+    run = train(paper, data, out=out, **{**asked, "resume": asked["resume"] and is_run(out)})
     seconds = time.perf_counter() - start
     task = task_of_run(run.facts)
     outcome, before = task.outcome(run), task.started_from(run)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..core import launch
 from ..runs import files
+from ..runs.facts import is_run
 from ..tasks.loading import train
 from . import laws, report
 from .comparison import compare
@@ -54,11 +55,11 @@ def play(out: Path, say: Say) -> Path:
         say(f"{part.data}: {', '.join(part.papers)}, {part.seeds} seeds, {part.steps} steps")
         compare(
             part.papers, part.data, folder, seeds=part.seeds, steps=part.steps, settings=part.settings, jobs=JOBS,
-            resume=True, say=say,
+            resume=folder.exists(), say=say,
         )  # fmt: skip
     for name, (paper, asked) in RUNS.items():
         with progress_bar(name) as tell:
-            train(paper, "digits", out=out / name, resume=True, tell=tell, **asked)
+            train(paper, "digits", out=out / name, resume=is_run(out / name), tell=tell, **asked)
     theorems = out / "laws"
     if (theorems / laws.FACTS).exists():
         say("laws: done before")

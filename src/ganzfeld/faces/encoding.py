@@ -13,14 +13,17 @@ import torch
 from torch import Tensor
 
 from .. import data, metrics
+from ..core import disk
 from ..core.names import unknown_name
 from ..core.randomness import great_circle
 from ..data.samples.rows import PARTS, Part
+from ..rendering import as_png
+from ..runs.files import check_output
 from ..runs.plan import recorded_plan
 from ..tasks import GeneratorRun, task_of, task_of_run
 from ..tasks.generation import describe_reading
 from ..tasks.loading import open_run
-from .sampling import save
+from .sampling import as_npy
 
 
 class Rows(NamedTuple):
@@ -34,9 +37,13 @@ class Rows(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def open_rows(path: Path, member: int, data: str | None, part: str | None) -> tuple[GeneratorRun, Rows]:
+def open_rows(
+    path: Path, member: int, data: str | None, part: str | None, out: Path | None = None
+) -> tuple[GeneratorRun, Rows]:
     """The run in a directory, and what is to be encoded by it: ValueError where it has no encoder, before any data are
-    read."""
+    read, and where ``out`` cannot be written, or is one of the two."""
+    if out:
+        check_output(out, *([Path(data)] if data else []))
     run = open_run(path)
     if "sample" not in run.abilities:
         run = open_run(path, "encode")  # says what it can do instead
@@ -72,9 +79,10 @@ def encode(run: GeneratorRun, rows: Rows, out: Path, seed: int | None, member: i
     if out.suffix != ".npy":
         raise ValueError(f"--out {out} must end in .npy")
     codes = run.encode(rows.x, seed, member)
-    save(out, codes)
+    parts = [(out, as_npy(codes))]
     if rows.files:
-        out.with_suffix(".txt").write_text("".join(f"{name}\n" for name in rows.files), encoding="utf-8")
+        parts.append((out.with_suffix(".txt"), disk.encode("".join(f"{name}\n" for name in rows.files))))
+    disk.replace_all(parts)
     return f"{len(codes)} codes of {codes.shape[1]} numbers in {out}" + (
         f", names in {out.with_suffix('.txt')}" * bool(rows.files)
     )
@@ -90,10 +98,9 @@ def reconstruct(run: GeneratorRun, rows: Rows, out: Path | None, n: int, member:
     again = run.reconstruct(rows.x, None, member)
     errors = (rows.x - again).flatten(1).square().mean(1)
     if out and out.suffix == ".npy":
-        save(out, torch.stack([rows.x, again], 1)[:n])
+        disk.replace(out, as_npy(torch.stack([rows.x, again], 1)[:n]))
     elif out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        run.view.pairs(rows.x[:n], again[:n]).save(out)
+        disk.replace(out, as_png(run.view.pairs(rows.x[:n], again[:n])))
     each = errors.sqrt()
     return {"n": len(rows.x), "rmse": float(errors.mean().sqrt()), "median": float(each.median())}
 
@@ -107,7 +114,7 @@ def anomaly(run: GeneratorRun, rows: Rows, out: Path | None, weight: float, memb
         raise ValueError(f"the weight of reconstruction lies between 0 and 1, not at {weight}")
     scores = run.anomaly(rows.x, weight, member)
     if out:
-        save(out, scores)
+        disk.replace(out, as_npy(scores))
     quantiles = {f"q{q}": float(scores.quantile(q / 100)) for q in (5, 50, 95)}
     found: dict[str, Any] = {"n": len(scores), "weight": weight, "scores": quantiles}
     if rows.classes is not None:

@@ -32,6 +32,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from .. import networks
+from ..core import disk
 from ..core.names import find, unknown_name
 from ..core.randomness import BLOCK_ROWS, latents
 from ..data import Units
@@ -75,6 +76,7 @@ def form_of(out: str | Path, force: bool = False) -> Form:
         taken += list(out.iterdir())
     if taken and not force:
         raise ValueError(f"{taken[0]} exists: choose another name, or write over it with --force")
+    (files.check_output_folder if kind == "folder" else files.check_output)(out)
     return kind
 
 
@@ -88,10 +90,7 @@ def export(run: GeneratorRun, out: str | Path, member: int = 0, force: bool = Fa
     out = Path(out)
     make = {"onnx": _onnx_files, "pair": _pair_files, "folder": _folder_files}[form_of(out, force)]
     written, message = make(run, out, member)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for path, data in written.items():
-        path.parent.mkdir(exist_ok=True)
-        files.replace(path, data)
+    disk.replace_all(written.items())
     return message
 
 
@@ -207,7 +206,7 @@ def _make_pair(run: GeneratorRun, member: int) -> tuple[bytes, bytes]:
     weights, facts = pack(generator, facts)
     if not torch.equal(unpack(weights, facts)(*inputs), generator(*inputs)):
         raise Disparity("nothing is written: the generator that was read back makes other samples")
-    return weights, (json.dumps(files.clean(facts), indent=2, ensure_ascii=False) + "\n").encode()
+    return weights, files.format_json(facts)
 
 
 def restore(path: str | Path) -> OutputInUnits:
@@ -225,7 +224,7 @@ def restore(path: str | Path) -> OutputInUnits:
         if not file.is_file():
             raise ValueError(f"{file} is missing: a generator is a pair of weights and their description")
     try:
-        return unpack(weights.read_bytes(), files.read_json(description))
+        return unpack(disk.read_bytes(weights), files.read_json(description))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{description} is not the description of a generator: {error}") from None
     except (RuntimeError, safetensors.SafetensorError) as error:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..runs.training import Tell
+from ..core.streams import say
+from ..runs.task import Tell
 
 SHOWN_METRICS = ("modes", "high_quality", "w1", "fd", "p@5", "ndcg@10")
 
@@ -22,7 +23,7 @@ def progress_bar(title: str = "training") -> Iterator[Tell]:
         steps = facts["steps"] if event == "start" else steps
         _print_line(event, step, steps, facts, title)
 
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield line
         return
     from rich.console import Console
@@ -58,7 +59,7 @@ def _print_line(event: str, step: int, steps: int, facts: Mapping[str, Any], tit
         text = facts["text"]
     else:
         return
-    print(text, file=sys.stderr, flush=True)
+    say(text)
 
 
 def _format_metrics(facts: Mapping[str, Any]) -> str:

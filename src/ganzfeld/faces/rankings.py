@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..core import disk
+
 Lists = Mapping[str, Sequence[tuple[str, float]]]
 ENDINGS = (".trec", ".csv", ".jsonl")
 Nouns = tuple[str, str]  # whom a list is for, and what is in it
@@ -86,9 +88,7 @@ def format_lists(lists: Lists, ending: str, tag: str = "ganzfeld", nouns: Nouns 
 
 def write(lists: Lists, out: Path, tag: str = "ganzfeld", nouns: Nouns = USUAL) -> None:
     """By the ending of a name. Raises ValueError for an ending without a form, and for ids that a form cannot hold."""
-    text = format_lists(lists, form_of(out), tag, nouns)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    disk.replace(out, disk.encode(format_lists(lists, form_of(out), tag, nouns)))
 
 
 def read_users(text: str | None) -> list[str] | None:
@@ -97,7 +97,7 @@ def read_users(text: str | None) -> list[str] | None:
         return None
     path = Path(text)
     text = os.fsencode(text).decode("utf-8", "replace")  # ids are UTF-8, whatever the locale takes arguments for
-    names = path.read_text(encoding="utf-8-sig").split("\n") if path.is_file() else text.split(",")
+    names = disk.read_text(path).split("\n") if path.is_file() else text.split(",")
     if not (found := [name.strip() for name in names if name.strip()]):
         raise ValueError(f"--users {text} names no user")
     return found

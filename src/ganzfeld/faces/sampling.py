@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core import disk
 from ..core.names import unknown_name
 from ..core.randomness import great_circle, latents
-from ..rendering import save_gif
+from ..rendering import as_png, save_gif
+from ..runs.files import check_output, check_output_folder
 from ..tasks import GeneratorRun
 
 
@@ -96,23 +98,26 @@ def form_of(out: Path, interpolate: bool = False) -> Form:
     return cast(Form, ending[1:])
 
 
+def check_out(out: Path, interpolate: bool = False) -> None:
+    """Raises ValueError, before any work is done, for a name that samples cannot have."""
+    (check_output_folder if form_of(out, interpolate) == "folder" else check_output)(out)
+
+
 def write(run: GeneratorRun, samples: Tensor, out: Path, interpolate: bool = False) -> None:
     """To ``.npy``; a ``.png`` of all, an interpolation of pictures in one row; a ``.gif`` of an interpolation; or a
     folder with a picture each."""
     what = form_of(out, interpolate)
-    (out if what == "folder" else out.parent).mkdir(parents=True, exist_ok=True)
     if what == "npy":
-        save(out, samples)
+        disk.replace(out, as_npy(samples))
     elif what == "png":
-        run.view.picture(samples, most=len(samples), columns=len(samples) if interpolate else None).save(out)
+        picture = run.view.picture(samples, most=len(samples), columns=len(samples) if interpolate else None)
+        disk.replace(out, as_png(picture))
     elif what == "gif":
-        save_gif([run.view.one(row) for row in samples], out)
+        disk.replace(out, lambda file: save_gif([run.view.one(row) for row in samples], file))
     else:
-        for i, row in enumerate(samples):
-            run.view.one(row).save(out / f"{i:05d}.png")
+        disk.replace_all((out / f"{i:05d}.png", as_png(run.view.one(row))) for i, row in enumerate(samples))
 
 
-def save(out: Path, rows: Tensor) -> None:
-    """To a ``.npy``, whose folder is made."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.save(out, rows.numpy(), allow_pickle=False)
+def as_npy(rows: Tensor) -> disk.Content:
+    """What writes a ``.npy``."""
+    return lambda file: np.save(file, rows.numpy(), allow_pickle=False)

@@ -9,15 +9,18 @@ Laws are mathematics: they run in float64 on one thread, with seeded chance, and
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..core import disk
 from ..core.randomness import global_seed
 
 Mark = Literal["line", "dashes", "dots", "bars"]
@@ -116,7 +119,10 @@ class Law:
 
 
 def law(name: str, text: str | None, prove: Callable[[bool], Evidence]) -> Law:
-    """text: of the module that proves it: a title, the formula below ``.. math::``, and ``Source:``."""
+    """text: of the module that proves it: a title, the formula below ``.. math::``, and ``Source:``. Where Python was
+    told to leave docstrings out (``-OO``) it is read where it is written."""
+    if text is None:
+        text = ast.get_docstring(ast.parse(disk.read_text(Path(prove.__code__.co_filename))))
     _, formula, source = (" ".join(part.split()) for part in (text or "").strip().split("\n\n"))
     return Law(name, formula.removeprefix(".. math:: "), source.removeprefix("Source: ").removesuffix("."), prove)
 

@@ -3,7 +3,9 @@
 ``checkpoints/step-00001000/{state.safetensors, meta.json}``
 ``selected/``                                                the same of the weights that validation chose, of rankers
 
-A checkpoint is written under a temporary name, synced, and renamed; its digest is checked when it is read. The bytes of
+A checkpoint is written under a temporary name, synced, and renamed. ``meta.json`` has the digest of the state, and one
+of all that it says itself and of its folder's name: where a byte has changed nothing is believed. Earlier versions had
+none of the latter; of theirs the number of the folder and the step that is said must agree. The bytes of
 ``state.safetensors`` depend on the state alone. No pickle anywhere.
 """
 
@@ -12,8 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +24,16 @@ import safetensors
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..core import tree
+from ..core import disk, tree
+from ..core.streams import say
+from ..core.texts import first_line
 from ..core.tree import Tree
 from . import files
 
 CHECKPOINTS_KEPT = 3  # checkpoints: the newest, and two to fall back on
 RENAMED_PARTS = {"rules": "optimizers"}  # parts of a state that had another name in format 1
+UNSIGNED = {"format", "members", "sha256", "step", "identity", "steps"}  # what meta.json said before it had a digest
+LARGEST_META = 2**24  # bytes
 
 
 class Damaged(ValueError):
@@ -44,10 +50,41 @@ def save_checkpoint(directory: Path, step: int, states: Sequence[Tree], identity
     """Write all members' states of a step; identity: a digest of the game they belong to."""
     folder = directory / "checkpoints"
     folder.mkdir(exist_ok=True)
-    final = _save(folder, f"step-{step:08d}", states, {"step": step, "identity": identity})
-    for stale in [*folder.glob(".step-*"), *sorted(folder.glob("step-*"))[:-CHECKPOINTS_KEPT]]:
-        shutil.rmtree(stale, ignore_errors=True)
-    return final
+    _sweep(directory, step)
+    return _save(folder, _name(step), states, {"step": step, "identity": identity})
+
+
+def _sweep(directory: Path, step: int) -> None:
+    """Remove what a kill has left, checkpoints that are no longer kept, and what a resumed run passed over as damaged.
+    Before a checkpoint is written, not after: a kill in here is followed by another sweep, and none by nothing."""
+    folders = _folders(directory)
+    kept = [path for path in folders if _step(path) < step][: CHECKPOINTS_KEPT - 1]
+    stale = [path for path in folders if path not in kept] + list(directory.glob("checkpoints/.step-*"))
+    if (directory / "selected").is_dir():
+        stale += directory.glob(".selected.*")
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (*directory.glob(disk.ASIDE), *directory.glob(f"samples/{disk.ASIDE}")):
+        path.unlink(missing_ok=True)
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def _folders(directory: Path) -> list[Path]:
+    """Of the checkpoints of a run, the newest first."""
+    found = (directory / "checkpoints").glob("step-*")
+    return sorted((path for path in found if re.fullmatch(r"step-\d{8,}", path.name)), key=_step, reverse=True)
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
+
+
+def last_folder(directory: Path) -> Path | None:
+    """Of the newest checkpoint of a run, whole or not."""
+    return next(iter(_folders(directory)), None)
 
 
 def save_selected(directory: Path, states: Sequence[Tree], steps: Mapping[str, Sequence[int]], identity: str) -> Path:
@@ -67,30 +104,50 @@ def read_selected(
     if not folder.is_dir():
         return [], {}
     try:
-        _, flat = _read(folder, identities)
+        meta, flat = _read(folder, "selected", identities)
+        states = _split_members(folder, flat, templates)
+        return states, _selected_steps(folder, meta, len(states))
     except Damaged as error:
         raise Damaged(f"{error}; without {folder} the run ranks by its final weights") from None
-    return _split_members(folder, flat, templates), files.read_json(folder / "meta.json")["steps"]
+
+
+def _selected_steps(folder: Path, meta: Mapping[str, Any], members: int) -> dict[str, list[int]]:
+    steps = meta.get("steps")
+    fits = isinstance(steps, dict) and all(
+        isinstance(of, list) and len(of) == members and all(type(step) is int for step in of) for of in steps.values()
+    )
+    if not fits:
+        raise Damaged(f"{folder} is damaged: it does not say of which step each member is")
+    return dict(steps)  # type: ignore[arg-type]
 
 
 def _save(folder: Path, name: str, states: Sequence[Tree], facts: Mapping[str, Any]) -> Path:
     temporary = folder / f".{name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    flat = {f"{i}/{path}": leaf.contiguous() for i, s in enumerate(states) for path, leaf in tree.flatten(s).items()}
-    data = save({path: leaf.clone() for path, leaf in flat.items()})  # safetensors refuses shared storage
-    files.write(temporary / "state.safetensors", data)
-    meta = {"format": files.FORMAT, "members": len(states), "sha256": _digest(data), **facts}
-    files.write(temporary / "meta.json", (json.dumps(meta, indent=2) + "\n").encode())
-    files.sync(temporary)
+    try:
+        _write(temporary, name, states, facts)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     final = folder / name
-    if final.exists():  # a damaged one that a resumed run has reached again
+    if final.exists():
         old = folder / f".{name}.old"
         shutil.rmtree(old, ignore_errors=True)
         os.rename(final, old)
     os.rename(temporary, final)
-    files.sync(folder)
+    disk.sync(folder)
     return final
+
+
+def _write(folder: Path, name: str, states: Sequence[Tree], facts: Mapping[str, Any]) -> None:
+    """A folder that is to have a name, whose files are on the disk when it returns."""
+    folder.mkdir()
+    flat = {f"{i}/{path}": leaf.contiguous() for i, s in enumerate(states) for path, leaf in tree.flatten(s).items()}
+    data = save({path: leaf.clone() for path, leaf in flat.items()})  # safetensors refuses shared storage
+    disk.write(folder / "state.safetensors", data)
+    meta = {"format": files.FORMAT, "members": len(states), "sha256": _digest(data), **facts}
+    disk.write(folder / "meta.json", files.format_json({**meta, "digest": _sign(name, meta)}))
+    disk.sync(folder)
 
 
 def newest_checkpoint(
@@ -101,14 +158,13 @@ def newest_checkpoint(
     Raises Damaged where there are some and none is whole, ValueError for one of another game.
     """
     skipped: list[str] = []
-    folders = sorted((directory / "checkpoints").glob("step-*"), reverse=True)
-    for folder in folders:
+    for folder in _folders(directory):
         try:
-            step, flat = _read(folder, identities)
-            return Checkpoint(step, _split_members(folder, flat, templates), skipped)
+            meta, flat = _read(folder, folder.name, identities)
+            return Checkpoint(meta["step"], _split_members(folder, flat, templates), skipped)
         except Damaged as error:
             skipped.append(str(error))
-    if folders:
+    if skipped:
         raise Damaged("; ".join(skipped))
     return None
 
@@ -121,40 +177,72 @@ def identities(facts: Mapping[str, Any]) -> set[str]:
 def report_skipped(checkpoint: Checkpoint) -> None:
     """Say on standard error what was wrong with newer checkpoints than the one that is used."""
     for text in checkpoint.skipped:
-        print(f"{text}; using step {checkpoint.step} instead", file=sys.stderr)
+        say(f"{text}; using step {checkpoint.step} instead")
 
 
-def _read(folder: Path, identities: Collection[str]) -> tuple[int, dict[str, Tensor]]:
+def _read(folder: Path, name: str, identities: Collection[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What ``meta.json`` says, and the state. name: under which it was written."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
-        data = (folder / "state.safetensors").read_bytes()
-        step, expected, owner = int(meta["step"]), meta["sha256"], meta["identity"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"{folder} is damaged: {type(error).__name__}: {str(error).splitlines()[0]}") from None
-    if _digest(data) != expected:
-        raise Damaged(f"{folder} is damaged: the digest of state.safetensors is not the one recorded")
-    if owner not in identities:
-        raise ValueError(f"{folder} belongs to another game: its paper, data or settings differ from run.json")
-    try:
-        return step, load(data)
-    except safetensors.SafetensorError as error:
-        raise Damaged(f"{folder} is damaged: {error}") from None
+        meta = files.parse_json(disk.read_text(folder / "meta.json", LARGEST_META))
+        data = disk.read_bytes(folder / "state.safetensors")
+        _check_meta(name, meta)
+        if _digest(data) != meta["sha256"]:
+            raise ValueError("the digest of state.safetensors is not the one recorded")
+        if meta["identity"] in identities:
+            return meta, load(data)
+    except OSError as error:
+        raise Damaged(f"{folder} is damaged: {disk.describe(error)}") from None
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise Damaged(f"{folder} is damaged: {first_line(error)}") from None
+    other = f"{folder} belongs to another game: its paper, data or settings differ from run.json"
+    raise ValueError(other) if "digest" in meta else Damaged(f"{other}, or its meta.json is damaged")
+
+
+def _check_meta(name: str, meta: Any) -> None:
+    """Raises ValueError where a description is not the one that was written for a folder of this name."""
+    if not isinstance(meta, dict):
+        raise ValueError("meta.json describes nothing")
+    said = {key: value for key, value in meta.items() if key != "digest"}
+    if "digest" in meta and meta["digest"] != _sign(name, said):
+        raise ValueError("the digest of meta.json is not the one recorded")
+    if "digest" not in meta and not said.keys() <= UNSIGNED:
+        raise ValueError("meta.json has lost its digest")
+    for key, kind in {"sha256": str, "identity": str, "step": int, "members": int}.items():
+        if type(said.get(key)) is not kind:
+            raise ValueError(f"{key} in meta.json is {said.get(key)!r}")
+    if name != (_name(said["step"]) if said["step"] >= 0 else "selected"):
+        raise ValueError(f"meta.json is of step {said['step']}")
 
 
 def _split_members(folder: Path, flat: dict[str, Tensor], templates: Sequence[Tree] | None) -> list[Tree]:
-    count = 1 + max(int(path.partition("/")[0]) for path in flat)
-    parts: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    """The state of each member. Raises Damaged for numbers that are not finite, ValueError for what is no state of this
+    game."""
+    parts: dict[int, dict[str, Tensor]] = {}
     for path, leaf in flat.items():
         member, _, rest = path.partition("/")
         name, slash, more = rest.partition("/")
-        parts[int(member)][RENAMED_PARTS.get(name, name) + slash + more] = leaf
+        if not re.fullmatch(r"0|[1-9]\d{0,8}", member):
+            raise Damaged(f"{folder} is damaged: {path!r} is of no member")
+        parts.setdefault(int(member), {})[RENAMED_PARTS.get(name, name) + slash + more] = leaf
+    if sorted(parts) != list(range(len(parts))):
+        raise Damaged(f"{folder} is damaged: it has members {', '.join(map(str, sorted(parts)[:5]))}")
+    if not tree.finite(flat):
+        raise Damaged(f"{folder} is damaged: not all of its numbers are finite")
+    states = [parts[i] for i in range(len(parts))]
     if templates is None:
-        return list(parts)
+        return states
+    if len(states) != len(templates):
+        raise ValueError(f"{folder} does not fit this game: it has {len(states)} members, not {len(templates)}")
     try:
-        return [tree.unflatten(part, template) for part, template in zip(parts, templates, strict=True)]
+        return [tree.unflatten(part, template) for part, template in zip(states, templates, strict=True)]
     except (KeyError, ValueError) as error:
         raise ValueError(f"{folder} does not fit this game: {error}") from None
 
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _sign(name: str, meta: Mapping[str, Any]) -> str:
+    """A digest of all that a description says, and of the name that its folder has."""
+    return _digest(json.dumps([name, meta], sort_keys=True).encode())

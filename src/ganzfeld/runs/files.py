@@ -6,8 +6,7 @@
 ``samples/``        pictures
 ``checkpoints/``    see `checkpoints`
 
-One process owns a directory: the lock is the kernel's and dies with its holder. JSON is strict, and a file is written
-under another name, synced, and renamed.
+One process owns a directory: the lock is the kernel's and dies with its holder. JSON is strict: no NaN, no infinity.
 """
 
 from __future__ import annotations
@@ -17,11 +16,21 @@ import fcntl
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core import disk
+
 FORMAT = 2  # of a run directory; those of format 1 are still read (`plan.read_plan`, `checkpoints.RENAMED`)
+LARGEST_JSON = 2**28  # bytes of a document: ids.json of millions of users has a tenth of that
+DEEPEST_JSON = 40  # lists and objects inside each other
+DESCRIPTIONS = ("run.json", "compare.json", "laws.json")  # each makes a directory what it is
+RECORDS = (  # of such a directory, which no command writes over
+    *DESCRIPTIONS, "game.json", "log.jsonl", "metrics.jsonl", "lock", "checkpoints", "selected", "ids.json",
+    "interactions.safetensors", "start.safetensors", "ranking.json",
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -29,20 +38,44 @@ def lock(directory: Path) -> Iterator[None]:
     """Inside, this process alone writes to the directory. Raises ValueError where another does, or nobody can."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        handle = open(directory / "lock", "a+")  # noqa: SIM115
+        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
         raise ValueError(f"cannot write to {directory}: {error.strerror}") from None
-    with handle:
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, handle)
+        owner = os.read(handle, 64).decode("utf-8", "replace") if stat.S_ISREG(os.fstat(handle).st_mode) else "?"
+        if owner and not owner.startswith("pid "):
+            raise ValueError(f"{directory / 'lock'} is not a run's lock: choose another directory, or move it away")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.seek(0)
-            owner = handle.read().strip() or "another process"
-            raise ValueError(f"{directory} belongs to a running process ({owner})") from None
-        handle.truncate(0)
-        handle.write(f"pid {os.getpid()}")
-        handle.flush()
+        except BlockingIOError:
+            raise ValueError(f"{directory} belongs to a running process ({owner or 'another'})") from None
+        except OSError as error:
+            raise ValueError(f"{directory} cannot be locked: {error.strerror}") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"pid {os.getpid()}".encode(), 0)
         yield
+
+
+def check_output(out: Path, *read: Path) -> None:
+    """Raises ValueError, before any work is done, where a command must not write what it was asked to: over the records
+    of a run, or over what it reads."""
+    disk.check_out(out, *read)
+    _check_apart(out)
+
+
+def check_output_folder(out: Path) -> None:
+    """The same of a folder that is filled."""
+    disk.check_folder(out, f"--out {out}")
+    _check_apart(out)
+
+
+def _check_apart(out: Path) -> None:
+    place = Path(os.path.realpath(out))
+    for folder in (place, *place.parents):
+        inside = place.relative_to(folder).parts[:1]
+        if any((folder / name).is_file() for name in DESCRIPTIONS) and (not inside or inside[0] in RECORDS):
+            raise ValueError(f"--out {out} is a part of what was recorded in {folder}: choose another name")
 
 
 def clean(value: Any) -> Any:
@@ -56,17 +89,47 @@ def clean(value: Any) -> Any:
     return value
 
 
+def format_json(value: Any, indent: int | None = 2) -> bytes:
+    return disk.encode(json.dumps(clean(value), indent=indent, ensure_ascii=False) + "\n")
+
+
+def parse_json(text: str) -> Any:
+    """A number that is not finite is null, as it is written. Raises ValueError for what is no JSON, or of a depth that
+    nobody has written down."""
+    try:
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        _check_depth(value, DEEPEST_JSON)
+    except RecursionError:
+        raise ValueError("it is nested without end") from None
+    return value
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if isinstance(value, (dict, list)):
+        if not left:
+            raise RecursionError
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_depth(part, left - 1)
+
+
 def write_json(path: Path, value: Any) -> None:
-    replace(path, (json.dumps(clean(value), indent=2, ensure_ascii=False) + "\n").encode())
+    disk.replace(path, format_json(value))
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Raises ValueError, naming the file, where it is missing or damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(disk.read_text(path, LARGEST_JSON))
     except FileNotFoundError:
         raise ValueError(f"{path.parent} holds no run: {path.name} is missing") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path} is not a description of a run")
@@ -74,48 +137,26 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
-    with open(path, "a") as file:
-        file.write(json.dumps(clean(line), ensure_ascii=False) + "\n")
+    disk.append(path, format_json(line, indent=None))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; a last one cut short by a crash is left out."""
-    if not path.exists():
+    """All whole lines of a step; a last one cut short by a crash is left out. Raises OSError for what is no file."""
+    try:
+        data = disk.read_bytes(path)
+    except FileNotFoundError:
         return []
     out = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in data.split(b"\n"):
         with contextlib.suppress(ValueError):
-            out.append(json.loads(text))
+            line = parse_json(text.decode())
+            if isinstance(line, dict) and type(line.get("step")) is int:
+                out.append(line)
     return out
 
 
 def rewind(path: Path, step: int) -> None:
     """Drop the lines behind a step: a resumed run writes them again."""
-    if path.exists():
-        kept = [line for line in read_lines(path) if line.get("step", 0) <= step]
-        replace(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept).encode())
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Written under another name, synced, renamed: a reader sees the old bytes or the new."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary, data)
-    os.replace(temporary, path)
-    sync(path.parent)
-
-
-def write(path: Path, data: bytes) -> None:
-    """Bytes that are on the disk when it returns."""
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync(folder: Path) -> None:
-    """The names in a folder are on the disk when it returns."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if os.path.lexists(path):
+        kept = [line for line in read_lines(path) if line["step"] <= step]
+        disk.replace(path, b"".join(format_json(line, indent=None) for line in kept))

@@ -15,6 +15,7 @@ from typing import Any
 from .. import data
 from ..core.launch import suggest
 from ..core.names import rename, split_names
+from ..core.records import check
 from ..data.rankings.collection import Collection
 from ..game import Game
 from ..papers import TABLE, Form, find_paper
@@ -22,6 +23,7 @@ from ..papers.build import build, constraint_names, record_for, resolve
 from ..papers.unread import check_read
 
 PRECISIONS = ("fp32", "bf16")  # of the networks; weights, scores and penalties are held in fp32
+MOST_MEMBERS = 2**16
 READING_OPTIONS = (
     "valid", "test", "size", "crop", "background", "exclude_classes", "min_rating", "columns", "fold", "qrels",
     "missing",
@@ -64,6 +66,8 @@ class Plan:
         for name in ("seeds", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.seeds > MOST_MEMBERS:
+            raise ValueError(f"seeds is the size of the population, at most {MOST_MEMBERS}, not {self.seeds}")
         for name in (*INTERVALS, "lr_schedule_steps", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative: {getattr(self, name)}")
@@ -200,17 +204,18 @@ def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_plan(values: Mapping[str, Any]) -> Plan:
-    """The plan that a run wrote down, whatever the version that wrote it."""
+    """The plan that a run wrote down, whatever the version that wrote it. Raises ValueError for what is no plan."""
     values = rename(values)
     if "reading" not in values:  # format 1 had the options of reading among all others
         options = {key: values.pop(key, None) for key in READING_OPTIONS}
         values["reading"] = {key: value for key, value in options.items() if value is not None}
-    if values.get("constraints") is not None:
-        values["constraints"] = tuple(values["constraints"])
+    check(values, Plan, "plan")
+    constraints = None if values.get("constraints") is None else tuple(values["constraints"])
     settings = rename(values.get("settings", {}), values["paper"])
     # before it was settled for itself a schedule ended with the run, unless a setting said otherwise
-    length = {"lr_schedule_steps": settings.pop("lr_steps", 0) or values["steps"]}
-    return Plan(**{**length, **values, "settings": settings})
+    length = {"lr_schedule_steps": settings.pop("lr_steps", 0) or values.get("steps", Plan.steps)}
+    check(length, Mapping[str, int], "plan")
+    return Plan(**{**length, **values, "constraints": constraints, "settings": settings})
 
 
 def recorded_plan(facts: Mapping[str, Any]) -> Plan:

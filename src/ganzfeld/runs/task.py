@@ -19,10 +19,12 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from ..compatibility import Doubtful
+from ..core.texts import first_line
 from ..core.tree import Tree
 from ..game import Game
 from ..papers import Form, papers_for
 from . import checkpoints, files, pieces
+from .facts import DataFacts, check_facts
 from .plan import Plan, StandIn, read_plan
 from .run import Run
 
@@ -100,6 +102,7 @@ class Task(ABC):
     forms: ClassVar[tuple[Form, ...]] = ("vectors", "pictures")
     usual_steps: ClassVar[int] = 10_000
     judgements: ClassVar[int] = 4  # of each run in a comparison
+    data_facts: ClassVar[Any] = DataFacts  # what a run says of such data, as a `TypedDict`
 
     # --- its data ---
 
@@ -157,16 +160,18 @@ class Task(ABC):
     def load(self, directory: Path, facts: Mapping[str, Any], game: Game | None = None) -> Run:
         """A run from its directory and the facts in it. game: only for one that was trained from a Game of your own.
         Raises ValueError, in one line, where there is no whole checkpoint."""
+        check_facts(directory / "run.json", facts["data"], self.data_facts)
+        plan = read_plan(facts["plan"])
+        if game is not None:
+            game = _known_game(directory, facts, game)
         try:
-            plan, stand_in = read_plan(facts["plan"]), self.stand_in(directory, facts)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{directory / 'run.json'} is not a description of a run: {error}") from None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Doubtful)  # said when it was trained
-            game = plan.game(stand_in) if game is None else _known_game(directory, facts, game)
-        checkpoint = checkpoints.newest_checkpoint(
-            directory, [game.init(plan.seed)] * plan.seeds, checkpoints.identities(facts)
-        )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Doubtful)  # said when it was trained
+                game = game or plan.game(self.stand_in(directory, facts))
+            template = game.init(plan.seed)
+        except (RuntimeError, TypeError, OverflowError, MemoryError) as error:  # of sizes that no run has had
+            raise ValueError(f"the game of {directory / 'run.json'} cannot be built: {first_line(error)}") from None
+        checkpoint = checkpoints.newest_checkpoint(directory, [template] * plan.seeds, checkpoints.identities(facts))
         if checkpoint is None:
             raise ValueError(f"{directory} has no checkpoint yet")
         checkpoints.report_skipped(checkpoint)

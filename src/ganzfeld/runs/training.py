@@ -7,12 +7,11 @@ asks the `Task`.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
+import os
 import platform
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -22,19 +21,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import tree
+from ..core import disk, signals, tree
 from ..core.tree import Tree
 from ..engine import Engine, Ranks, called, choose, piece_steps, place
 from ..game import Game
 from ..papers import build
 from . import checkpoints, diagnostics, files, legs, pieces
+from .facts import is_run, read_facts
 from .plan import INTERVALS, Plan, as_json, command, difference
 from .run import Run
 from .task import Task, Tell
 
+LEFT_BY_A_RUN = ("log.jsonl", "metrics.jsonl", "selected", ".selected.old")  # beside checkpoints
+
 
 class Diverged(RuntimeError):
     """A number was not finite."""
+
+
+class Unwritable(OSError):
+    """A file could not be written or read; what was saved before is whole, and can be gone on from."""
 
 
 class Interrupted(Exception):
@@ -83,6 +89,16 @@ class Loop:
         return self.ranks.rank == 0
 
     def play(self, resume: bool) -> Run:
+        """To the end. Raises `Unwritable` where the disk is full or gone."""
+        try:
+            return self._play(resume)
+        except Unwritable:  # said by the run that this one starts from
+            raise
+        except OSError as error:
+            text = f"{disk.describe(error)}; {self._last_checkpoint()}; once that is mended go on with --resume"
+            raise Unwritable(error.errno, text) from None
+
+    def _play(self, resume: bool) -> Run:
         step = self.open_directory(resume)
         self.ranks.any(False)  # all have read the directory before one writes to it
         plan, facts = self.plan, self._facts()
@@ -109,7 +125,7 @@ class Loop:
             self.keeper = self.task.keeper(self.run, self.data)
             if not step:
                 self.keeper.keep(0)
-        with _note_signals() as asked:
+        with signals.note() as asked:
             while step < self.plan.steps:
                 step = self._play_piece(step, asked)
         self.run.states = self.engine.states()
@@ -160,14 +176,18 @@ class Loop:
 
     def open_directory(self, resume: bool) -> int:
         """The step to begin at, from what the directory holds; what is settled there about the plan and its legs."""
-        here = (self.directory / "run.json").exists()
+        here = is_run(self.directory)
         if here and not resume:
             raise ValueError(f"{self.directory} already holds a run: go on with --resume, or choose another directory")
-        old = files.read_json(self.directory / "run.json") if here else None
+        old = read_facts(self.directory) if here else None
         if old:
             self._check_same_run(old)
+        else:
+            self._check_empty()
         self.plan = legs.settle_schedule(self.plan, old, self.game.lr_schedule)
         step = self._find_checkpoint(old) if old else 0
+        if resume and not self.checkpoint:
+            self.notes.append(f"{self.directory} holds no checkpoint to go on from: beginning at step 0")
         leg = {
             "from": step, "steps": self.plan.steps, "lr_schedule_steps": self.plan.lr_schedule_steps,
             "engine": self.mode, "device": called(self.device), "ranks": self.ranks.world, "torch": torch.__version__,
@@ -204,6 +224,14 @@ class Loop:
                 f"{self.directory} has already played {self.checkpoint.step} steps, more than {self.plan.steps}"
             )
         return self.checkpoint.step
+
+    def _check_empty(self) -> None:
+        """Raises ValueError where a run has left something and no ``run.json``: nobody can tell whose it is."""
+        left = checkpoints.last_folder(self.directory) or next(
+            (path for name in LEFT_BY_A_RUN if os.path.lexists(path := self.directory / name)), None
+        )
+        if left:
+            raise ValueError(f"{left} is of a run whose run.json is missing: put it back, or choose another directory")
 
     def _facts(self) -> dict[str, Any]:
         """run.json: what was asked and resolved, so that the run can be opened without data or configuration."""
@@ -277,8 +305,8 @@ class Loop:
                 self.tell("warn", step, {"member": i, "cause": "divergence", "text": "numbers are no longer finite"})
 
     def _last_checkpoint(self) -> str:
-        steps = sorted((self.directory / "checkpoints").glob("step-*"))
-        return f"the last good checkpoint is {steps[-1]}" if steps else "there is no checkpoint yet"
+        last = checkpoints.last_folder(self.directory)
+        return f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
 
     def _log(self, step: int, records: Mapping[str, Tensor]) -> None:
         states = self.engine.states()
@@ -352,31 +380,3 @@ def _first_not_finite(records: Mapping[str, Tensor], member: int) -> tuple[str, 
             failures.append((int(bad[0]), name))
     turn, name = min(failures)
     return name, turn
-
-
-@contextlib.contextmanager
-def handle_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM go to the handler. One that is ignored stays so, and off the main thread signals are
-    somebody else's business."""
-    main = threading.current_thread() is threading.main_thread()
-    kinds = [kind for kind in (signal.SIGINT, signal.SIGTERM) if main and signal.getsignal(kind) != signal.SIG_IGN]
-    old = [signal.signal(kind, handler) for kind in kinds]
-    try:
-        yield
-    finally:
-        for kind, before in zip(kinds, old, strict=True):
-            signal.signal(kind, before)
-
-
-@contextlib.contextmanager
-def _note_signals() -> Iterator[list[int]]:
-    """Inside, signals are noted instead of raised; a second one is raised at once."""
-    asked: list[int] = []
-
-    def note(signum: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(signum)
-
-    with handle_signals(note):
-        yield asked

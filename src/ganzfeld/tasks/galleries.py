@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core import disk
 from ..core.randomness import great_circle, latents
 from ..core.tree import Tree
 from ..data import Data
 from ..judging import inference, judges
-from ..rendering import sheet
+from ..rendering import as_png, sheet
 from ..runs import files
 from ..runs.task import Keeper
 
@@ -45,7 +46,7 @@ class Gallery(Keeper):
     def keep(self, step: int) -> None:
         """A sheet of samples."""
         path = self.directory / "samples" / f"step-{step:08d}.png"
-        self.run.view.picture(self.run.sample(self.run.view.count)).save(path)
+        disk.replace(path, as_png(self.run.view.picture(self.run.sample(self.run.view.count))))
 
     def _draw_interpolations(self, step: int) -> None:
         """Strips from one latent of seed 0 to another; with labels, each within a class."""
@@ -78,7 +79,8 @@ class Gallery(Keeper):
         flat = self.run.view.kind in ("plane", "vectors")
         x = self.data.restore("test", self.run.view.count if flat else PAIR_ROWS)
         again = self.run.reconstruct(x)
-        self.run.view.pairs(x, again, PAIR_COLUMNS).save(self.directory / "samples" / "reconstruction.png")
+        pairs = self.run.view.pairs(x, again, PAIR_COLUMNS)
+        disk.replace(self.directory / "samples" / "reconstruction.png", as_png(pairs))
         rmse = float((x - again).square().mean().sqrt())
         layout = {"columns": 2 if flat else PAIR_COLUMNS, "part": "test", "layout": "beside" if flat else "below"}
         self._write("reconstruction", step, {"pairs": len(x), "rmse": rmse, **layout})
@@ -100,7 +102,7 @@ class Gallery(Keeper):
 
     def _save_sheet(self, name: str, step: int, pictures: Tensor, facts: Mapping[str, Any]) -> None:
         """A sheet beside the samples, with its facts."""
-        sheet(pictures, facts["columns"]).save(self.directory / "samples" / f"{name}.png")
+        disk.replace(self.directory / "samples" / f"{name}.png", as_png(sheet(pictures, facts["columns"])))
         self._write(name, step, {"latents": "of seed 0", **facts})
 
     def _write(self, name: str, step: int, facts: Mapping[str, Any]) -> None:

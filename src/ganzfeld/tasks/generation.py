@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from ..game import Game
 from ..judging import inference, judges
 from ..rendering import View
 from ..runs import diagnostics, files
+from ..runs.facts import DataFacts
 from ..runs.run import Run, with_weights
 from ..runs.task import Task
 from .galleries import Gallery
@@ -378,6 +379,35 @@ def _describe_skipped(data: Data) -> list[str]:
     return [f"{reason}: {', '.join(names[:MAX_NAMED])}{more(names)}" for reason, names in by_reason.items()]
 
 
+class Affine(TypedDict):
+    shift: list[float]
+    scale: list[float]
+
+
+class UnitFacts(Affine, total=False):
+    dtype: Literal["float32", "float64"]
+
+
+class ViewFacts(TypedDict):
+    kind: str
+    centre: tuple[float, float]
+    reach: float
+    axes: list[list[float]] | None
+
+
+class NeededSampleFacts(DataFacts):
+    units: UnitFacts
+    view: ViewFacts
+    range: tuple[float, float]
+    classes: list[str]
+
+
+class SampleFacts(NeededSampleFacts, total=False):
+    """What a run says of its samples."""
+
+    class_rows: list[int]
+
+
 class Generation(Task):
     """Samples of vectors and pictures."""
 
@@ -385,6 +415,7 @@ class Generation(Task):
     kinds = ("plane", "digits", "vectors", "pictures")
     noun = "samples"
     sources = "vectors, pictures, ring8 or digits"
+    data_facts = SampleFacts
 
     def accepts(self, game: Game) -> bool:
         return not isinstance(game.draw, (Retrieve, Hardest))
@@ -439,6 +470,9 @@ class Generation(Task):
         }
 
     def open_run(self, directory: Path, facts: Mapping[str, Any], game: Game, states: Sequence[Tree]) -> GeneratorRun:
+        of = [len(facts["data"]["units"][side]) for side in ("shift", "scale")]
+        if of not in ([1, 1], [game.shape[-1]] * 2):
+            raise ValueError(f"{directory / 'run.json'} is not a description of a run: its units are of {of} numbers")
         return GeneratorRun(directory, facts, game, states)
 
     def keeper(self, run: GeneratorRun, data: Data) -> Gallery:

@@ -14,6 +14,7 @@ from ..engine import Ranks, called
 from ..game import Game
 from ..papers import find_paper, papers_for
 from ..runs import files
+from ..runs.facts import is_run, read_facts
 from ..runs.plan import READING_OPTIONS, Plan, make_plan
 from ..runs.run import Run
 from ..runs.task import Source, Task, Tell
@@ -33,9 +34,7 @@ def load(path: str | Path, game: Game | None = None) -> Run:
     Raises ValueError, in one line, where the path holds no run or no whole checkpoint.
     """
     directory = Path(path)
-    facts = files.read_json(directory / "run.json")
-    if not isinstance(facts.get("data"), dict):
-        raise ValueError(f"{directory / 'run.json'} is not a description of a run: it names no data")
+    facts = read_facts(directory)
     return task_of_run(facts).load(directory, facts, game)
 
 
@@ -237,7 +236,8 @@ def _play(prepared: Prepared, directory: Path, resume: bool, keep_going: bool = 
             tell("note", 0, {"text": f"first {paper}, to start from: {out}"})
             shared = {"seed": plan.seed, "seeds": plan.seeds, "network": plan.network}
             own = {**AS_A_START, **shared, "steps": steps, "settings": settings}
-            return _play(_prepare(task, paper, source, plan.data, plan.reading, **own), out, resume=True).directory
+            first = _prepare(task, paper, source, plan.data, plan.reading, **own)
+            return _play(first, out, resume=is_run(out)).directory
 
         begin = lambda: task.starting_weights(game, source, plan, pretrain)  # noqa: E731
         loop = Loop(task, plan, game, source, directory, ranks, keep_going, tell, begin)

@@ -13,15 +13,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
-from ..core import tree
+from ..core import disk, tree
 from ..core.names import rename, unknown_name
+from ..core.texts import first_line
 from ..core.tree import Tree
 from ..data import Collection, Interactions, Letor, Rankings
 from ..data.rankings.collection import Table
@@ -32,6 +33,7 @@ from ..judging import judges
 from ..papers import find_paper
 from ..papers.irgan import ABLATIONS
 from ..runs import checkpoints, files
+from ..runs.facts import check_facts
 from ..runs.plan import Plan, StandIn
 from ..runs.run import Run, with_weights
 from ..runs.task import Pretrain, Task
@@ -41,6 +43,27 @@ from .shortlists import HISTORY_FILE, IDS_FILE, START_FILE, TABLE_FILE, Shortlis
 
 State = Literal["selected", "final", "start"]
 Lists = dict[str, list[tuple[str, float]]]
+
+
+class Ids(TypedDict):
+    """What a run keeps of who was who."""
+
+    users: list[str]
+    items: list[str]
+
+
+def read_history(directory: Path, users: int, items: int) -> dict[str, Tensor]:
+    """What users have, as a run keeps it: pairs [n, 2] of each part. Raises ValueError for what cannot be that."""
+    path = directory / HISTORY_FILE
+    try:
+        parts = load(disk.read_bytes(path))
+        for name in {"train", *parts}:
+            pairs, ends = parts[name], torch.tensor([users, items])
+            if pairs.dtype != torch.long or pairs.shape[1:] != (2,) or not bool(((pairs >= 0) & (pairs < ends)).all()):
+                raise ValueError(f"{name} is no list of users and items")
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read: {first_line(error)}") from None
+    return parts
 
 
 class RankerRun(Run):
@@ -81,7 +104,13 @@ class RankerRun(Run):
                 "this run ranks documents by their features: run.ranker()(features) scores them; there are no users"
             )
         stored = files.read_json(self.directory / IDS_FILE)
-        return tuple(stored["users"]), tuple(stored["items"])
+        check_facts(self.directory / IDS_FILE, stored, Ids)
+        users, items = tuple(stored["users"]), tuple(stored["items"])
+        if (len(users), len(items)) != tuple(self.game.shape):
+            raise ValueError(
+                f"{self.directory / IDS_FILE} names {len(users)} users and {len(items)} items: not those of run.json"
+            )
+        return users, items
 
     @property
     def has_users(self) -> bool:
@@ -110,7 +139,7 @@ class RankerRun(Run):
 
     @cached_property
     def _stored_pairs(self) -> dict[str, Tensor]:
-        return load_file(self.directory / HISTORY_FILE)
+        return read_history(self.directory, *self.game.shape)
 
     @cached_property
     def first(self) -> list[Tree]:
@@ -120,7 +149,7 @@ class RankerRun(Run):
         if not path.exists():
             return []
         try:
-            flat = load_file(path)
+            flat = load(disk.read_bytes(path))
             template = self.states[0]["params"][self.rankers[0]]
             parts = [{key.partition("/")[2]: leaf for key, leaf in flat.items() if key.startswith(f"{i}/")}
                      for i in range(self.facts["seeds"])]  # fmt: skip
@@ -443,12 +472,8 @@ class Retrieval(Task):
             queries, width, features = shape
             none = torch.zeros(0, 2, dtype=torch.long)
             return StandIn(shape, form, Collection(queries, width, none, torch.zeros(0, width, features)))
-        try:
-            positives = load_file(directory / HISTORY_FILE)["train"]
-        except (OSError, KeyError) as error:
-            raise ValueError(f"{directory / HISTORY_FILE} cannot be read: {error}") from None
         users, items = shape
-        return StandIn(shape, form, Collection(users, items, positives))
+        return StandIn(shape, form, Collection(users, items, read_history(directory, users, items)["train"]))
 
     def starting_weights(
         self, game: Game, data: Rankings, plan: Plan, pretrain: Pretrain

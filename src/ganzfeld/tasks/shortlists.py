@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from ..core import tree
+from ..core import disk, tree
 from ..core.tree import Tree
 from ..data import Interactions, Rankings
 from ..runs import checkpoints, files
@@ -39,7 +39,7 @@ class Shortlist(Keeper):
             files.write_json(run.directory / IDS_FILE, {"users": data.users, "items": data.items})
             parts = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
             parts["touched"] = data.touched.contiguous()
-            save_file(parts, run.directory / HISTORY_FILE)
+            disk.replace(run.directory / HISTORY_FILE, save(parts))
         self.selects = bool(data.sizes()["valid"])
         self.unselected: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
         self.best: dict[str, list[float]] = {name: [-math.inf] * run.members for name in run.rankers}
@@ -83,7 +83,7 @@ class Shortlist(Keeper):
         weights = [state["params"][run.rankers[0]] for state in run.states]
         run.first = [tree.map(lambda leaf: leaf.contiguous().clone(), one) for one in weights]
         flat = {f"{i}/{key}": leaf for i, one in enumerate(run.first) for key, leaf in tree.flatten(one).items()}
-        files.replace(run.directory / START_FILE, save(flat))
+        disk.replace(run.directory / START_FILE, save(flat))
 
     def finish(self, step: int) -> None:
         """The table of rankers on the test part."""

@@ -21,7 +21,7 @@ from ..data import Interactions, Rankings
 from ..game import Game
 from ..judging.baselines import closed_form
 from ..networks.rankers import Items
-from ..runs import files
+from ..runs.facts import read_facts
 from ..runs.plan import Plan
 from ..runs.task import Pretrain, Task
 
@@ -58,7 +58,7 @@ def train_dns(settings: Mapping[str, Any], pretrain: Pretrain, paper: str | None
 def paper_of(path: Path) -> str | None:
     """Of the run that is started from; None where it is not known."""
     try:
-        return files.read_json(path / "run.json").get("paper")
+        return read_facts(path)["paper"]
     except ValueError:
         return None
 
@@ -66,7 +66,7 @@ def paper_of(path: Path) -> str | None:
 def steps_played(path: Path) -> int | None:
     """The steps of a run and of those that it started from; None where they are not known."""
     try:
-        facts = files.read_json(path / "run.json")
+        facts = read_facts(path)
     except ValueError:
         return None
     before = steps_played(path / "start") if (path / "start" / "run.json").exists() else 0
@@ -75,8 +75,8 @@ def steps_played(path: Path) -> int | None:
 
 def _open_start(task: Task, path: Path, data: Rankings) -> Any:
     """A run of rankers of the same users and items."""
-    facts = files.read_json(path / "run.json")
-    if facts["data"]["kind"] not in task.kinds:
+    facts = read_facts(path)
+    if facts["data"].get("kind") not in task.kinds:
         raise ValueError(f"{path} holds a run of samples, and no ranker to start from")
     run = task.load(path, facts)
     if isinstance(data, Interactions) and run.ids != (data.users, data.items):  # type: ignore[attr-defined]

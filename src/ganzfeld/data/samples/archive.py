@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ...core.disk import path_of, text_of
 from .decode import ENDINGS
 
 MAX_EXPANSION = 1_000  # what grows so many times is a bomb
@@ -54,9 +55,9 @@ class Folder:
             if not path.is_dir() and path.suffix.lower() not in (*ENDINGS, *OTHER_ENDINGS):
                 continue
             if reason := self._why_skipped(path) or _other_format(path.name):
-                self.skipped.append((path.relative_to(root).as_posix(), reason))
+                self.skipped.append((text_of(path.relative_to(root)), reason))
             elif path.is_file():
-                self.names.append(path.relative_to(root).as_posix())
+                self.names.append(text_of(path.relative_to(root)))
         self.names.sort()  # as text, as a zip's are
 
     def _walk(self, folder: Path) -> Iterator[Path]:
@@ -65,7 +66,7 @@ class Folder:
         except OSError as error:
             if folder == self.root:
                 raise ValueError(f"{folder} cannot be read: {error.strerror}") from None
-            self.skipped.append((folder.relative_to(self.root).as_posix(), f"cannot be read: {error.strerror}"))
+            self.skipped.append((text_of(folder.relative_to(self.root)), f"cannot be read: {error.strerror}"))
             return
         for path in inside:
             if _is_hidden(path.name):
@@ -73,7 +74,7 @@ class Folder:
             if path.is_symlink() or not path.is_dir():
                 yield path
             elif (path / RUN).is_file():
-                self.runs.append(path.relative_to(self.root).as_posix())
+                self.runs.append(text_of(path.relative_to(self.root)))
             else:
                 yield from self._walk(path)
 
@@ -89,7 +90,7 @@ class Folder:
         return None if end.is_file() else "a link to a directory" if end.is_dir() else "a link to nothing"
 
     def read(self, name: str) -> bytes:
-        with open(self.root / name, "rb") as file:
+        with open(self.root / path_of(name), "rb") as file:
             return _check_size(file.read(MAX_BYTES + 1))
 
     def close(self) -> None:

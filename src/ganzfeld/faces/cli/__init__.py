@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ... import __version__
-from ...core import launch
+from ...core import disk, launch
 from ...core.names import RENAMED
 from . import judging, listing, training, using
 from .output import say
@@ -94,17 +94,21 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         code = app(args=arguments, prog_name=launch.command(), standalone_mode=False)
+        sys.stdout.flush()
         _exit(code if isinstance(code, int) else 0)
     except USAGE as error:
         say(f"ganzfeld: {_describe_usage(error)}")
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        say(f"ganzfeld: {' '.join(disk.describe(error).split())}")
+        sys.exit(2)
+    except ValueError as error:
         say(f"ganzfeld: {' '.join(str(error).split())}")
+        sys.exit(2)
+    except MemoryError:
+        say("ganzfeld: out of memory")
         sys.exit(2)
     except Exception as error:
         sys.exit(_report_stop(error))

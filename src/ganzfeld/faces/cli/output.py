@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.streams import say
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+__all__ = ["print_facts", "print_json", "print_text", "say"]
 
 
 def print_text(text: str) -> None:
-    """A file's text, in UTF-8 as in a file, whatever the locale."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
-    else:
-        print(text, end="")
+    """A file's text."""
+    print(text, end="")
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

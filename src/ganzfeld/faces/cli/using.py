@@ -47,7 +47,7 @@ def sample(
     from ...tasks.loading import open_run
     from .. import sampling
 
-    sampling.form_of(out, interpolate)  # a name that cannot be written is refused before the work
+    sampling.check_out(out, interpolate)  # a name that cannot be written is refused before the work
     opened = open_run(run, "sample")
     drawn = sampling.draw(
         opened, n, seed=seed, seeds=seeds, member=member, interpolate=interpolate,
@@ -57,11 +57,11 @@ def sample(
     say(f"{len(drawn)} samples in {out}")
 
 
-def _open_rows(run: Path, member: int, data: str | None, part: str | None) -> tuple[Any, Any]:
+def _open_rows(run: Path, member: int, data: str | None, part: str | None, out: Path | None = None) -> tuple[Any, Any]:
     """The run, and what it is to encode, with a word on what of it was not read."""
     from .. import encoding
 
-    opened, rows = encoding.open_rows(run, member, data, part)
+    opened, rows = encoding.open_rows(run, member, data, part, out)
     for note in rows.notes:
         say(note)
     return opened, rows
@@ -78,7 +78,7 @@ def encode(
     """Codes of real samples, by a run of ali or bigan; for pictures in files with a list of their names beside them."""
     from .. import encoding
 
-    opened, rows = _open_rows(run, member, data, part)
+    opened, rows = _open_rows(run, member, data, part, out)
     say(encoding.encode(opened, rows, out, draw, member))
 
 
@@ -94,7 +94,7 @@ def reconstruct(
     """Real samples, encoded and generated again: the error of all, and the first beside what they come from."""
     from .. import encoding
 
-    opened, rows = _open_rows(run, member, data, part)
+    opened, rows = _open_rows(run, member, data, part, out)
     found = encoding.reconstruct(opened, rows, out, n, member)
     print_json(found) if as_json else print_facts({"rows": found["n"], "rmse": f"{found['rmse']:.4g} a number"})
     if out:
@@ -113,7 +113,7 @@ def anomaly(
     """How unlike the training data samples are, and how well that finds each class (train with --exclude-classes)."""
     from .. import encoding
 
-    opened, rows = _open_rows(run, member, data, part)
+    opened, rows = _open_rows(run, member, data, part, out)
     found = encoding.anomaly(opened, rows, out, weight, member)
     if as_json:
         print_json(found)
@@ -137,7 +137,7 @@ def interpolate(
     """From one real sample to another, through their codes."""
     from .. import encoding, sampling
 
-    sampling.form_of(out, interpolate=True)
+    sampling.check_out(out, interpolate=True)
     opened, rows = _open_rows(run, member, data, part)
     way = encoding.interpolate(opened, rows, between, n, member)
     sampling.write(opened, way, out, interpolate=True)
@@ -162,10 +162,13 @@ def recommend(
     member: Member = 0,
 ) -> None:
     """The first k items of every user, or documents of every query, by a run of irgan, irgan-pairwise, dns or bpr."""
+    from ...runs.files import check_output
     from ...tasks.loading import open_run
     from .. import rankings
 
     ending = rankings.form_of(out) if out else ".csv"
+    if out:
+        check_output(out, *([Path(users)] if users else []))
     opened = open_run(run, "recommend")
     found, told = rankings.recommend(
         opened, rankings.read_users(users), k, exclude_seen=exclude_seen, ranker=ranker, member=member, part=part

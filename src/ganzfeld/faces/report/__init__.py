@@ -17,6 +17,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ...core import disk
+from ...runs.files import check_output
 from . import chapters, read
 
 __all__ = ["write"]
@@ -27,18 +29,18 @@ def write(runs: Path | str | Sequence[Path], out: Path, title: str | None = None
 
     title: the headline; by default what was trained on what. language: by default English, and that of the laws for a
     page that has nothing else.
-    Raises ValueError for a language that the report is not written in, and where a path is neither a run nor a
-    comparison, or its facts are not valid JSON. Facts that are merely missing (no metrics yet, a line cut short by a
-    crash) are named on the page.
+    Raises ValueError for a language that the report is not written in, where a path is neither a run nor a comparison
+    or its facts are not valid JSON, and where ``out`` cannot be written. Facts that are merely missing (no metrics yet,
+    a line cut short by a crash) are named on the page.
     """
     paths = [Path(runs)] if isinstance(runs, (str, Path)) else [Path(path) for path in runs]
     if not paths:
         raise ValueError("a report needs at least one run or comparison directory")
+    out = Path(out)
+    check_output(out)
     page = chapters.page([read.read_directory(path) for path in paths], title, language)
     text = _templates().get_template("page.html.j2").render(page=page, words=page.words)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    disk.replace(out, disk.encode(text))
     return out
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from ...core import launch
+from ...core import disk, launch
 from ...core.names import rename_command
 from . import draw, measures, read, theory
 from . import words as wording
@@ -774,7 +774,7 @@ def _frame(picture: read.Picture) -> Content:
 def _image(path: Path, room: int) -> Content:
     """A picture as the page carries it. room: the pixels that it may take; one that takes less is enlarged without
     smoothing, to a whole multiple of its size where that fits."""
-    content = path.read_bytes()
+    content = disk.read_bytes(path)
     width, height = (int.from_bytes(content[i : i + 4]) for i in (16, 20))  # where a PNG states its size
     times = max(1, room // max(1, width))
     uri = "data:image/png;base64," + base64.b64encode(content).decode()

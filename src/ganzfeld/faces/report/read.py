@@ -6,7 +6,6 @@ A run may still be training, or have died in the middle of a line. What is missi
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
+from ...core import disk
 from ...judging.baselines.closed_form import CLOSED_FORM
 from ...runs import files
 
@@ -501,11 +501,11 @@ def _read_lines(path: Path) -> tuple[tuple[Facts, ...], list[Missing]]:
         return (), [Missing("file", {"file": path.name})]
     rows: dict[int, Facts] = {}
     lost = 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in disk.read_bytes(path).decode("utf-8", "replace").split("\n"):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = files.parse_json(line)
             rows[int(row["step"])] = row
         except (ValueError, KeyError, TypeError, OverflowError):
             lost += 1
@@ -558,7 +558,7 @@ def _read_facts(path: Path) -> Facts:
 
 def _is_picture(path: Path) -> bool:
     try:
-        return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        return disk.read_bytes(path)[:8] == b"\x89PNG\r\n\x1a\n"
     except OSError:
         return False
 

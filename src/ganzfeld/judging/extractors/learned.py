@@ -35,6 +35,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...core import disk
 from ...core.randomness import generator, global_seed
 from ...core.texts import first_line
 from ...data import Data, numbers
@@ -279,10 +280,7 @@ def _keep(path: Path, network: nn.Module, key: str, accuracy: float) -> None:
     """Written aside, then renamed, so that no reader meets half a file. A warning where that cannot be done."""
     weights = {name: weight.contiguous() for name, weight in network.state_dict().items()}
     facts = json.dumps({"key": key, "digest": weights_digest(weights), "accuracy": accuracy})
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(save(weights, {"facts": facts}))
-        os.replace(aside, path)
+        disk.replace(path, save(weights, {"facts": facts}))
     except OSError as error:
         warnings.warn(f"{path} cannot be written ({error.strerror}): the classifier is not kept", stacklevel=4)
