@@ -14,6 +14,7 @@ import ganzfeld as gz
 from ganzfeld.core.randomness import draw_classes, great_circle, latents
 from ganzfeld.faces import judging, sampling
 from ganzfeld.judging import judges
+from ganzfeld.runs import files
 from ganzfeld.tasks.modules import truncate
 from small import ganzfeld
 
@@ -32,9 +33,9 @@ def runs(tmp_path_factory):
         "sngan", "digits", out=folder / "labelled", steps=24, network="dcgan", settings=more, labels=True,
         judge_every=24,
     )  # fmt: skip
-    facts = json.loads((folder / "labelled/run.json").read_text())
+    facts = files.read_json(folder / "labelled/run.json")
     facts["data"]["classes"] = NAMES
-    (folder / "labelled/run.json").write_text(json.dumps(facts))
+    files.write_signed(folder / "labelled/run.json", facts)
     return {name: gz.load(folder / name) for name in ("plain", "labelled")}
 
 

@@ -12,7 +12,6 @@ none of the latter; of theirs the number of the folder and the step that is said
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -146,7 +145,7 @@ def _write(folder: Path, name: str, states: Sequence[Tree], facts: Mapping[str, 
     data = save({path: leaf.clone() for path, leaf in flat.items()})  # safetensors refuses shared storage
     disk.write(folder / "state.safetensors", data)
     meta = {"format": files.FORMAT, "members": len(states), "sha256": _digest(data), **facts}
-    disk.write(folder / "meta.json", files.format_json({**meta, "digest": _sign(name, meta)}))
+    disk.write(folder / "meta.json", files.format_json({**meta, "digest": files.sign([name, meta])}))
     disk.sync(folder)
 
 
@@ -203,7 +202,7 @@ def _check_meta(name: str, meta: Any) -> None:
     if not isinstance(meta, dict):
         raise ValueError("meta.json describes nothing")
     said = {key: value for key, value in meta.items() if key != "digest"}
-    if "digest" in meta and meta["digest"] != _sign(name, said):
+    if "digest" in meta and meta["digest"] != files.sign([name, said]):
         raise ValueError("the digest of meta.json is not the one recorded")
     if "digest" not in meta and not said.keys() <= UNSIGNED:
         raise ValueError("meta.json has lost its digest")
@@ -241,8 +240,3 @@ def _split_members(folder: Path, flat: dict[str, Tensor], templates: Sequence[Tr
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _sign(name: str, meta: Mapping[str, Any]) -> str:
-    """A digest of all that a description says, and of the name that its folder has."""
-    return _digest(json.dumps([name, meta], sort_keys=True).encode())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -121,8 +122,19 @@ def write_json(path: Path, value: Any) -> None:
     disk.replace(path, format_json(value))
 
 
+def write_signed(path: Path, value: Mapping[str, Any]) -> None:
+    """JSON that decides what comes of a run, with a digest of all that it says."""
+    said = parse_json(format_json(value).decode())
+    write_json(path, {**said, "digest": sign(said)})
+
+
+def sign(said: Any) -> str:
+    """The digest of what JSON says, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Raises ValueError, naming the file, where it is missing or damaged."""
+    """What it says, without its digest. Raises ValueError, naming the file, where it is missing or damaged."""
     try:
         value = parse_json(disk.read_text(path, LARGEST_JSON))
     except FileNotFoundError:
@@ -133,6 +145,9 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path} is not a description of a run")
+    digest = value.pop("digest", None)
+    if digest is not None and digest != sign(value):
+        raise ValueError(f"{path} has changed since it was written: put it back, or take its digest out to trust it")
     return value
 
 

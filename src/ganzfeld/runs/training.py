@@ -112,8 +112,8 @@ class Loop:
             self.engine.load([self.game.init(seed, weights) for seed, weights in self.begin()])
         if self.writes:
             if self._pieces:
-                files.write_json(self.directory / pieces.NAME, self._pieces)
-            files.write_json(self.directory / "run.json", facts)
+                files.write_signed(self.directory / pieces.NAME, self._pieces)
+            files.write_signed(self.directory / "run.json", facts)
             for name in ("log.jsonl", "metrics.jsonl"):
                 files.rewind(self.directory / name, step)
         self.run = self.task.open_run(self.directory, facts, self.game, self.engine.states())

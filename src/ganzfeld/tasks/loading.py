@@ -101,7 +101,7 @@ def train(
     | "judge" | "warn" | "note", step, facts).
 
     Raises ValueError for what cannot be trained, `Diverged` at the first number that is not finite, `Interrupted`
-    after saving on SIGINT or SIGTERM.
+    after saving on SIGINT, SIGTERM or SIGHUP, `Unwritable` where the disk is full.
     """
     reading = {
         "valid": valid, "test": test, "size": size, "crop": crop, "background": background,

@@ -45,18 +45,34 @@ State = Literal["selected", "final", "start"]
 Lists = dict[str, list[tuple[str, float]]]
 
 
-class Ids(TypedDict):
+class Names(TypedDict):
     """What a run keeps of who was who."""
 
     users: list[str]
     items: list[str]
 
 
+class Ids(Names, total=False):
+    """And since versions before did not: the digest of what they have."""
+
+    history: str
+
+
+def read_ids(directory: Path) -> dict[str, Any]:
+    """Of a run. Raises ValueError where they cannot be read."""
+    stored = files.read_json(directory / IDS_FILE)
+    check_facts(directory / IDS_FILE, stored, Ids)
+    return stored
+
+
 def read_history(directory: Path, users: int, items: int) -> dict[str, Tensor]:
     """What users have, as a run keeps it: pairs [n, 2] of each part. Raises ValueError for what cannot be that."""
     path = directory / HISTORY_FILE
     try:
-        parts = load(disk.read_bytes(path))
+        data, known = disk.read_bytes(path), read_ids(directory).get("history")
+        if known and hashlib.sha256(data).hexdigest() != known:
+            raise ValueError(f"its digest is not the one in {IDS_FILE}")
+        parts = load(data)
         for name in {"train", *parts}:
             pairs, ends = parts[name], torch.tensor([users, items])
             if pairs.dtype != torch.long or pairs.shape[1:] != (2,) or not bool(((pairs >= 0) & (pairs < ends)).all()):
@@ -103,8 +119,7 @@ class RankerRun(Run):
             raise ValueError(
                 "this run ranks documents by their features: run.ranker()(features) scores them; there are no users"
             )
-        stored = files.read_json(self.directory / IDS_FILE)
-        check_facts(self.directory / IDS_FILE, stored, Ids)
+        stored = read_ids(self.directory)
         users, items = tuple(stored["users"]), tuple(stored["items"])
         if (len(users), len(items)) != tuple(self.game.shape):
             raise ValueError(

@@ -3,6 +3,7 @@ users have, and the table at the end."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -36,10 +37,12 @@ class Shortlist(Keeper):
     def __init__(self, run: Any, data: Rankings):
         super().__init__(run, data)
         if isinstance(data, Interactions):
-            files.write_json(run.directory / IDS_FILE, {"users": data.users, "items": data.items})
             parts = {part: getattr(data, part).contiguous() for part in ("train", "valid") if len(getattr(data, part))}
             parts["touched"] = data.touched.contiguous()
-            disk.replace(run.directory / HISTORY_FILE, save(parts))
+            history = save(parts)
+            disk.replace(run.directory / HISTORY_FILE, history)
+            known = {"users": data.users, "items": data.items, "history": hashlib.sha256(history).hexdigest()}
+            files.write_signed(run.directory / IDS_FILE, known)
         self.selects = bool(data.sizes()["valid"])
         self.unselected: dict[str, Any] = {}  # the metrics of the judged step that is not yet selected from
         self.best: dict[str, list[float]] = {name: [-math.inf] * run.members for name in run.rankers}

@@ -1,7 +1,8 @@
 """The command line: thin words for the Python face.
 
 ``--json`` prints one JSON document on standard output and nothing else; progress and messages go to standard error.
-Exit 0: success; 1: a failed check; 2: a usage or input error, one clear line; 130 and 143: interrupted, saved.
+Exit 0: success; 1: a failed check; 2: a usage or input error, or a disk that is full, one clear line; 130, 143 and 129:
+stopped by SIGINT, SIGTERM or SIGHUP; what trains has saved.
 What asks for PyTorch is imported inside the commands, so that help and lists answer at once.
 """
 
