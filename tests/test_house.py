@@ -110,7 +110,7 @@ def test_no_pickle():
 
 OF_BYTES = ("os.open", "Image.open", "gzip.open", "self.archive.open")  # and what reads UTF-8 of itself
 OPENERS = re.compile(r"(.+\.)?(open|fdopen)|.+\.(read_text|write_text)")
-BINARY = re.compile("'[rwax]b[+]?'|utf-8|^disk.read_text|^files.read")
+BINARY = re.compile("'[rwax][+]?b'|'[rwax]b[+]?'|utf-8|^disk.read_text|^files.read")
 
 
 def opened_in_the_locales_encoding(source):

@@ -1233,6 +1233,10 @@ def test_lists_leave_out_what_was_rated_low_and_the_judge_says_that_it_does_not(
     stored = load_file(run / "interactions.safetensors")
     save_file({part: pairs for part, pairs in stored.items() if part != "touched"}, run / "interactions.safetensors")
     code, _, err = ganzfeld("recommend", run, "--out", tmp_path / "x.csv")
+    assert code == 2 and "interactions.safetensors cannot be read: its digest is not the one in ids.json" in err
+    names = files.read_json(run / "ids.json")
+    files.write_json(run / "ids.json", {side: names[side] for side in ("users", "items")})  # as it was written then
+    code, _, err = ganzfeld("recommend", run, "--out", tmp_path / "x.csv")
     assert code == 0 and "did not record what users rated low" in err
 
 
@@ -1320,9 +1324,9 @@ def test_a_run_that_counted_every_line_is_judged_so(tmp_path):
     path.write_text("".join(f"{u} {i} {1 + (u + i) % 8}\n" for u in range(9) for i in range(8)))
     done("train", "dns", "--data", path, "--min-rating", "-inf", "--out", run, "--steps", 2, *sets(rank=2))
     before = json.loads(done("judge", run, "--json"))["metrics"]
-    facts = json.loads((run / "run.json").read_text())
+    facts = files.read_json(run / "run.json")
     facts["plan"]["reading"].pop("min_rating")
-    (run / "run.json").write_text(json.dumps(facts))
+    files.write_json(run / "run.json", facts)
     assert json.loads(done("judge", run, "--json"))["metrics"] == before
     assert facts["data"]["choices"]["min_rating"] == "every line" and facts["data"]["train"] > 50
 

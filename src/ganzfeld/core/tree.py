@@ -62,7 +62,7 @@ def flatten(tree: Tree, prefix: str = "") -> dict[str, Tensor]:
 def unflatten(flat: Mapping[str, Tensor], template: Tree) -> Tree:
     """The tree of ``template``'s keys, in its order, with the leaves of ``flat``.
 
-    Raises KeyError where the paths differ and ValueError where a shape or a type does, naming the path.
+    Raises KeyError where the paths differ and ValueError where a shape does, naming the path.
     """
     expected = flatten(template)
     if missing := sorted(expected.keys() ^ flat.keys()):
@@ -70,8 +70,6 @@ def unflatten(flat: Mapping[str, Tensor], template: Tree) -> Tree:
     for path, leaf in expected.items():
         if flat[path].shape != leaf.shape:
             raise ValueError(f"{path!r} has shape {tuple(flat[path].shape)}, not {tuple(leaf.shape)}")
-        if flat[path].dtype != leaf.dtype:
-            raise ValueError(f"{path!r} is of {flat[path].dtype}, not {leaf.dtype}")
     return with_leaves(template, [flat[path] for path in expected])
 
 

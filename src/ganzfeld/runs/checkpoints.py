@@ -233,9 +233,20 @@ def _split_members(folder: Path, flat: dict[str, Tensor], templates: Sequence[Tr
     if len(states) != len(templates):
         raise ValueError(f"{folder} does not fit this game: it has {len(states)} members, not {len(templates)}")
     try:
-        return [tree.unflatten(part, template) for part, template in zip(states, templates, strict=True)]
+        found = [tree.unflatten(part, template) for part, template in zip(states, templates, strict=True)]
+        for one, template in zip(found, templates, strict=True):
+            _check_types(one, template)
+        return found
     except (KeyError, ValueError) as error:
         raise ValueError(f"{folder} does not fit this game: {error}") from None
+
+
+def _check_types(state: Tree, template: Tree) -> None:
+    """Raises ValueError where numbers are kept in another precision than a game of this plan has."""
+    expected = tree.flatten(template)
+    for path, leaf in tree.flatten(state).items():
+        if leaf.dtype != expected[path].dtype:
+            raise ValueError(f"{path!r} is of {leaf.dtype}, not {expected[path].dtype}")
 
 
 def _digest(data: bytes) -> str:
