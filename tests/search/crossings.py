@@ -52,7 +52,7 @@ FLAGS = """--labels|--seeds 2|--precision bf16|--engine eager|--engine fast|--st
 def words_of(number: int) -> tuple[list[str], dict[str, str]]:
     """The command of a case, and the settings that it asks for."""
     rng = random.Random(f"crossing {number}")
-    lists, settings = catalogue.read()["lists"], catalogue.read()["settings"]
+    lists, settings = catalogue.read()["lists"], catalogue.read()["settings"]["papers"]
     form = rng.choices(list(world.FILES), (45, 25, 20, 10))[0]
     fitting = [paper for paper in lists["papers"] if form in settings[paper]]
     paper = rng.choice(fitting if rng.random() < 0.93 else list(lists["papers"]))
