@@ -93,7 +93,7 @@ def test_beginning_where_there_was_to_be_a_run_is_told(tmp_path, world):
         ("plan.constraints", "clip", "plan.constraints is 'clip', not a list or nothing"),
         ("plan.stepz", 3, "plan.stepz is unknown to this version"),
         ("plan.settings.width", 1e308, "width must be a whole number"),
-        ("plan.settings.width", 10**12, "width must be a whole number from 1 to"),
+        ("plan.settings.width", 10**12, "width must be a whole number from 1"),
         ("data.shape", [0], r"data.shape is \[0\]"),
         ("data.units.shift", [1.0] * 3, r"its units are of \[3, 2\] numbers"),
         ("data.view.centre", [0.0], "data.view.centre has 1 entries, not 2|view.centre has 1 entries, not 2"),
@@ -218,15 +218,17 @@ def test_odd_names_links_and_devices_are_written_to(tmp_path, world):
     code, _, err = ganzfeld("sample", world[0] / "samples", "--n", 2, "--out", odd / "x.npy")
     assert code == 0, err
     assert np.load(odd / "x.npy").shape == (2, 2)
-    run = tmp_path / "two\nlines, 猫" / "run"
-    assert ganzfeld(*again(world[1], run))[0] == 0
-    assert ganzfeld("report", run, "--out", odd / "page.html")[0] == 0
-    assert gz.load(run).sample(1).shape == (1, 2)
+    code, _, err = ganzfeld(*again(world[1], odd / "run"))
+    assert code == 2 and "is not UTF-8, so that no run can write it down" in err
+    odd = tmp_path / "two\nlines, 猫"
+    assert ganzfeld(*again(world[1], odd / "run"))[0] == 0
+    assert ganzfeld("report", odd / "run", "--out", odd / "page.html")[0] == 0
+    assert gz.load(odd / "run").sample(1).shape == (1, 2)
     (tmp_path / "link.html").symlink_to(odd / "page.html")
     (odd / "page.html").write_text("")
-    assert ganzfeld("report", run, "--out", tmp_path / "link.html")[0] == 0
+    assert ganzfeld("report", odd / "run", "--out", tmp_path / "link.html")[0] == 0
     assert (tmp_path / "link.html").is_symlink() and (odd / "page.html").stat().st_size > 10_000
-    assert ganzfeld("report", run, "--out", "/dev/null")[0] == 0
+    assert ganzfeld("report", odd / "run", "--out", "/dev/null")[0] == 0
     assert Path("/dev/null").is_char_device()
 
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from ganzfeld.core import disk
 from ganzfeld.runs import checkpoints
 from ganzfeld.runs.checkpoints import Damaged, newest_checkpoint, save_checkpoint
 from ganzfeld.runs.files import append, lock, read_json, read_lines, rewind
@@ -257,7 +256,7 @@ def test_a_kill_in_a_clean_up_is_followed_by_another(tmp_path, monkeypatch):
         (folder / "checkpoints/.step-00000040.old").mkdir()
         checkpoints.save_selected(folder, states(10), {"w": [10, 10]}, IDENTITY)
         (folder / ".selected.old").mkdir()
-        (folder / disk.ASIDE.replace("*", "1-1")).touch()
+        (folder / ".ganzfeld-99999999-1.tmp").touch()  # of no process: there are not so many
         left = [after]
 
         def planted(real, left=left):

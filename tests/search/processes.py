@@ -185,10 +185,10 @@ def play(command: Command, notes: int) -> None:
         sys.stdout, sys.stderr = stream_of(1, command), stream_of(2, command)
         if command.count or command.kill_at:
             watch_files(command, note)
-        from ganzfeld.faces import cli
+        from ganzfeld.__main__ import main
 
         try:
-            cli.main(command.words)
+            main()
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)

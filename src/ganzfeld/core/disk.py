@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 Content = bytes | Callable[[BinaryIO], Any]  # of a file: its bytes, or what writes them
 
-ASIDE = ".ganzfeld-*.tmp"  # the names of files that are not yet in their place
+ASIDE = ".ganzfeld-*-*.tmp"  # files that are not yet in their place: of a process, and a number
 _numbers = itertools.count()
 
 
@@ -76,7 +76,7 @@ def replace_all(parts: Iterable[tuple[Path, Content]]) -> None:
                     with open(place, "wb") as device:
                         _put(device, content)
                 else:
-                    ready.append((place.with_name(ASIDE.replace("*", f"{os.getpid()}-{next(_numbers)}")), place))
+                    ready.append((place.with_name(f".ganzfeld-{os.getpid()}-{next(_numbers)}.tmp"), place))
                     _write_aside(*ready[-1], content)
         while ready:
             os.replace(*ready[0])
@@ -88,6 +88,24 @@ def replace_all(parts: Iterable[tuple[Path, Content]]) -> None:
             with contextlib.suppress(OSError):  # something has come into it
                 folder.rmdir()
         raise
+
+
+def sweep(*folders: Path) -> None:
+    """Remove files that a killed process has left aside."""
+    for folder in folders:
+        for path in folder.glob(ASIDE):
+            if not _is_running(int(path.name.split("-")[1])):
+                path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def _make_folders(folder: Path) -> list[Path]:

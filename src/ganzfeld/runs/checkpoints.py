@@ -63,8 +63,7 @@ def _sweep(directory: Path, step: int) -> None:
         stale += directory.glob(".selected.*")
     for path in stale:
         shutil.rmtree(path, ignore_errors=True)
-    for path in (*directory.glob(disk.ASIDE), *directory.glob(f"samples/{disk.ASIDE}")):
-        path.unlink(missing_ok=True)
+    disk.sweep(directory, directory / "samples")
 
 
 def _name(step: int) -> str:

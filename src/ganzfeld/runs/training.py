@@ -111,6 +111,7 @@ class Loop:
         else:
             self.engine.load([self.game.init(seed, weights) for seed, weights in self.begin()])
         if self.writes:
+            disk.sweep(self.directory, self.directory / "samples")
             if self._pieces:
                 files.write_signed(self.directory / pieces.NAME, self._pieces)
             files.write_signed(self.directory / "run.json", facts)
