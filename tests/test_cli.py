@@ -387,3 +387,10 @@ def test_numbers_that_break_end_with_one_and_a_way_back(tmp_path):
     code, _, err = ganzfeld(*trained(vectors(tmp_path), tmp_path / "run", *broken))
     assert code == 1
     assert "not finite" in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_a_value_that_is_no_number_is_refused_in_plain_words(tmp_path):
+    words = ["train", "gan", "--data", "ring8", "--out", tmp_path / "run"]
+    for option, what in (("--steps", "a whole number"), ("--min-rating", "a number")):
+        code, _, err = ganzfeld(*words, option, "x")
+        assert code == 2 and f"'{option}': it is to be {what} (see" in err, err

@@ -184,6 +184,41 @@ def test_a_history_that_cannot_be_written_is_told(tmp_path):
 # --- names that cannot be written ---
 
 
+@pytest.mark.parametrize("damage", ["cut", "gone", "edited"])
+def test_a_history_that_lost_lines_is_told_where_the_run_goes_on(tmp_path, world, damage):
+    shutil.copytree(world[0] / "samples", tmp_path / "run")
+    more, path = ("--checkpoint-every", 8), tmp_path / "run/log.jsonl"
+    assert "lines are lost" not in ganzfeld(*again(world[1], tmp_path / "run", *more))[2]
+    shutil.rmtree(sorted((tmp_path / "run/checkpoints").iterdir())[-1])  # so that there is a step to play
+    text = path.read_text("utf-8")
+    first = text.splitlines(keepends=True)[0]
+    path.write_text({"cut": text[len(first) :], "gone": "", "edited": text.replace('"step"', '"step" ', 1)}[damage])
+    code, _, err = ganzfeld(*again(world[1], tmp_path / "run", *more))
+    assert code == 0 and "log.jsonl changed since step" in err and "lines are lost" in err
+
+
+@pytest.mark.parametrize("damage", ["flipped", "longer", "empty", "noise"])
+def test_a_damaged_picture_is_told_by_the_report(tmp_path, world, damage):
+    shutil.copytree(world[0] / "samples", tmp_path / "run")
+    path = sorted((tmp_path / "run/samples").glob("step-*.png"))[-1]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes({"flipped": data, "longer": path.read_bytes() + b"x", "empty": b"", "noise": b"\x80"}[damage])
+    code, _, err = ganzfeld("report", tmp_path / "run", "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert (
+        code == 0
+        and f"Without samples/{path.name}: not the picture" in page
+        and f'data-label="{path.stem}"' not in page
+    )
+
+
+def test_a_fifo_that_nobody_reads_is_refused(tmp_path, world):
+    os.mkfifo(tmp_path / "x.npy")
+    code, _, err = ganzfeld("sample", world[0] / "samples", "--n", 2, "--out", tmp_path / "x.npy")
+    assert code == 2 and "x.npy" in err and (tmp_path / "x.npy").is_fifo()
+
+
 def test_names_that_cannot_be_written_are_refused_before_the_work(tmp_path, world, monkeypatch):
     folder, data = world
     monkeypatch.setattr("ganzfeld.tasks.loading.load", lambda *_: pytest.fail("the work was begun"))

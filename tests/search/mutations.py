@@ -144,6 +144,8 @@ def hunt(servers: Servers, folder: Path, number: int, tally: Tally) -> None:
 def as_edited(damage: Any, path: Path, use: str, expected: Any, found: Any) -> bool:
     """Whether a record that can still be read is shown, or kept, with the values that it now has: no digest tells a
     number that was edited from one that was measured. Weights, and how many lines there are, must stay."""
+    if damage is swapped and path.suffix == ".png":
+        return use == REPORT
     if damage not in (edit, flip, twice, swapped) or path.suffix not in (".json", ".jsonl"):
         return False
     if use == RESUME:

@@ -73,7 +73,9 @@ def replace_all(parts: Iterable[tuple[Path, Content]]) -> None:
             made += _make_folders(place.parent)
             with _naming(path):
                 if place.exists() and not place.is_file() and not place.is_dir():
-                    with open(place, "wb") as device:
+                    handle = os.open(place, os.O_WRONLY | os.O_NONBLOCK)  # a FIFO that nobody reads is refused
+                    os.set_blocking(handle, True)
+                    with open(handle, "wb") as device:
                         _put(device, content)
                 else:
                     ready.append((place.with_name(f".ganzfeld-{os.getpid()}-{next(_numbers)}.tmp"), place))

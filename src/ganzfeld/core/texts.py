@@ -21,8 +21,16 @@ def check_language(package: str, language: str, what: str) -> None:
         raise ValueError(f"{what} in {' and '.join(known)}, not in {language!r}")
 
 
+PLAIN = {  # what is meant by errors of other libraries whose own words are about their machinery
+    "JSONDecodeError": "it is no JSON",
+    "SafetensorError": "its bytes are not those of weights",
+}
+
+
 def first_line(error: Exception) -> str:
     """What an error of another library says, in one line; its type where it says nothing."""
+    if type(error).__name__ in PLAIN:
+        return PLAIN[type(error).__name__]
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

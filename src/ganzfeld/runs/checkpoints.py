@@ -3,8 +3,9 @@
 ``checkpoints/step-00001000/{state.safetensors, meta.json}``
 ``selected/``                                                the same of the weights that validation chose, of rankers
 
-A checkpoint is written under a temporary name, synced, and renamed. ``meta.json`` has the digest of the state, and one
-of all that it says itself and of its folder's name: where a byte has changed nothing is believed. Earlier versions had
+A checkpoint is written under a temporary name, synced, and renamed. ``meta.json`` has the digests of the state and of
+what was logged until then, and one of all that it says itself and of its folder's name: where a byte has changed
+nothing is believed. Earlier versions had
 none of the latter; of theirs the number of the folder and the step that is said must agree. The bytes of
 ``state.safetensors`` depend on the state alone. No pickle anywhere.
 """
@@ -33,6 +34,7 @@ CHECKPOINTS_KEPT = 3  # checkpoints: the newest, and two to fall back on
 RENAMED_PARTS = {"rules": "optimizers"}  # parts of a state that had another name in format 1
 UNSIGNED = {"format", "members", "sha256", "step", "identity", "steps"}  # what meta.json said before it had a digest
 LARGEST_META = 2**24  # bytes
+HISTORY = ("log.jsonl", "metrics.jsonl")  # files of a run that only grow
 
 
 class Damaged(ValueError):
@@ -40,9 +42,12 @@ class Damaged(ValueError):
 
 
 class Checkpoint(NamedTuple):
+    """history: of what was logged until then, by file its length in bytes and its digest; {} in earlier versions."""
+
     step: int
     states: list[Tree]
     skipped: list[str]  # what was wrong with newer ones
+    history: Mapping[str, tuple[int, str]]
 
 
 def save_checkpoint(directory: Path, step: int, states: Sequence[Tree], identity: str) -> Path:
@@ -50,7 +55,21 @@ def save_checkpoint(directory: Path, step: int, states: Sequence[Tree], identity
     folder = directory / "checkpoints"
     folder.mkdir(exist_ok=True)
     _sweep(directory, step)
-    return _save(folder, _name(step), states, {"step": step, "identity": identity})
+    history = {name: [len(data), _digest(data)] for name in HISTORY if (data := _logged(directory / name))}
+    return _save(folder, _name(step), states, {"step": step, "identity": identity, "history": history})
+
+
+def _logged(path: Path) -> bytes:
+    try:
+        return disk.read_bytes(path)
+    except OSError:
+        return b""
+
+
+def changed_history(directory: Path, checkpoint: Checkpoint) -> list[str]:
+    """The files that are not what they were when a checkpoint was saved, but for what has come behind."""
+    kept = checkpoint.history.items()
+    return [name for name, (size, digest) in kept if _digest(_logged(directory / name)[:size]) != digest]
 
 
 def _sweep(directory: Path, step: int) -> None:
@@ -159,7 +178,8 @@ def newest_checkpoint(
     for folder in _folders(directory):
         try:
             meta, flat = _read(folder, folder.name, identities)
-            return Checkpoint(meta["step"], _split_members(folder, flat, templates), skipped)
+            history = meta.get("history", {}) if "digest" in meta else {}
+            return Checkpoint(meta["step"], _split_members(folder, flat, templates), skipped, history)
         except Damaged as error:
             skipped.append(str(error))
     if skipped:

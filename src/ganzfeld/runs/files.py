@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import disk
+from ..core.texts import first_line
 
 FORMAT = 2  # of a run directory; those of format 1 are still read (`plan.read_plan`, `checkpoints.RENAMED`)
 LARGEST_JSON = 2**28  # bytes of a document: ids.json of millions of users has a tenth of that
@@ -142,7 +143,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} cannot be read: {first_line(error)}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path} is not a description of a run")
     digest = value.pop("digest", None)

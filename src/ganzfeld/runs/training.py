@@ -220,6 +220,9 @@ class Loop:
         if self.checkpoint is None:
             return 0
         checkpoints.report_skipped(self.checkpoint)
+        if changed := checkpoints.changed_history(self.directory, self.checkpoint):
+            files_changed = " and ".join(changed)
+            self.notes.append(f"{files_changed} changed since step {self.checkpoint.step} was saved: lines are lost")
         if self.checkpoint.step > self.plan.steps:
             raise ValueError(
                 f"{self.directory} has already played {self.checkpoint.step} steps, more than {self.plan.steps}"

@@ -170,7 +170,7 @@ class RankerRun(Run):
                      for i in range(self.facts["seeds"])]  # fmt: skip
             return [tree.unflatten(part, template) for part in parts]
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read: {error}; without it the start is not judged") from None
+            raise ValueError(f"{path} cannot be read: {first_line(error)}; without it no start is judged") from None
 
     def weights(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> Tree:
         """Of a ranker."""

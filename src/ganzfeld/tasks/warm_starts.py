@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from ..core.streams import say
 from ..core.tree import Tree
 from ..data import Interactions, Rankings
 from ..game import Game
@@ -67,7 +68,9 @@ def steps_played(path: Path) -> int | None:
     """The steps of a run and of those that it started from; None where they are not known."""
     try:
         facts = read_facts(path)
-    except ValueError:
+    except ValueError as error:
+        if path.exists():
+            say(f"{error}: how long the start was played is not known")
         return None
     before = steps_played(path / "start") if (path / "start" / "run.json").exists() else 0
     return None if before is None else int(facts["steps"]) + before

@@ -85,6 +85,11 @@ def overview() -> str:
     ])  # fmt: skip
 
 
+PLAIN = {  # what parsers of options say, and what is meant
+    "Input should be a valid integer, unable to parse string as an integer": "it is to be a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it is to be a number",
+}
+
 # typer brings its own copy of click, and exports the usage errors but not their base
 USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -141,8 +146,11 @@ def _describe_usage(error: Any) -> str:
     if now and any(parameter.name == now for parameter in error.ctx.command.params):
         return f"{option} is now --{now.replace('_', '-')}"
     context = getattr(error, "ctx", None)
+    words = error.format_message()
+    for machine, plain in PLAIN.items():
+        words = words.replace(machine, plain)
     more = f" (see {context.command_path} --help)" if context else ""
-    return " ".join(error.format_message().split()) + more
+    return " ".join(words.split()) + more
 
 
 def _report_stop(error: Exception) -> int:

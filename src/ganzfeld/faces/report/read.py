@@ -6,6 +6,7 @@ A run may still be training, or have died in the middle of a line. What is missi
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
+from PIL import Image
+
 from ...core import disk
 from ...judging.baselines.closed_form import CLOSED_FORM
 from ...runs import files
@@ -21,6 +24,8 @@ from ...runs import files
 Facts = Mapping[str, Any]
 
 LARGEST_RECORD = 3.4e38  # of float32, in which games are played: beyond it a record is as undefined as nan
+LARGEST_PICTURE = 2**26  # bytes of a sheet
+END_OF_PNG = b"IEND\xaeB`\x82"  # its last part, which is empty, and the sum of it
 
 
 COMMON_CHAPTERS = ("opening", "warnings", "metrics", "judges", "signals", "setup")
@@ -273,6 +278,8 @@ def read_run(path: Path) -> Run:
     retrieval = _read_retrieval(path, absent) if task.ranks else None
     if not pictures and task.samples:
         absent.append(Missing("pictures"))
+    if damaged := [f"samples/{found.name}" for found in _pictures_by_name(path / "samples") if not _is_picture(found)]:
+        absent.append(Missing("damaged", {"files": damaged}))
     beside = {name: _read_sheet(path / "samples" / name) for name in ("interpolation", "neighbours", "reconstruction")}
     codes = _read_codes(path / "samples" / "codes.json")
     left_at_the_end = KINDS.get(str(_data(facts).get("kind")), Kind()).left
@@ -557,9 +564,13 @@ def _read_facts(path: Path) -> Facts:
 
 
 def _is_picture(path: Path) -> bool:
+    """Whether it is a PNG with all its bytes: each part of one has a sum of its own."""
     try:
-        return disk.read_bytes(path)[:8] == b"\x89PNG\r\n\x1a\n"
-    except OSError:
+        data = disk.read_bytes(path, LARGEST_PICTURE)
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            picture.verify()
+        return data.endswith(END_OF_PNG)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
 
 
@@ -613,8 +624,9 @@ def read_nearness(sheet: Sheet) -> list[Nearness]:
 
 
 def _find_pictures(folder: Path) -> tuple[Picture, ...]:
-    found = []
-    for path in folder.glob("step-*.png") if folder.is_dir() else ():
-        if (match := re.fullmatch(r"step-(\d+)\.png", path.name)) and path.stat().st_size:
-            found.append(Picture(int(match[1]), path))
+    found = (Picture(int(path.stem[5:]), path) for path in _pictures_by_name(folder) if _is_picture(path))
     return tuple(sorted(found, key=lambda picture: picture.step))
+
+
+def _pictures_by_name(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*.png") if re.fullmatch(r"step-\d+\.png", path.name))
