@@ -184,6 +184,18 @@ def test_a_history_that_cannot_be_written_is_told(tmp_path):
 # --- names that cannot be written ---
 
 
+def test_a_history_goes_on_behind_what_it_was(tmp_path, world):
+    """Whatever a crash, or somebody, has put behind it."""
+    shutil.copytree(world[0] / "samples", tmp_path / "run")
+    more, path = ("--checkpoint-every", 8), tmp_path / "run/metrics.jsonl"
+    assert ganzfeld(*again(world[1], tmp_path / "run", *more))[0] == 0
+    steps = [line["step"] for line in files.read_lines(path)]
+    shutil.rmtree(sorted((tmp_path / "run/checkpoints").iterdir())[-1])
+    path.write_bytes(path.read_bytes() * 2)
+    assert ganzfeld(*again(world[1], tmp_path / "run", *more))[0] == 0
+    assert [line["step"] for line in files.read_lines(path)] == steps
+
+
 @pytest.mark.parametrize("damage", ["cut", "gone", "edited"])
 def test_a_history_that_lost_lines_is_told_where_the_run_goes_on(tmp_path, world, damage):
     shutil.copytree(world[0] / "samples", tmp_path / "run")

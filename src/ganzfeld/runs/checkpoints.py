@@ -72,6 +72,19 @@ def changed_history(directory: Path, checkpoint: Checkpoint) -> list[str]:
     return [name for name, (size, digest) in kept if _digest(_logged(directory / name)[:size]) != digest]
 
 
+def rewind_history(directory: Path, checkpoint: Checkpoint | None) -> None:
+    """What was logged, as it was when a checkpoint was saved; where it is not known how that was, its lines up to then,
+    and none without one. The rest is written again."""
+    known = checkpoint.history if checkpoint else {}
+    changed = changed_history(directory, checkpoint) if checkpoint else ()
+    for name in HISTORY:
+        path = directory / name
+        if name in known and name not in changed:
+            disk.replace(path, _logged(path)[: known[name][0]])
+        else:
+            files.rewind(path, checkpoint.step if checkpoint else 0)
+
+
 def _sweep(directory: Path, step: int) -> None:
     """Remove what a kill has left, checkpoints that are no longer kept, and what a resumed run passed over as damaged.
     Before a checkpoint is written, not after: a kill in here is followed by another sweep, and none by nothing."""

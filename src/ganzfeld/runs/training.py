@@ -115,8 +115,7 @@ class Loop:
             if self._pieces:
                 files.write_signed(self.directory / pieces.NAME, self._pieces)
             files.write_signed(self.directory / "run.json", facts)
-            for name in ("log.jsonl", "metrics.jsonl"):
-                files.rewind(self.directory / name, step)
+            checkpoints.rewind_history(self.directory, self.checkpoint)
         self.run = self.task.open_run(self.directory, facts, self.game, self.engine.states())
         self.run.data = self.data
         self.tell("start", step, {"engine": self.mode, "steps": self.plan.steps})

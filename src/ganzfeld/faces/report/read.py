@@ -471,10 +471,12 @@ def _read_start(path: Path, absent: list[Missing]) -> Run | None:
     if not (path / "run.json").is_file():
         return None
     try:
-        return read_run(path)
+        start = read_run(path)
     except ValueError:
         absent.append(Missing("start", {"place": path.name}))
         return None
+    absent += [Missing("ranking_of_start")] if Missing("ranking") in start.absent else []
+    return start
 
 
 def number(value: Any) -> float | None:
