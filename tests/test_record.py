@@ -138,7 +138,7 @@ def test_every_byte_of_the_description_decides(tmp_path):
 def unsigned(folder, **changed):
     """A checkpoint as earlier versions wrote it."""
     path = folder / "meta.json"
-    meta = {key: value for key, value in json.loads(path.read_text()).items() if key != "digest"}
+    meta = {key: value for key, value in json.loads(path.read_text()).items() if key in checkpoints.UNSIGNED}
     path.write_text(json.dumps({**meta, **changed}))
 
 
