@@ -517,3 +517,14 @@ def test_changed_files_are_refused_or_change_nothing(tmp_path, world, kind, coun
     with capsys.disabled():
         print(f"\n{kind}: {count} changed files, {codes[0]} commands went on, {codes[2]} said why not, {slowest:.1f} s")
     assert slowest < 30
+
+
+def test_weights_before_the_first_step_are_under_a_digest(tmp_path, world):
+    shutil.copytree(world[0] / "rankings", tmp_path / "run")
+    path = tmp_path / "run/first/state.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    code, _, err = ganzfeld("judge", tmp_path / "run")
+    assert code == 2 and "first is damaged" in err and "no start is judged" in err
+    shutil.rmtree(path.parent)
+    code, out, err = ganzfeld("judge", tmp_path / "run", "--json")
+    assert code == 0 and "first is missing: no start is judged" in err and '"start.' not in out

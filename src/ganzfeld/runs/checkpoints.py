@@ -1,7 +1,8 @@
 """Checkpoints: the states of all members at a step, and the weights that validation selected.
 
 ``checkpoints/step-00001000/{state.safetensors, meta.json}``
-``selected/``                                                the same of the weights that validation chose, of rankers
+``selected/``, ``first/``                                    the same of a ranker's weights: those that validation
+                                                             chose, and those before the first step
 
 A checkpoint is written under a temporary name, synced, and renamed. ``meta.json`` has the digests of the state and of
 what was logged until then, and one of all that it says itself and of its folder's name: where a byte has changed
@@ -91,8 +92,9 @@ def _sweep(directory: Path, step: int) -> None:
     folders = _folders(directory)
     kept = [path for path in folders if _step(path) < step][: CHECKPOINTS_KEPT - 1]
     stale = [path for path in folders if path not in kept] + list(directory.glob("checkpoints/.step-*"))
-    if (directory / "selected").is_dir():
-        stale += directory.glob(".selected.*")
+    for name in ("selected", "first"):
+        if (directory / name).is_dir():
+            stale += directory.glob(f".{name}.*")
     for path in stale:
         shutil.rmtree(path, ignore_errors=True)
     disk.sweep(directory, directory / "samples")
@@ -117,10 +119,31 @@ def last_folder(directory: Path) -> Path | None:
     return next(iter(_folders(directory)), None)
 
 
+def save_first(directory: Path, states: Sequence[Tree], identity: str) -> Path:
+    """Write weights of all members as they are before the first step."""
+    return _save_alone(directory, "first", states, {"step": 0, "identity": identity})
+
+
+def read_first(directory: Path, templates: Sequence[Tree], identities: Collection[str]) -> list[Tree]:
+    """Weights before the first step; none where they were not kept. Raises Damaged where they are not whole."""
+    folder = directory / "first"
+    if not os.path.lexists(folder):
+        return []
+    try:
+        return _split_members(folder, _read(folder, "first", identities)[1], templates)
+    except Damaged as error:
+        raise Damaged(f"{error}; without {folder} no start is judged") from None
+
+
 def save_selected(directory: Path, states: Sequence[Tree], steps: Mapping[str, Sequence[int]], identity: str) -> Path:
     """Write the states that validation selected of all members. steps: by player, which each member's is of."""
-    final = _save(directory, "selected", states, {"step": -1, "steps": steps, "identity": identity})
-    shutil.rmtree(directory / ".selected.old", ignore_errors=True)
+    return _save_alone(directory, "selected", states, {"step": -1, "steps": steps, "identity": identity})
+
+
+def _save_alone(directory: Path, name: str, states: Sequence[Tree], facts: Mapping[str, Any]) -> Path:
+    """Of which there is one, where there are many checkpoints."""
+    final = _save(directory, name, states, facts)
+    shutil.rmtree(directory / f".{name}.old", ignore_errors=True)
     return final
 
 
@@ -241,7 +264,7 @@ def _check_meta(name: str, meta: Any) -> None:
     for key, kind in {"sha256": str, "identity": str, "step": int, "members": int}.items():
         if type(said.get(key)) is not kind:
             raise ValueError(f"{key} in meta.json is {said.get(key)!r}")
-    if name != (_name(said["step"]) if said["step"] >= 0 else "selected"):
+    if "digest" not in meta and name != (_name(said["step"]) if said["step"] >= 0 else "selected"):
         raise ValueError(f"meta.json is of step {said['step']}")
 
 

@@ -20,8 +20,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from ..core import disk, tree
+from ..core import disk
 from ..core.names import rename, unknown_name
+from ..core.streams import say
 from ..core.texts import first_line
 from ..core.tree import Tree
 from ..data import Collection, Interactions, Letor, Rankings
@@ -39,7 +40,7 @@ from ..runs.run import Run, with_weights
 from ..runs.task import Pretrain, Task
 from . import questions, warm_starts
 from .questions import NAMES, SELECTOR, Question, make_question
-from .shortlists import HISTORY_FILE, IDS_FILE, START_FILE, TABLE_FILE, Shortlist, describe_steps
+from .shortlists import HISTORY_FILE, IDS_FILE, TABLE_FILE, Shortlist, describe_steps
 
 State = Literal["selected", "final", "start"]
 Lists = dict[str, list[tuple[str, float]]]
@@ -160,17 +161,11 @@ class RankerRun(Run):
     def first(self) -> list[Tree]:
         """The weights of each member's first ranker before the first step; none where they were not kept. Raises
         ValueError where they cannot be read."""
-        path = self.directory / START_FILE
-        if not path.exists():
-            return []
-        try:
-            flat = load(disk.read_bytes(path))
-            template = self.states[0]["params"][self.rankers[0]]
-            parts = [{key.partition("/")[2]: leaf for key, leaf in flat.items() if key.startswith(f"{i}/")}
-                     for i in range(self.facts["seeds"])]  # fmt: skip
-            return [tree.unflatten(part, template) for part in parts]
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read: {first_line(error)}; without it no start is judged") from None
+        templates = [self.states[0]["params"][self.rankers[0]]] * self.facts["seeds"]
+        found = checkpoints.read_first(self.directory, templates, checkpoints.identities(self.facts))
+        if not found and "legs" in self.facts and "formerly" not in self.facts:  # versions before kept none
+            say(f"{self.directory / 'first'} is missing: no start is judged")
+        return found
 
     def weights(self, ranker: str | None = None, member: int = 0, state: State = "selected") -> Tree:
         """Of a ranker."""

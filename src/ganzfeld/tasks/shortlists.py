@@ -19,7 +19,6 @@ from ..runs.task import Keeper
 from .questions import SELECTOR, make_question
 
 HISTORY_FILE, IDS_FILE, TABLE_FILE = "interactions.safetensors", "ids.json", "ranking.json"
-START_FILE = "start.safetensors"  # the weights of the ranker that ranks before the first step
 
 
 def describe_steps(steps: Sequence[int]) -> str:
@@ -85,8 +84,7 @@ class Shortlist(Keeper):
         run = self.run
         weights = [state["params"][run.rankers[0]] for state in run.states]
         run.first = [tree.map(lambda leaf: leaf.contiguous().clone(), one) for one in weights]
-        flat = {f"{i}/{key}": leaf for i, one in enumerate(run.first) for key, leaf in tree.flatten(one).items()}
-        disk.replace(run.directory / START_FILE, save(flat))
+        checkpoints.save_first(run.directory, run.first, run.facts["identity"])
 
     def finish(self, step: int) -> None:
         """The table of rankers on the test part."""
