@@ -15,6 +15,8 @@ from typing import Any
 
 import ganzfeld as gz
 from ganzfeld.faces import catalogue
+from ganzfeld.papers import find_paper
+from ganzfeld.papers.unread import unread
 from small import environment
 
 from . import world
@@ -71,13 +73,16 @@ def words_of(number: int) -> tuple[list[str], dict[str, str]]:
     chosen |= {"warm": "0"} if "warm" in known else {}
     words = ["train", paper, "--data", world.FILES[form], "--out", "run", "--steps", "3"]
     words += ["--network", network] if network else []
+    objective = None
     if rng.random() < 0.4:
-        words += ["--objective", rng.choice(list(lists["objectives"])) if rng.random() < 0.97 else "minmax"]
+        objective = rng.choice(list(lists["objectives"])) if rng.random() < 0.97 else "minmax"
+        words += ["--objective", objective]
     constraints = rng.sample(list(lists["constraints"]), rng.choice((1, 1, 2))) if rng.random() < 0.4 else []
     for name in constraints:
         words += ["--constraint", name]
         fields = [field.name for field in dataclasses.fields(gz.constraints.TABLE[name])]
         known |= {f"{name}.{key}": "1.0" for key in fields}
+    chosen = without_idle(chosen, paper, form, network, objective, constraints or None)
     for _ in range(rng.choice((0, 1, 1, 2, 3))):
         key = (
             rng.choice(list(known) or ["lr"])
@@ -90,6 +95,15 @@ def words_of(number: int) -> tuple[list[str], dict[str, str]]:
     for _ in range(rng.choice((0, 0, 0, 0, 1, 2))):
         words += rng.choice(FLAGS).split()
     return words, chosen
+
+
+def without_idle(small: dict[str, str], paper: str, form: str, *crossed: Any) -> dict[str, str]:
+    """The sizes that the game would read: it would be refused for the others, before anything else is seen of it."""
+    try:
+        idle = unread(find_paper(paper), form, small, *crossed)
+    except ValueError:
+        idle = {}
+    return {key: value for key, value in small.items() if key not in idle}
 
 
 def value_for(rng: random.Random, key: str, usual: str) -> str:
