@@ -209,18 +209,21 @@ def test_a_history_that_lost_lines_is_told_where_the_run_goes_on(tmp_path, world
     assert code == 0 and "log.jsonl changed since step" in err and "lines are lost" in err
 
 
-@pytest.mark.parametrize("damage", ["flipped", "longer", "empty", "noise"])
+@pytest.mark.parametrize("damage", ["flipped", "longer", "empty", "noise", "gone"])
 def test_a_damaged_picture_is_told_by_the_report(tmp_path, world, damage):
     shutil.copytree(world[0] / "samples", tmp_path / "run")
     path = sorted((tmp_path / "run/samples").glob("step-*.png"))[-1]
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
-    path.write_bytes({"flipped": data, "longer": path.read_bytes() + b"x", "empty": b"", "noise": b"\x80"}[damage])
+    damaged = {"flipped": data, "longer": path.read_bytes() + b"x", "empty": b"", "noise": b"\x80", "gone": b""}
+    path.write_bytes(damaged[damage])
+    if damage == "gone":
+        path.unlink()
     code, _, err = ganzfeld("report", tmp_path / "run", "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     assert (
         code == 0
-        and f"Without samples/{path.name}: not the picture" in page
+        and f"Without samples/{path.name}: missing, or not the picture" in page
         and f'data-label="{path.stem}"' not in page
     )
 

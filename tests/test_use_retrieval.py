@@ -109,8 +109,11 @@ def last(run):
 
 def written(run):
     """The bytes of all that a run writes for others to read, but clocks and the command."""
-    kept = ("state.safetensors", "meta.json", "ranking.json", "ids.json", "interactions.safetensors")
+    kept = ("state.safetensors", "ranking.json", "ids.json", "interactions.safetensors")
     out = {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.name in kept}
+    for path in sorted(run.rglob("meta.json")):  # its digests are of times as well
+        meta = json.loads(path.read_text())
+        out[str(path.relative_to(run))] = {key: meta[key] for key in meta if key not in ("history", "digest")}
     timed = ("seconds", "samples_per_second", "warnings")
     for name in ("log.jsonl", "metrics.jsonl"):
         out[name] = [{k: v for k, v in line.items() if k not in timed} for line in files.read_lines(run / name)]

@@ -278,8 +278,8 @@ def read_run(path: Path) -> Run:
     retrieval = _read_retrieval(path, absent) if task.ranks else None
     if not pictures and task.samples:
         absent.append(Missing("pictures"))
-    if damaged := [f"samples/{found.name}" for found in _pictures_by_name(path / "samples") if not _is_picture(found)]:
-        absent.append(Missing("damaged", {"files": damaged}))
+    elif gone := _lost_pictures(path / "samples", pictures, metrics):
+        absent.append(Missing("damaged", {"files": gone}))
     beside = {name: _read_sheet(path / "samples" / name) for name in ("interpolation", "neighbours", "reconstruction")}
     codes = _read_codes(path / "samples" / "codes.json")
     left_at_the_end = KINDS.get(str(_data(facts).get("kind")), Kind()).left
@@ -628,6 +628,13 @@ def read_nearness(sheet: Sheet) -> list[Nearness]:
 def _find_pictures(folder: Path) -> tuple[Picture, ...]:
     found = (Picture(int(path.stem[5:]), path) for path in _pictures_by_name(folder) if _is_picture(path))
     return tuple(sorted(found, key=lambda picture: picture.step))
+
+
+def _lost_pictures(folder: Path, found: Sequence[Picture], metrics: Sequence[Facts]) -> list[str]:
+    """The files that are not the pictures that a run draws at its beginning and where it is judged."""
+    expected = {f"step-{integer(row.get('step')) or 0:08d}.png" for row in ({}, *metrics)}
+    names = expected | {path.name for path in _pictures_by_name(folder)}
+    return [f"samples/{name}" for name in sorted(names - {picture.path.name for picture in found})] if found else []
 
 
 def _pictures_by_name(folder: Path) -> list[Path]:
