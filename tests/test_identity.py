@@ -362,3 +362,20 @@ def test_a_dry_run_looks_at_the_directory(tmp_path):
     code, out, _ = ganzfeld(*words, "--dry-run", "--resume")
     assert code == 0 and "goes on from step 24" in " ".join(out.split())
     assert before == {path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()}
+
+
+def test_a_run_that_is_stopped_while_its_start_is_trained_says_its_own_command(tmp_path, monkeypatch):
+    from ganzfeld.runs import training
+
+    monkeypatch.setenv("GANZFELD_COMMAND", "./run")
+    pieces = training.Loop._play_piece
+    stop = lambda self, step, asked: pieces(self, step, [*asked, 15])  # noqa: E731
+    monkeypatch.setattr(training.Loop, "_play_piece", stop)
+    out = tmp_path / "a run"
+    with pytest.raises(training.Interrupted, match="of its start") as stopped:
+        gz.train("irgan", "tastes", out=out, steps=4, settings={"start_steps": 20, "rank": 2})
+    monkeypatch.undo()
+    words = shlex.split(str(stopped.value).partition("go on with ")[2])
+    assert words[:3] == ["./run", "train", "irgan"]
+    code, _, err = ganzfeld(*words[1:])
+    assert code == 0 and f"recommend '{out}'" in err, err

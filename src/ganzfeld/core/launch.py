@@ -16,6 +16,14 @@ def suggest(words: str) -> str:
     return f"{command()} {words}"
 
 
+def as_typed_here(recorded: str) -> str:
+    """A command as a run records it, or several in a row, as it is to be typed here."""
+    parts = recorded.split(" && ")
+    return " && ".join(
+        suggest(part.removeprefix("ganzfeld ")) if part.startswith("ganzfeld ") else part for part in parts
+    )
+
+
 def world_size() -> int:
     """Of all processes; 1 where torchrun was not asked."""
     return int(os.environ.get("WORLD_SIZE", "1"))

@@ -242,12 +242,13 @@ def _train_one(title: str, paper: str, data: str, out: Path, asked: Mapping[str,
     task = task_of_run(run.facts)
     outcome, before = task.outcome(run), task.started_from(run)
     logged = files.read_lines(out / "log.jsonl")
+    played = logged[-1]["seconds"] if logged else round(seconds, 3)
     return {
         "paper": title,
         "run": out.name,
         "metrics": outcome["metrics"],
         "provenance": outcome["provenance"],
-        "seconds": logged[-1]["seconds"] if logged else round(seconds, 3),
+        "seconds": round(played + ((before or {}).get("seconds") or 0), 3),  # of what it starts from, too
         "wall": round(seconds, 3),
         "diverged": logged[-1].get("diverged", 0) if logged else 0,
         **({"start": dict(before)} if before else {}),

@@ -237,11 +237,12 @@ def difference(old: Mapping[str, Any], new: Plan, source: Any, usual: Mapping[st
     pairs = {key: (before[key], now[key]) for key in now if key not in (*BESIDE, "data")}
     pairs |= {key: (was.get(key), settings.get(key)) for key in dict.fromkeys((*settings, *was))}
     same = old["data"]["fingerprint"] == source.fingerprint
+    if not same and before["data"] != now["data"]:
+        return describe_change("data", before["data"], now["data"])
     if not same:
         pairs |= {key: (before["reading"].get(key), now["reading"].get(key)) for key in READING_OPTIONS}
         chosen = old["data"].get("choices") or {}
         pairs |= {key: (chosen[key], value) for key, value in source.choices.items() if key in chosen}
-        pairs["data"] = (before["data"], now["data"])
     for key, (one, other) in pairs.items():
         if one != other:
             return describe_change(key, one, other)

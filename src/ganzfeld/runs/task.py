@@ -10,6 +10,7 @@ opens its runs. All other answers have defaults.
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -196,7 +197,7 @@ class Task(ABC):
 
     def next_command(self, run: Any) -> str:
         """What to try with a finished run."""
-        return f"judge {run.directory}"
+        return f"judge {shlex.quote(str(run.directory))}"
 
     # --- its comparisons ---
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import disk, signals, tree
+from ..core import disk, launch, signals, tree
 from ..core.tree import Tree
 from ..engine import Engine, Ranks, called, choose, piece_steps, place
 from ..game import Game
@@ -153,10 +153,14 @@ class Loop:
                 raise Diverged(f"the weights were not finite after step {step}; {self._last_checkpoint()}")
             checkpoints.save_checkpoint(self.directory, step, states, self._identity)
         if stopping and not last:
-            words = command(self.plan, self.directory, self.data)
-            again = f"{words} --resume" if words else "resume=True"
-            raise Interrupted(asked[0] if asked else signal.SIGTERM, f"step {step}", again)
+            raise Interrupted(asked[0] if asked else signal.SIGTERM, f"step {step}", self.resume_command)
         return step
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with this run."""
+        words = command(self.plan, self.directory, self.data)
+        return launch.as_typed_here(f"{words} --resume") if words else "resume=True"
 
     # --- beginning ---
 

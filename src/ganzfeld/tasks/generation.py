@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -479,4 +480,4 @@ class Generation(Task):
         return Gallery(run, data, lambda state: observe(run.game, state, data))
 
     def next_command(self, run: Run) -> str:
-        return f"sample {run.directory} --n 100 --out samples.png"
+        return f"sample {shlex.quote(str(run.directory))} --n 100 --out samples.png"

@@ -18,7 +18,7 @@ from ..runs.facts import is_run, read_facts
 from ..runs.plan import READING_OPTIONS, Plan, make_plan
 from ..runs.run import Run
 from ..runs.task import Source, Task, Tell
-from ..runs.training import Loop
+from ..runs.training import Interrupted, Loop
 from . import task_of, task_of_paper, task_of_run
 
 # how a run is played that another starts from: the data, seeds and networks are those of the other
@@ -237,7 +237,10 @@ def _play(prepared: Prepared, directory: Path, resume: bool, keep_going: bool = 
             shared = {"seed": plan.seed, "seeds": plan.seeds, "network": plan.network}
             own = {**AS_A_START, **shared, "steps": steps, "settings": settings}
             first = _prepare(task, paper, source, plan.data, plan.reading, **own)
-            return _play(first, out, resume=is_run(out)).directory
+            try:
+                return _play(first, out, resume=is_run(out)).directory
+            except Interrupted as error:  # what goes on is the run that was asked for
+                raise Interrupted(error.signum, f"{error.where} of its start", loop.resume_command) from None
 
         begin = lambda: task.starting_weights(game, source, plan, pretrain)  # noqa: E731
         loop = Loop(task, plan, game, source, directory, ranks, keep_going, tell, begin)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -534,7 +535,7 @@ class Retrieval(Task):
 
     def next_command(self, run: RankerRun) -> str:
         out = "lists.csv" if run.has_users else "lists.trec"
-        return f"recommend {run.directory} --k 10 --out {out}"
+        return f"recommend {shlex.quote(str(run.directory))} --k 10 --out {out}"
 
     def baselines(self, data: Rankings) -> dict[str, dict[str, Any]]:
         asked = make_question(data, "test")

@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
         say(f"ganzfeld: {' '.join(str(error).split())}")
         sys.exit(2)
     except MemoryError:
-        say("ganzfeld: out of memory")
+        say("ganzfeld: out of memory: smaller networks or batches, or fewer seeds at once")
         sys.exit(2)
     except Exception as error:
         sys.exit(_report_stop(error))
@@ -157,6 +157,9 @@ def _report_stop(error: Exception) -> int:
     """The exit code of a run that stopped itself; any other error is raised again."""
     from ...runs.training import Diverged, Interrupted
 
+    if "can't allocate memory" in str(error) or "out of memory" in str(error):  # torch has no kind for it on processors
+        say("ganzfeld: out of memory: smaller networks or batches, or fewer seeds at once")
+        return 2
     if not isinstance(error, (Interrupted, Diverged)):
         raise error
     say(f"ganzfeld: {' '.join(str(error).split())}")

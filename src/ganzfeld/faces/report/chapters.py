@@ -643,15 +643,9 @@ def setup(run: Run, words: Words) -> Content | None:
     tables = [(name.replace("_", " "), list(words.flat(group))) for name, group in groups]
     return {
         "groups": [(name, rows) for name, rows in tables if rows],
-        "command": _command_here(rename_command(str(run.facts.get("command") or ""), run.facts.get("paper"))),
+        "command": launch.as_typed_here(rename_command(str(run.facts.get("command") or ""), run.facts.get("paper"))),
         "citation": str(run.facts.get("citation") or ""),
     }
-
-
-def _command_here(recorded: str) -> str:
-    """A command as it was recorded, as it is to be typed here."""
-    words = recorded.removeprefix("ganzfeld ")
-    return launch.suggest(words) if words != recorded else recorded
 
 
 COMPARISON: Sequence[Chapter] = (standings, race, gallery)
