@@ -3,6 +3,7 @@ those that were played; its command plays it again."""
 
 import dataclasses
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -379,3 +380,49 @@ def test_a_run_that_is_stopped_while_its_start_is_trained_says_its_own_command(t
     assert words[:3] == ["./run", "train", "irgan"]
     code, _, err = ganzfeld(*words[1:])
     assert code == 0 and f"recommend '{out}'" in err, err
+
+
+@pytest.mark.parametrize(
+    "asked", [{"steps": 8.5}, {"seed": True}, {"log_every": 2.5}, {"seeds": "2"}, {"steps": float("nan")}]
+)
+def test_a_count_that_is_no_whole_number_is_refused_before_anything_is_written(tmp_path, asked):
+    with pytest.raises(ValueError, match=f"{next(iter(asked))} is a whole number, not"):
+        train(tmp_path / "run", vectors(tmp_path), **asked)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_whole_number_of_any_kind_is_one(tmp_path):
+    data = vectors(tmp_path)
+    train(tmp_path / "one", data, steps=8)
+    train(tmp_path / "two", data, steps=8.0, seed=np.int64(0), seeds=np.int64(1))
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    assert gz.load(tmp_path / "two").facts["steps"] == 8
+
+
+def test_another_batch_is_told_as_such(tmp_path):
+    data = vectors(tmp_path)
+    train(tmp_path / "run", data, steps=8)
+    with pytest.raises(ValueError, match="batch_size was 16, not 32"):
+        gz.train("ns-gan", data, out=tmp_path / "run", steps=8, batch_size=32, resume=True,
+                 settings={"width": 8, "depth": 1})  # fmt: skip
+
+
+def test_a_leg_in_which_nothing_is_played_is_none(tmp_path):
+    data = vectors(tmp_path)
+    train(tmp_path / "run", data, steps=8)
+    train(tmp_path / "run", data, steps=8, lr_schedule_steps=4, resume=True)
+    facts = files.read_json(tmp_path / "run/run.json")
+    assert len(facts["legs"]) == 1 and facts["plan"]["lr_schedule_steps"] == 8
+
+
+def test_a_run_is_not_put_into_the_folder_of_its_data(tmp_path):
+    from PIL import Image
+
+    for i in range(30):
+        (tmp_path / "x" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), i).save(tmp_path / f"x/{i % 2}/{i}.png")
+    words = ["train", "dcgan", "--data", tmp_path / "x", "--out", tmp_path / "x", "--size", 8, "--batch-size", 8]
+    for more in ([], ["--dry-run"]):
+        code, _, err = ganzfeld(*words, *more)
+        assert code == 2 and "is the folder of the data: choose another one" in err
+    assert sorted(os.listdir(tmp_path / "x")) in (["0", "1"], ["0", "1", "lock"])

@@ -109,7 +109,7 @@ def test_one_name_is_never_a_list_of_letters(tmp_path):
     assert run.recommend("12", 3) == run.recommend(["12"], 3) == run.recommend(12, 3)
     assert len(laws.prove("transposed-convolution", fast=True)["laws"]) == 1
     assert report.write(str(tmp_path / "run"), tmp_path / "r.html").exists()
-    with pytest.raises(ValueError, match=r"seeds is how many members there are.*not \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"seeds is a whole number, not \[0, 1\]"):
         gz.train("ns-gan", "ring8", out=tmp_path / "more", steps=8, seeds=[0, 1])
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Literal, NamedTuple
 
 import torch
@@ -41,6 +42,7 @@ class Need(NamedTuple):
 
 def generator(*key: object) -> torch.Generator:
     """A generator seeded by a hash of its key: different keys, independent streams."""
+    key = tuple(int(part) if isinstance(part, Integral) and not isinstance(part, bool) else part for part in key)
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 

@@ -54,6 +54,8 @@ def read_legs(facts: Mapping[str, Any]) -> list[Leg]:
 def go_on(legs: Sequence[Leg], new: Leg) -> tuple[list[Leg], list[str]]:
     """The legs with a new one, which is the last one's continuation where nothing has changed that may change numbers;
     and what has changed, in words. Legs that are played again are forgotten."""
+    if legs and new["from"] >= new["steps"]:
+        return [dict(leg) for leg in legs], []  # nothing is left to play
     before = [dict(leg) for leg in legs if leg["from"] < new["from"]]
     if not before:
         return [new], []

@@ -61,6 +61,8 @@ class Plan:
     checkpoint_every: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("seed", "seeds", "steps", "lr_schedule_steps", *INTERVALS):
+            object.__setattr__(self, name, as_whole(name, getattr(self, name)))
         if self.precision not in PRECISIONS:
             raise ValueError(f"the precision is {' or '.join(PRECISIONS)}, not {self.precision!r}")
         for name in ("seeds", "steps"):
@@ -146,8 +148,6 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     Raises ValueError, in one line, for unknown names and keys and values that do not fit.
     """
     names, network = asked["constraints"], asked["network"]
-    if not isinstance(asked["seeds"], int):
-        raise ValueError(f"seeds is how many members there are, from seed on: a whole number, not {asked['seeds']!r}")
     names = [names] if isinstance(names, str) else names
     asked_settings = asked.pop("settings") or {}
     for key, value in labels.items():
@@ -198,6 +198,14 @@ def _each(kind: str, names: Any) -> list[tuple[str, Any]]:
     return [(kind, name) for name in names or ()]
 
 
+def as_whole(name: str, value: Any) -> int:
+    """A count as Python has it, of whatever kind of number. Raises ValueError for what is none."""
+    whole = not isinstance(value, (bool, str)) and hasattr(value, "__int__") and math.isfinite(value)
+    if not whole or int(value) != value:
+        raise ValueError(f"{name} is a whole number, not {value!r}")
+    return int(value)
+
+
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as strict JSON can hold them: it has no infinity, and a setting is read from text as well."""
     return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in settings.items()}
@@ -235,7 +243,9 @@ def difference(old: Mapping[str, Any], new: Plan, source: Any, usual: Mapping[st
     before, now = (json.loads(json.dumps(dataclasses.asdict(plan))) for plan in (read_plan(old["plan"]), new))
     was, settings = {**usual, **before.pop("settings")}, now.pop("settings")
     pairs = {key: (before[key], now[key]) for key in now if key not in (*BESIDE, "data")}
+    batch = [own["batch_size"] or of.get("batch_size") for own, of in ((before, was), (now, settings))]
     pairs |= {key: (was.get(key), settings.get(key)) for key in dict.fromkeys((*settings, *was))}
+    pairs |= {"batch_size": (batch[0], batch[1])}
     same = old["data"]["fingerprint"] == source.fingerprint
     if not same and before["data"] != now["data"]:
         return describe_change("data", before["data"], now["data"])

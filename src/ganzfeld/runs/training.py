@@ -180,6 +180,8 @@ class Loop:
 
     def open_directory(self, resume: bool) -> int:
         """The step to begin at, from what the directory holds; what is settled there about the plan and its legs."""
+        if self.directory.is_dir() and Path(self.plan.data).is_dir() and self.directory.samefile(self.plan.data):
+            raise ValueError(f"{self.directory} is the folder of the data: choose another one for the run")
         here = is_run(self.directory)
         if here and not resume:
             raise ValueError(f"{self.directory} already holds a run: go on with --resume, or choose another directory")
@@ -197,6 +199,7 @@ class Loop:
             "engine": self.mode, "device": called(self.device), "ranks": self.ranks.world, "torch": torch.__version__,
         }  # fmt: skip
         self.legs, changed = legs.go_on(legs.read_legs(old) if old else [], leg)
+        self.plan = dataclasses.replace(self.plan, lr_schedule_steps=self.legs[-1]["lr_schedule_steps"])
         if changed:
             self.notes.append(f"from step {step} on with {', '.join(changed)}: not where one leg would end")
         return step
