@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -426,3 +427,9 @@ def test_a_run_is_not_put_into_the_folder_of_its_data(tmp_path):
         code, _, err = ganzfeld(*words, *more)
         assert code == 2 and "is the folder of the data: choose another one" in err
     assert sorted(os.listdir(tmp_path / "x")) in (["0", "1"], ["0", "1", "lock"])
+
+
+def test_data_that_are_no_data_yet_are_refused_in_words_and_paths_are_names(tmp_path):
+    with pytest.raises(ValueError, match="data are a name, a path, or what gz.data has read, not ndarray: save it"):
+        gz.train("ns-gan", np.zeros((20, 2)), out=tmp_path / "run", steps=1)
+    assert gz.train("ns-gan", Path(vectors(tmp_path)), out=tmp_path / "run", steps=1, batch_size=8).game.shape == (2,)

@@ -54,7 +54,7 @@ def open_run(path: Path, ability: str = "judge") -> Any:
 
 def train(
     paper: str | Game,
-    data: str | Source = "ring8",
+    data: str | Path | Source = "ring8",
     *,
     out: str | Path | None = None,
     steps: int | None = None,
@@ -117,6 +117,7 @@ def train(
     }  # fmt: skip
     if out is not None:
         check_path("out", str(out))
+    data = str(data) if isinstance(data, Path) else data
     task, source, reading = load_data(data, [paper], network, seed, strict, reading)
     name = data if isinstance(data, str) else data.name
     prepared = _prepare(task, paper, source, name, reading, **asked)
@@ -171,6 +172,11 @@ def load_data(
     excluded = reading.get("exclude_classes")
     if excluded is not None and not isinstance(excluded, str):
         reading = {**reading, "exclude_classes": ",".join(map(str, excluded))}
+    if not isinstance(data, str) and not hasattr(data, "fingerprint"):
+        raise ValueError(
+            f"data are a name, a path, or what gz.data has read, not {type(data).__name__}: save it (numpy.save) and "
+            "give the path"
+        )
     if isinstance(data, str):
         wanted = any(isinstance(paper, str) and _wants_pictures(paper, network) for paper in papers)
         if wanted and reading.get("size") is None:  # digits are vectors, unless a paper or its networks need pictures
