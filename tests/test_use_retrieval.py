@@ -378,6 +378,32 @@ def test_other_users_and_items_of_the_same_number_are_no_data_of_the_run(runs, t
     refused("judge", runs / "shop-dns", "--data", tmp_path / "else-train.tsv")
 
 
+def test_what_a_run_was_trained_on_is_no_hit_on_other_data(runs, tmp_path):
+    """The parts change places: what was learnt is the test. It is left out and counted."""
+    run, shown = runs / "shop-dns", {p: asked(runs / "shop", (p,)) for p in ("train", "valid", "test")}
+    mixed = sorted(shown["train"])[::3]
+    other = {"train": sorted(shown["valid"]), "test": [*mixed, *sorted(shown["test"])]}
+    for part, pairs in other.items():
+        (tmp_path / f"y-{part}.tsv").write_text("".join(f"{user}\t{item}\n" for user, item in pairs))
+    more = ["--data", tmp_path / "y-train.tsv"]
+    found, own = (
+        json.loads(done("judge", run, *words, "--json")) for words in (more, ["--data", runs / "shop/shop-train.tsv"])
+    )
+    assert "taught" not in own["provenance"] and own["metrics"] == json.loads(done("judge", run, "--json"))["metrics"]
+    counts = found["provenance"]["taught"]
+    assert counts == {"pairs": len(shown["train"] | shown["valid"]), "held_out": len(mixed)}
+    assert found["provenance"]["held_out"] == len(shown["test"])  # what is left is what the run never saw
+    assert f"{len(mixed)} of them in the test part here" in " ".join(done("judge", run, *more).split())
+    held = data.load(str(tmp_path / "y-train.tsv"))
+    opened, gains = gz.load(run), held.matrix("test") & ~gz.load(run).history
+    free = ~(held.matrix("train") | held.matrix("valid") | opened.history)
+    expected = np.mean([worth(opened.scores(member=i), gains, free, "excluded")["map"] for i in range(2)])
+    assert found["metrics"]["map"]["mean"] == pytest.approx(expected)
+    for part, pairs in (("train", shown["valid"] | shown["test"]), ("test", mixed)):
+        (tmp_path / f"y-{part}.tsv").write_text("".join(f"{user}\t{item}\n" for user, item in sorted(pairs)))
+    assert "trained on every pair of the test part of y-train.tsv" in refused("judge", run, *more)
+
+
 # --- judging ---
 
 

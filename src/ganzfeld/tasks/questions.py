@@ -3,7 +3,8 @@
 Of items all are candidates but those that the user is known to like: of the training part, and in the test of the
 validation part as well. What a user has rated low stays a candidate, as in the published protocol (Wang et al. 2017,
 whose code leaves out the positives of training alone), so that numbers compare; `recommend` leaves it out. Of
-documents, those of the query; a query without a relevant one counts as 0.
+documents, those of the query; a query without a relevant one counts as 0. On other data than a run's own, what it was
+trained on is neither relevant nor a candidate.
 """
 
 from __future__ import annotations
@@ -66,20 +67,34 @@ class Question(NamedTuple):
         return int(ranking.has_relevant(*self[:2]).sum()) if self.empty == "excluded" else len(self.gains)
 
 
-def make_question(data: Rankings, part: Part) -> Question:
-    """Of a part of the data."""
+def make_question(data: Rankings, part: Part, taught: Tensor | None = None) -> Question:
+    """Of a part of the data. taught: bool [U, I], pairs that a ranker was trained on with other data: neither relevant
+    nor candidates here. Raises ValueError where no relevant one is left."""
     if isinstance(data, Interactions):
         seen = data.matrix("train") | data.matrix("valid") if part == "test" else data.matrix("train")
-        return Question(data.matrix(part).float(), ~seen, "excluded")
+        gains = data.matrix(part)
+        if taught is not None:
+            seen, gains = seen | taught, gains & ~taught
+            if not gains.any():
+                raise ValueError(
+                    f"the run was trained on every pair of the {part} part of {data.name}: it shows nothing"
+                )
+        return Question(gains.float(), ~seen, "excluded")
     _, gains, candidates = data.part(part).padded()
     return Question(gains, candidates, "zero")
 
 
-def describe_candidates(data: Rankings, part: Part) -> str:
-    """What rankers are asked to order, in words."""
+def describe_candidates(data: Rankings, part: Part, taught: Mapping[str, int] | None = None) -> str:
+    """What rankers are asked to order, in words. taught: how many pairs a run of other data was trained on, and how
+    many of these are in the part."""
     if not isinstance(data, Interactions):
         return "the documents of each query"
     known = "train and valid" if part == "test" and len(data.valid) else "train"
+    if taught:
+        pairs = (
+            f"{taught['pairs']} pairs of the run's own training, {taught['held_out']} of them in the {part} part here"
+        )
+        return f"all items but those a user likes in {known}, and but {pairs}"
     low = f"; {len(data.touched)} pairs rated low are among them (as published), recommend leaves them out"
     return f"all items but those a user likes in {known}" + low * bool(len(data.touched))
 

@@ -291,7 +291,8 @@ class RankerRun(Run):
         """Metrics with their provenance, on a part of the run's data. Plain names are of the first ranker, ``critic.``
         of the critic where that is another, selected by validation; ``final.`` of the last step; ``start.`` of the
         first ranker before the first step, where that was kept. baselines: beside them under their names, of items
-        those in closed form, of documents those taught by labels (seconds each), on the same training part.
+        those in closed form, of documents those taught by labels (seconds each), on the same training part. Of other
+        data than the run's own, pairs that it was trained on are left out, and counted.
 
         Raises ValueError for other data than users and items, or features, that the run was trained on.
         """
@@ -304,7 +305,7 @@ class RankerRun(Run):
                 )
             if name not in NAMES:
                 raise unknown_name("metric", name, NAMES)
-        what = make_question(rows, part)
+        what = make_question(rows, part, self._taught(rows))
         found: dict[str, Any] = {}
         errors: dict[str, float] = {}
         tied: dict[str, list[int]] = {}
@@ -321,6 +322,13 @@ class RankerRun(Run):
         if baselines and (absent := questions.left_out(rows)):
             facts["left_out"] = absent
         return {"metrics": found, "provenance": facts}
+
+    def _taught(self, data: Rankings) -> Tensor | None:
+        """What the run was trained on, bool [users, items], where the data are others than its own, which may hold it
+        in any part."""
+        if not isinstance(data, Interactions) or data.fingerprint == self.facts["data"]["fingerprint"]:
+            return None
+        return self.history
 
     def _tables_judged(self, data: Rankings, part: Part, baselines: float) -> Iterator[tuple[str, list[Tensor]]]:
         """A prefix and the scores [Q, D] of each member: of the run's own rankers, and of baselines."""
@@ -381,9 +389,13 @@ class RankerRun(Run):
         return {"min_rating": -math.inf} if every and asked is None else {}
 
     def _provenance(self, data: Rankings, part: Part, what: Question) -> dict[str, Any]:
+        taught, counts = self._taught(data), {}
+        if taught is not None and isinstance(data, Interactions):
+            counts = {"pairs": int(taught.sum()), "held_out": int((taught & data.matrix(part)).sum())}
         return {
             "data": data.name, "fingerprint": data.fingerprint, "part": part, "queries": what.query_count,
-            "empty": what.empty, "gain": "exponential", "candidates": questions.describe_candidates(data, part),
+            "empty": what.empty, "gain": "exponential",
+            "candidates": questions.describe_candidates(data, part, counts), **({"taught": counts} if counts else {}),
             "rankers": list(self.rankers), "start": self.start_facts,
             "selected_by": f"{SELECTOR} of the validation part" if self.selected else "nothing: the final weights",
             "selected": {name: list(steps) for name, steps in self.steps.items() if part == "test"}, "perfect": {},
