@@ -1269,6 +1269,19 @@ def test_lists_leave_out_what_was_rated_low_and_the_judge_says_that_it_does_not(
     assert code == 0 and "did not record what users rated low" in err
 
 
+def test_lists_hold_the_test_part_unless_it_is_left_out(runs, tmp_path):
+    held, lists = asked(runs / "shop", ("test",)), {}
+    for words, told in (((), True), (("--exclude-test",), False), (("--exclude-test", "--include-seen"), False)):
+        code, _, err = ganzfeld("recommend", runs / "shop-dns", "--k", 26, *words, "--out", tmp_path / "x.csv")
+        assert code == 0 and ("the test part holds out may be in the lists: --exclude-test" in err) == told
+        sheet = csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text()))
+        lists[words] = {(row["user"], row["item"]) for row in sheet}
+    assert held < lists[()] and lists["--exclude-test",] == lists[()] - held
+    assert asked(runs / "shop") < lists["--exclude-test", "--include-seen"] and len(held) == 84
+    assert not held & lists["--exclude-test", "--include-seen"]
+    assert "no test part to exclude" in refused("recommend", runs / "web-dns", "--exclude-test")
+
+
 def test_lists_that_are_shorter_than_asked_for_are_told(runs, tmp_path):
     run = runs / "shop-dns"
     for more, words in (

@@ -55,6 +55,8 @@ def recommend(
         told.append(f"{short} of {len(longer)} lists are shorter than {k}: the {who} has no more {what}s")
     if run.has_users and asked.get("exclude_seen", True) and not run.knows_dislikes:
         told.append("this run is of a version that did not record what users rated low: that may be in the lists")
+    if run.has_users and not asked.get("exclude_test"):
+        told.append("likes that the test part holds out may be in the lists: --exclude-test leaves them out")
     return {name: line[:k] for name, line in longer.items()}, told
 
 

@@ -203,13 +203,16 @@ class RankerRun(Run):
         k: int = 10,
         *,
         exclude_seen: bool = True,
+        exclude_test: bool = False,
         ranker: str | None = None,
         member: int = 0,
         part: Part = "test",
     ) -> Lists:
         """Of every user the first k items with their scores, best first; fewer where there are no more. exclude_seen:
-        without what the user has touched, liked or not. Of documents with features: of every query of a part of the
-        run's data, by ids, its first k documents, one without an id as QUERY-NUMBER, counted from 1 as read.
+        without what the user has touched, liked or not, which leaves what the test part holds out, so that the lists
+        can be scored; exclude_test: without that too, for which the run's data are read. Of documents with features: of
+        every query of a part of the run's data, by ids, its first k documents, one without an id as QUERY-NUMBER,
+        counted from 1 as read.
 
         Of equal scores those come first whose id, with the run's seed, has the smaller digest: neither the order of a
         file nor that of names, either of which may know what is relevant, decides. Raises ValueError for users and
@@ -217,12 +220,20 @@ class RankerRun(Run):
         if k < 1:
             raise ValueError(f"recommend at least one {self.nouns[1]}, not {k}")
         if not self.has_users:
+            if exclude_test:
+                raise ValueError(
+                    "there is no test part to exclude from lists of documents: part chooses whose they are"
+                )
             return self._recommend_documents(users, k, ranker, member, part)
         names, items = self.ids
         rows = self._user_rows(users)
         scores = self.scores(users, ranker, member).double()
         if exclude_seen:
             scores = scores.masked_fill(self.history[rows], -math.inf)
+        if exclude_test:
+            own = self._check_data(None)
+            assert isinstance(own, Interactions)
+            scores = scores.masked_fill(own.matrix("test")[rows], -math.inf)
         order, best = self._first(scores, items, k)
         return {
             names[row]: [(items[i], float(s)) for i, s in zip(line, value, strict=True) if s > -math.inf]

@@ -157,6 +157,12 @@ def recommend(
         bool,
         typer.Option("--exclude-seen/--include-seen", help="whether to leave out what a user touched, liked or not"),
     ] = True,
+    exclude_test: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-test", help="leave out what the test part holds out too: else it is listed, for scores"
+        ),
+    ] = False,
     part: Annotated[str, typer.Option(help="of the queries of a run on LETOR lines: train, valid or test")] = "test",
     ranker: Annotated[str | None, typer.Option(help="policy or critic; the policy unless there is none")] = None,
     member: Member = 0,
@@ -171,8 +177,9 @@ def recommend(
         check_output(out, *([Path(users)] if users else []))
     opened = open_run(run, "recommend")
     found, told = rankings.recommend(
-        opened, rankings.read_users(users), k, exclude_seen=exclude_seen, ranker=ranker, member=member, part=part
-    )
+        opened, rankings.read_users(users), k, exclude_seen=exclude_seen, exclude_test=exclude_test, ranker=ranker,
+        member=member, part=part,
+    )  # fmt: skip
     if out is None:
         print_text(rankings.format_lists(found, ending, nouns=opened.nouns))
     else:
