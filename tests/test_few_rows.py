@@ -127,3 +127,15 @@ def test_rankings_of_few_queries_are_marked_too(tmp_path):
     assert "ndcg@5*" in shown and f"* {found['queries']} queries say little; enough are 100" in shown
     assert ganzfeld("report", tmp_path / "run", "--out", tmp_path / "r.html")[0] == 0
     assert f"* {found['queries']} queries say little: enough are 100 for" in (tmp_path / "r.html").read_text()
+
+
+def test_a_comparison_of_rankers_counts_the_queries_of_the_test_part(tmp_path):
+    """Its numbers are of the test part, and so is what they rest on: not of the validation part, last judged."""
+    parts = {"train": range(12), "valid": range(4), "test": range(7)}  # who is asked about
+    for start, (part, users) in enumerate(parts.items()):
+        lines = "".join(f"u{user}\ti{(user + 3 * start + i) % 12}\n" for user in users for i in range(3))
+        (tmp_path / f"x-{part}.tsv").write_text(lines)
+    words = ("compare", "bpr", "dns", "--data", tmp_path / "x-train.tsv", "--steps", 2, "--out", tmp_path / "c")
+    assert ganzfeld(*words)[0] == 0
+    page = (tmp_path / "c/report.html").read_text()
+    assert "* 7 queries say little" in page and "for 7 users" in page and "* 4 queries" not in page

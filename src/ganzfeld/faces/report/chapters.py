@@ -152,7 +152,8 @@ def standings(comparison: Comparison, words: Words) -> Content | None:
     rows, beside = comparison.rows, comparison.baselines
     everyone = (*rows, *beside)
     names = main_metrics({name for row in rows for name in row.metrics})
-    judged = [row.run.judgements[-1].provenance for row in rows if row.run and row.run.judgements]
+    runs = [row.run for row in rows if row.run]
+    judged = [last.provenance for run in runs if (last := _last_judgement(run))]  # of rankers on the test part
     columns = [
         _column_of(name, [row.metrics.get(name, Spread(None)) for row in everyone], everyone, words, len(beside))
         for name in names
