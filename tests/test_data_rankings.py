@@ -796,8 +796,23 @@ def test_columns_are_those_that_are_asked_for(tmp_path):
     with pytest.raises(ValueError, match=r"x:1 has 'sku' where a number is needed .* or they are chosen by columns"):
         interactions(path)
     numbers = written(tmp_path / "n", "client,ware\n" + "".join(f"{u[1:]},{i[1:]}\n" for u, i, _ in SHOP))
-    with pytest.raises(ValueError, match=r"n:1 looks like a header, .* columns user=client,item=ware"):
+    with pytest.raises(ValueError, match=r"n:1 looks like a header, .* --columns user=client,item=ware"):
         interactions(numbers)
+
+
+def test_a_header_is_no_user_where_columns_are_chosen_by_number(tmp_path):
+    """By its names, or by its words above numbers, of ids or of the rating; where neither tells, it is a line."""
+    pairs = [(int(u[1:]), int(i[1:]), r) for u, i, r in SHOP]
+    for head, words, told in (("user_id,item_id,n\n", False, 0), ("client,ware,n\n", False, 1), ("", False, 0),
+                              ("user_id,item_id,n\n", True, 0)):  # fmt: skip
+        rows = "".join(f"u{u},i{i},{r}\n" if words else f"{u},{i},{r}\n" for u, i, r in pairs)
+        found = interactions(written(tmp_path / "x", head + rows), columns="user=1,item=2")
+        assert (len(found.users), len(found.items)) == (len({u for u, *_ in pairs}), len({i for _, i, _ in pairs}))
+        assert len(named(found)) == len(pairs)
+        assert sum("taken for a header" in note.reason for note in found.notes) == told
+    rows = "client,ware,n\n" + "".join(f"u{u},i{i},{r}\n" for u, i, r in pairs)
+    assert len(interactions(written(tmp_path / "x", rows), columns="user=1,item=2,rating=3").users) == len(found.users)
+    assert "client" in interactions(tmp_path / "x", columns="user=1,item=2").users
 
 
 def test_quotes_hold_separators_and_ends_of_lines(tmp_path):

@@ -94,7 +94,8 @@ def interactions(
     else the median of the ratings above 0, so that about half of them count: the largest that half of them reach;
     where that is the smallest of all, every line counts, as it does for ``-inf``. Ratings below 0 need it.
     columns: which columns are meant where they are called otherwise, as ``user=customer_id,item=sku,rating=quantity``
-    or a mapping; without a header by number, from 1, as ``user=1,item=2``.
+    or a mapping; or by number, from 1, as ``user=1,item=2``: a first line of usual names, or of words where all others
+    have numbers, is a header then too.
     Raises ValueError, in one line that names the file and its line, for what cannot be read.
     """
     place = locate(path)
@@ -161,6 +162,9 @@ def _read_sheet(path: TextPath, asked: Mapping[str, str], notes: list[Note]) -> 
     numbered = _read_rows(path, notes)
     rows, numbers = [row for _, row in numbered], [number for number, _ in numbered]
     columns, headed = _find_columns(path, numbers[0], rows[0], asked)
+    if columns and not headed and _looks_like_header(rows, columns):
+        headed = True
+        notes.append(Note("a first line of words above numbers (taken for a header)", 1, f"{path}:{numbers[0]}"))
     if headed and len(rows) < 2:
         raise ValueError(f"{path} has a header and no line below it")
     others = [name or "one without a name" for i, name in enumerate(rows[0]) if i not in columns.values()]
@@ -201,17 +205,17 @@ def _find_columns(
 ) -> tuple[dict[str, int], bool]:
     """The column of each kind, those of usual names beside what is asked for, and whether the line is a header; none
     where it is no header and nothing is asked for."""
+    kinds = {name: kind for kind, known in COLUMN_NAMES.items() for name in known}
+    usual = [kinds.get(re.sub("[ _-]", "", field.lower().partition(":")[0])) for field in row]
     if asked and all(name.isdecimal() for name in asked.values()):  # no header is called so
         places = {kind: int(name) - 1 for kind, name in asked.items()}
         if not all(0 <= place < len(row) for place in places.values()) or not {"user", "item"} <= places.keys():
             raise ValueError(f"{path}:{number} has columns 1 to {len(row)}: give user and item one each of them")
-        return places, False
+        return places, {"user", "item"} <= set(usual)
     names = [*row, *(field.partition(":")[0] for field in row)]  # user_id:token is user_id
     chosen = {kind: names.index(name) % len(row) for kind, name in asked.items() if name in names}
     if missing := [name for kind, name in asked.items() if kind not in chosen]:
         raise ValueError(f"{path}:{number} has no column {missing[0]!r}: it has {', '.join(row)}")
-    kinds = {name: kind for kind, known in COLUMN_NAMES.items() for name in known}
-    usual = [kinds.get(re.sub("[ _-]", "", field.lower().partition(":")[0])) for field in row]
     found = [None if i in chosen.values() or kind in chosen else kind for i, kind in enumerate(usual)]
     if not chosen and "user" not in found:
         return {}, False
@@ -261,8 +265,10 @@ def _read_pairs(sheet: _Sheet, notes: list[Note]) -> _Contents:
         way = "name user, item and rating in a line above, or by number, as columns user=1,item=2"
         raise ValueError(f"{path}:{numbers[0]} has {width} fields: {way}")
     where = columns or {name: i for i, name in enumerate(USUAL_COLUMNS) if i < width}
-    if not columns and _looks_like_header(rows):
-        way = f"call them so, or choose them, as columns user={rows[0][0]},item={rows[0][1]}"
+    if not columns and _looks_like_header(rows, where):
+        rated = "rating" in where and all(math.isfinite(parse_number(row[where["rating"]])) for row in rows[1:])
+        chosen = ",".join(f"{kind}={rows[0][where[kind]]}" for kind in ("user", "item", "rating")[: 2 + rated])
+        way = f"call them so, or choose them, as --columns {chosen}"
         raise ValueError(f"{path}:{numbers[0]} looks like a header, but names no user and item: {way}")
     users, items = ([row[where[kind]] for row in rows] for kind in ("user", "item"))
     _check_ids(path, users, items, numbers)
@@ -282,16 +288,19 @@ def _check_ids(path: TextPath, users: Sequence[str], items: Sequence[str], numbe
             raise ValueError(f"{path}:{number} has an empty {'item' if user else 'user'}")
 
 
-def _looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
+def _looks_like_header(rows: Sequence[Sequence[str]], where: Mapping[str, int]) -> bool:
     """Whether the first line alone has words where all others have numbers, ids or a rating: a header in another
     language, which would become a user."""
-    first, others = rows[0], rows[1:]
+    first, others = rows[0], [row for row in rows[1:] if len(row) > max(where.values())]
     if not others:
         return False
-    if not any(map(_is_number, first[:2])) and all(all(map(_is_number, row[:2])) for row in others):
+    ids = where["user"], where["item"]
+    if not any(_is_number(first[i]) for i in ids) and all(_is_number(row[i]) for row in others for i in ids):
         return True
-    rated = first[2:3] and math.isnan(parse_number(first[2]))
-    return bool(rated) and all(math.isfinite(parse_number(row[2])) for row in others)
+    rating = where.get("rating")
+    if rating is None or not math.isnan(parse_number(first[rating])):
+        return False
+    return all(math.isfinite(parse_number(row[rating])) for row in others)
 
 
 def _parse_rating(path: TextPath, number: int, text: str, hint: str) -> float:
