@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import math
 import time
 import zipfile
 from dataclasses import replace
@@ -225,7 +226,7 @@ def test_the_least_rating_is_four_of_five_or_every_line_or_what_is_asked(tmp_pat
     assert interactions(tmp_path / "x", min_rating=9).rule == "ratings of 9 or more, as asked: 6 of 30 lines"
     with pytest.raises(ValueError, match="no rating in .*x reaches 11: the largest is 10"):
         count(10, min_rating=11)
-    with pytest.raises(ValueError, match="reaches nan"):
+    with pytest.raises(ValueError, match="--min-rating is a number"):
         count(10, min_rating=float("nan"))
     with pytest.raises(ValueError, match="x has no ratings of which 3 could be the least"):
         interactions(written(tmp_path / "x", "a b\na c\na d\n"), min_rating=3)
@@ -235,7 +236,7 @@ def test_the_least_rating_is_four_of_five_or_every_line_or_what_is_asked(tmp_pat
     assert len(named(zero)) == 4 and only(zero, "a rating of 0 that counts") == (4, 1)
     bought = interactions(written(tmp_path / "x", "a b 1\na c 1\na d 1\na e 7\n"))
     assert len(named(bought)) == 4 and bought.choices["min_rating"] == "every line"
-    assert bought.rule == "every line, as the median rating, 1, is the smallest (min_rating chooses): 4 of 4 lines"
+    assert bought.rule == "every line, as the median rating, 1, is the smallest (--min-rating chooses): 4 of 4 lines"
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ def test_columns_and_empty_lines_that_are_not_read_are_noted(tmp_path):
     data = interactions(written(tmp_path / "x", text))
     assert noted(data) == {
         "an empty line": (8, 3),
-        "a column that is not read (one without a name, title; columns chooses others)": (2, 1),
+        "a column that is not read (one without a name, title; --columns chooses others)": (2, 1),
     }
 
 
@@ -347,7 +348,7 @@ FAULTS = {
     "no rating": ("1,2,5\n1,3,\n", "x:2 has '' where"),
     "underscore": ("1 2 5\n1 3 1_0\n", "x:2 has '1_0' where"),
     "decimal comma": ("1;2;5\n1;3;3,5\n", "x:2 has '3,5' where"),
-    "negative": ("1 2 5\n1 3 -1\n", "x:2 has the rating -1: say by min_rating which are positive"),
+    "negative": ("1 2 5\n1 3 -1\n", "x:2 has the rating -1: say by --min-rating which are positive"),
     "empty item": ("1\t2\t5\n1\t\t5\n", "x:2 has an empty item"),
     "empty user": ("1,2,5\n ,3,5\n", "x:2 has an empty user"),
     "quote": ('"1","2","5"\n"1","3,"5"\n', "x:2 is quoted wrongly"),
@@ -776,7 +777,7 @@ def test_columns_are_those_that_are_asked_for(tmp_path):
     asked = "user=customer_id,item=sku,rating=quantity"
     data = interactions(path, columns=asked)
     assert named(data) == LIKED and data.choices["columns"] == asked
-    assert noted(data)["a column that is not read (note; columns chooses others)"] == (1, 1)
+    assert noted(data)["a column that is not read (note; --columns chooses others)"] == (1, 1)
     assert (
         interactions(path, columns=dict(pair.split("=") for pair in asked.split(","))).fingerprint == data.fingerprint
     )
@@ -788,16 +789,24 @@ def test_columns_are_those_that_are_asked_for(tmp_path):
     usual = interactions(written(tmp_path / "z", plays), columns="rating=plays")
     assert named(usual) == LIKED  # what is not asked for is found by its usual name
     for wrong, why in (("user=who,item=sku", "x:1 has no column 'who': it has quantity, note, sku, customer_id"),
-                       ("buyer=customer_id", "columns are given as user=NAME,item=NAME"),
-                       ("user=customer_id", "names a user and no item"), ("user", "columns are given as"),
+                       ("buyer=customer_id", "--columns are given as user=NAME,item=NAME"),
+                       ("user=customer_id", "names a user and no item"), ("user", "--columns are given as"),
+                       ("user=sku,item=sku", "--columns name sku twice"), ("user=1,item=1", "--columns name 1 twice"),
+                       ("user=sku,user=note", "--columns name user twice"),
                        ("user=9,item=1", "x:1 has columns 1 to 4"), ("user=1", "x:1 has columns 1 to 4")):  # fmt: skip
         with pytest.raises(ValueError, match=why):
             interactions(path, columns=wrong)
-    with pytest.raises(ValueError, match=r"x:1 has 'sku' where a number is needed .* or they are chosen by columns"):
+    with pytest.raises(ValueError, match=r"x:1 has 'sku' where a number is needed .* or they are chosen by --columns"):
         interactions(path)
     numbers = written(tmp_path / "n", "client,ware\n" + "".join(f"{u[1:]},{i[1:]}\n" for u, i, _ in SHOP))
     with pytest.raises(ValueError, match=r"n:1 looks like a header, .* --columns user=client,item=ware"):
         interactions(numbers)
+    rated = written(tmp_path / "r", "client,ware,n\n" + "".join(f"{u[1:]},{i[1:]},{r}\n" for u, i, r in SHOP))
+    with pytest.raises(ValueError, match=r"or choose them, as --columns user=client,item=ware,rating=n$"):
+        interactions(rated)
+    assert named(interactions(rated, columns="user=client,item=ware,rating=n")) == {(u[1:], i[1:]) for u, i in LIKED}
+    with pytest.raises(ValueError, match="--min-rating is a number, or -inf for every line, not nan"):
+        interactions(rated, columns="user=1,item=2,rating=3", min_rating=math.nan)
 
 
 def test_a_header_is_no_user_where_columns_are_chosen_by_number(tmp_path):

@@ -154,7 +154,10 @@ def _parse_columns(asked: str | Mapping[str, str] | None) -> dict[str, str]:
         pairs = [(kind.strip(), name.strip()) for kind, _, name in (pair.partition("=") for pair in asked.split(","))]
     for kind, name in pairs:
         if kind not in USUAL_COLUMNS or not str(name):
-            raise ValueError(f"columns are given as user=NAME,item=NAME,rating=NAME,time=NAME, not as {asked!r}")
+            raise ValueError(f"--columns are given as user=NAME,item=NAME,rating=NAME,time=NAME, not as {asked!r}")
+    names, kinds = [str(name) for _, name in pairs], [kind for kind, _ in pairs]
+    if twice := [it for said in (names, kinds) for it in said if said.count(it) > 1]:
+        raise ValueError(f"--columns name {twice[0]} twice, in {asked}: each of user, item, rating, time has its own")
     return {kind: str(name) for kind, name in pairs}
 
 
@@ -169,7 +172,7 @@ def _read_sheet(path: TextPath, asked: Mapping[str, str], notes: list[Note]) -> 
         raise ValueError(f"{path} has a header and no line below it")
     others = [name or "one without a name" for i, name in enumerate(rows[0]) if i not in columns.values()]
     if headed and others:
-        reason = f"a column that is not read ({', '.join(others)}; columns chooses others)"
+        reason = f"a column that is not read ({', '.join(others)}; --columns chooses others)"
         notes.append(Note(reason, len(others), f"{path}:{numbers[0]}"))
     return _Sheet(path, rows[headed:], numbers[headed:], columns, len(rows[0]))
 
@@ -220,7 +223,7 @@ def _find_columns(
     if not chosen and "user" not in found:
         return {}, False
     if twice := [kind for kind in USUAL_COLUMNS if found.count(kind) > 1]:
-        raise ValueError(f"{path}:{number} has two columns for {twice[0]}: keep one, or choose by columns")
+        raise ValueError(f"{path}:{number} has two columns for {twice[0]}: keep one, or choose by --columns")
     columns = {kind: i for i, kind in enumerate(found) if kind} | chosen
     for kind in ("user", "item"):
         if kind not in columns:
@@ -262,7 +265,7 @@ def _read_pairs(sheet: _Sheet, notes: list[Note]) -> _Contents:
             hint = "; lists of items have one line for each user" * (max(len(row), width) > len(USUAL_COLUMNS))
             raise ValueError(f"{path}:{number} has {len(row)} fields where the first line has {width}{hint}")
     if not columns and width > len(USUAL_COLUMNS):
-        way = "name user, item and rating in a line above, or by number, as columns user=1,item=2"
+        way = "name user, item and rating in a line above, or by number, as --columns user=1,item=2"
         raise ValueError(f"{path}:{numbers[0]} has {width} fields: {way}")
     where = columns or {name: i for i, name in enumerate(USUAL_COLUMNS) if i < width}
     if not columns and _looks_like_header(rows, where):
@@ -277,7 +280,7 @@ def _read_pairs(sheet: _Sheet, notes: list[Note]) -> _Contents:
         notes.append(Note(reason, len(rows), f"{path}:{numbers[0]}"))
     if "rating" not in where:
         return _Contents(path, users, items, None, np.array(numbers))
-    hint = "" if columns else "; a header names its columns user, item, rating, or they are chosen by columns"
+    hint = "" if columns else "; a header names its columns user, item, rating, or they are chosen by --columns"
     ratings = [_parse_rating(path, n, row[where["rating"]], hint) for row, n in zip(rows, numbers, strict=True)]
     return _Contents(path, users, items, np.array(ratings), np.array(numbers))
 
@@ -318,6 +321,8 @@ def _least_positive(contents: Sequence[_Contents], min_rating: float | None) -> 
         raise ValueError(f"{bare} has no ratings, unlike the files beside it: give all of them ratings, or none")
     if min_rating is None:
         return _usual_least(contents, np.concatenate(rated)) if rated else (None, "every line, as none has a rating")
+    if math.isnan(min_rating):
+        raise ValueError("--min-rating is a number, or -inf for every line, not nan")
     if min_rating == -math.inf:
         return None, "every line, as asked"
     if not rated:
@@ -334,14 +339,14 @@ def _usual_least(contents: Sequence[_Contents], ratings: np.ndarray) -> tuple[fl
     for it in contents:
         if it.ratings is not None and (below := it.ratings < 0).any():
             first = f"{it.path}:{it.numbers[below.argmax()]} has the rating {it.ratings[below.argmax()]:g}"
-            raise ValueError(f"{first}: say by min_rating which are positive")
+            raise ValueError(f"{first}: say by --min-rating which are positive")
     if ratings.max() == STARS:
-        return GOOD, f"ratings of {GOOD:g} or more, the custom for {STARS} stars (min_rating chooses)"
+        return GOOD, f"ratings of {GOOD:g} or more, the custom for {STARS} stars (--min-rating chooses)"
     above = np.sort(ratings[ratings > 0])
     median = above[len(above) // 2] if len(above) else 0.0  # the upper of two: no more than half stand above it
     if median <= ratings.min():
-        return None, f"every line, as the median rating, {median:g}, is the smallest (min_rating chooses)"
-    return float(median), f"ratings of {median:g} or more, the median of those above 0 (min_rating chooses)"
+        return None, f"every line, as the median rating, {median:g}, is the smallest (--min-rating chooses)"
+    return float(median), f"ratings of {median:g} or more, the median of those above 0 (--min-rating chooses)"
 
 
 def _is_number(name: str) -> bool:
@@ -365,7 +370,7 @@ def _make_pairs(
     notes.append(_note(f"a rating below {least}, not positive (user and item stay known)", pairs, ~positive))
     if least is None and ratings is not None:
         notes.append(
-            _note("a rating of 0 that counts, as every line does (unless min_rating is given)", pairs, ratings == 0)
+            _note("a rating of 0 that counts, as every line does (unless --min-rating is given)", pairs, ratings == 0)
         )
     again = np.ones(len(keys), bool)
     again[np.unique(keys, return_index=True)[1]] = False
