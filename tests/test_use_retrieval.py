@@ -334,7 +334,14 @@ def test_errors_of_use_are_one_line(runs, tmp_path):
         (["encode", run, "--out", f"{x}.npy"], "which cannot encode"),
         (["recommend", runs / "samples"], "which cannot recommend; it can judge, report, sample"),
         (["recommend", tmp_path], "holds no run"),
-        (["recommend", web_run, "--users", "999"], "there is no query '999' among the 10 of this run: 32, 33, 34, ..."),
+        (
+            ["recommend", web_run, "--users", "999"],
+            "no query '999' among the 10 of this run in its test part: 32, 33, 34, ...",
+        ),
+        (
+            ["recommend", web_run, "--users", "3,0"],
+            "'3', nor 1 more among the 10 of this run in its test part: 32, 33, 34, ...; 3 is in train: --part train\n",
+        ),
         (["recommend", web_run, "--part", "all"], "--part is train, valid or test, not 'all'"),
         (["recommend", run, "--part", "valid"], "--part is for queries of LETOR lines"),
         (["recommend", run, "--users", "999"], "there is no user '999' among the 200"),

@@ -28,7 +28,7 @@ from ..core.texts import first_line
 from ..core.tree import Tree
 from ..data import Collection, Interactions, Letor, Rankings
 from ..data.rankings.collection import Table
-from ..data.samples.rows import Part
+from ..data.samples.rows import PARTS, Part
 from ..draws import Hardest, Retrieve
 from ..game import Game
 from ..judging import judges
@@ -69,9 +69,9 @@ def read_ids(directory: Path) -> dict[str, Any]:
 
 def read_history(directory: Path, users: int, items: int) -> dict[str, Tensor]:
     """What users have, as a run keeps it: pairs [n, 2] of each part. Raises ValueError for what cannot be that."""
-    path = directory / HISTORY_FILE
+    path, known = directory / HISTORY_FILE, read_ids(directory).get("history")
     try:
-        data, known = disk.read_bytes(path), read_ids(directory).get("history")
+        data = disk.read_bytes(path)
         if known and hashlib.sha256(data).hexdigest() != known:
             raise ValueError(f"its digest is not the one in {IDS_FILE}")
         parts = load(data)
@@ -243,12 +243,14 @@ class RankerRun(Run):
     def _recommend_documents(
         self, queries: str | int | Sequence[str | int] | None, k: int, ranker: str | None, member: int, part: Part
     ) -> Lists:
-        table = self._check_data(None).part(part)
+        own = self._check_data(None)
+        table = own.part(part)
         assert isinstance(table, Table)
         place = {name: i for i, name in enumerate(table.queries)}
         queries = [queries] if isinstance(queries, (str, int)) else queries
         asked = table.queries if queries is None else tuple(map(str, queries))
-        self._check_known(asked, place)
+        elsewhere = {query: name for name in PARTS if name != part for query in own.part(name).queries}
+        self._check_known(asked, place, f" in its {part} part", elsewhere)
         scores, lists = table.scored(self.ranker(ranker, member)).double(), {}
         for query in asked:
             rows = table.rows(place[query])
@@ -266,12 +268,23 @@ class RankerRun(Run):
         order = drawn[scores[:, drawn].argsort(dim=1, descending=True, stable=True)[:, :k]]
         return order, scores.gather(1, order)
 
-    def _check_known(self, asked: Iterable[str], known: Mapping[str, int]) -> None:
+    def _check_known(
+        self,
+        asked: Iterable[str],
+        known: Mapping[str, int],
+        where: str = "",
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raises ValueError for what is not known; elsewhere: in which other part it is."""
         if strange := [name for name in asked if name not in known]:
             more = f", nor {len(strange) - 1} more" if len(strange) > 1 else ""
             some = ", ".join(list(known)[:3])
             who = self.nouns[0]
-            raise ValueError(f"there is no {who} {strange[0]!r}{more} among the {len(known)} of this run: {some}, ...")
+            other = (elsewhere or {}).get(strange[0])
+            hint = f"; {strange[0]} is in {other}: --part {other}" if other else ""
+            raise ValueError(
+                f"there is no {who} {strange[0]!r}{more} among the {len(known)} of this run{where}: {some}, ...{hint}"
+            )
 
     def _user_rows(self, users: str | int | Sequence[str | int] | None) -> Tensor:
         names, _ = self.ids
