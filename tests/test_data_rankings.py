@@ -757,6 +757,26 @@ def test_texts_are_read_compressed_and_in_a_zip(tmp_path):
     assert load(str(tmp_path / "rank.txt.gz")).fingerprint == letor(written(tmp_path / "rank.txt", lines)).fingerprint
 
 
+def test_texts_none_of_which_is_meant_are_told(tmp_path):
+    """A zip or folder of texts alone holds no pictures that are missing; one with others may hold anything."""
+    wanted = r"holds 2 texts \(a.tsv, b.csv\): one is wanted, or one with its test, as x-train.txt with x-test.txt"
+    (tmp_path / "folder").mkdir()
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for name, text in (("a.tsv", TABBED), ("b.csv", TABBED.replace("\t", ","))):
+            archive.writestr(name, text)
+            written(tmp_path / "folder" / name, text)
+    for name in ("two.zip", "folder"):
+        for choices in ({}, {"min_rating": 3}):
+            with pytest.raises(ValueError, match=f"{name} {wanted}$"):
+                load(str(tmp_path / name), **choices)
+    (tmp_path / "folder/a.tsv").unlink()
+    with pytest.raises(ValueError, match="holds one text, b.csv, of no usual name: give that file"):
+        load(str(tmp_path / "folder"))
+    written(tmp_path / "folder/x.bin", "words")
+    with pytest.raises(ValueError, match="holds no pictures"):
+        load(str(tmp_path / "folder"))
+
+
 def test_what_expands_without_bound_or_is_damaged_is_refused(tmp_path):
     bomb = b"1\t2\t5\n" * 1_000_000
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(bomb))

@@ -854,6 +854,21 @@ def test_ids_of_any_words_come_back_as_they_were(tmp_path):
     assert "holds some: write .csv or .jsonl" in err and not (tmp_path / "l.trec").exists()
 
 
+def test_names_that_are_damaged_or_missing_are_told_by_their_own_file(runs, tmp_path):
+    run = shutil.copytree(runs / "shop-dns", tmp_path / "run")
+    whole = (run / "ids.json").read_text()
+    for spoil, said in (
+        (lambda path: path.write_text(whole.replace("u03", "u93")), "has changed since it was written"),
+        (lambda path: path.write_text("{"), "cannot be read"),
+        (lambda path: path.unlink(), "which names its users and items, is missing"),
+    ):
+        spoil(run / "ids.json")
+        with pytest.raises(ValueError) as caught:
+            gz.load(run).history  # noqa: B018  # which asks for them
+        for err in (refused("recommend", run), f"ganzfeld: {caught.value}"):
+            assert err.startswith(f"ganzfeld: {run}/ids.json") and said in err and "interactions" not in err
+
+
 def test_a_run_is_used_without_its_data(tmp_path):
     shop(tmp_path)
     path = tmp_path / "shop-train.tsv"

@@ -77,7 +77,8 @@ def _is_array(name: str) -> bool:
 
 def _holds_files(name: str) -> bool:
     path = Path(name)
-    return path.is_dir() or (path.suffix.lower() == ".zip" and path.is_file())
+    held = path.is_dir() or (path.suffix.lower() == ".zip" and path.is_file())
+    return held and not texts.untold_texts(path)
 
 
 def _idx(path: Path, seed: int, size: int | None = None, strict: bool = True) -> Data:
@@ -143,6 +144,8 @@ def _find_reader(name: str) -> Reader:
         if reader.recognises(name):
             return reader
     if Path(name).exists():
+        if told := texts.untold_texts(Path(name)):
+            raise ValueError(told)
         raise ValueError(f"{name} is not a data set this version reads: give a folder, .zip, .npy, .npz or a text")
     near = difflib.get_close_matches(name, TABLE, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(TABLE)}, or give the path of your own"

@@ -62,8 +62,11 @@ class Ids(Names, total=False):
 
 def read_ids(directory: Path) -> dict[str, Any]:
     """Of a run. Raises ValueError where they cannot be read."""
-    stored = files.read_json(directory / IDS_FILE)
-    check_facts(directory / IDS_FILE, stored, Ids)
+    path = directory / IDS_FILE
+    if not path.exists():
+        raise ValueError(f"{path}, which names its users and items, is missing")
+    stored = files.read_json(path)
+    check_facts(path, stored, Ids)
     return stored
 
 

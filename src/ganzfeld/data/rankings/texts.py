@@ -26,6 +26,32 @@ def holds_rankings(path: Path, kind: Literal["interactions", "letor"]) -> bool:
         return False
 
 
+def untold_texts(path: Path) -> str:
+    """Of a folder or zip that holds texts alone, none of which is meant by its name: what is wanted; else empty."""
+    try:
+        place = locate(path)
+        held = [file for file in children(place) if not file.name.startswith((".", "__"))] if place.is_dir() else []
+        texts = [file.name for file in held if file.is_file() and _starts_as_rankings(file)]
+    except (ValueError, OSError):
+        return ""
+    if not texts or len(texts) < len(held):
+        return ""
+    if len(texts) == 1:
+        return f"{path} holds one text, {texts[0]}, of no usual name: give that file"
+    some = ", ".join(texts[:3]) + ", ..." * (len(texts) > 3)
+    return (
+        f"{path} holds {len(texts)} texts ({some}): one is wanted, or one with its test, as x-train.txt with x-test.txt"
+    )
+
+
+def _starts_as_rankings(path: TextPath) -> bool:
+    """Whether the first line of a text may be one of interactions or LETOR lines."""
+    if Path(plain_name(path)).suffix.lower() not in ("", ".txt", ".tsv", ".csv", ".dat", ".data", ".inter"):
+        return False
+    first = next((line for line in read_start(path) if line.strip()), "")
+    return bool(FEATURES.match(first)) or len(re.split("::|[\t,;|]| +", first.strip())) > 1
+
+
 def _is_text(path: TextPath) -> bool:
     if path.is_dir():
         if any(find_text(path, name) for name in (*FOLDER_FILES, *LETOR_FILES)) or (path / LETOR_FOLDER).is_dir():
