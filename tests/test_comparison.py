@@ -20,6 +20,9 @@ def test_one_infinite_member_is_counted_and_the_others_are_summarised():
     assert comparison._format_cell(found) == "2 ± 1.4 (2 of 4)"
     alone = summary([{"w1": 1.0}, {"w1": 3.0}])["w1"]
     assert alone.keys() == {"mean", "std", "per_member"} and comparison._format_cell(alone) == "2 ± 1.4"
+    equal = summary([{"w1": 0.1}] * 3)["w1"]  # their mean is not quite .1
+    assert comparison._format_cell({**equal, "std": 2.8e-17}) == "0.1 ± 0"
+    assert comparison._format_cell({**equal, "std": 2.8e-10}) == "0.1 ± 2.8e-10"
     none = summary([{"w1": math.inf}, {"w1": math.inf}])["w1"]
     assert none["mean"] == math.inf and comparison._format_cell(none) == "none of 2 finite"
 

@@ -22,6 +22,7 @@ import ganzfeld as gz
 from ganzfeld import data
 from ganzfeld.data import Data, Interactions, Letor
 from ganzfeld.data.rankings.tastes import truth
+from ganzfeld.faces import comparison
 from ganzfeld.judging.baselines import closed_form
 from ganzfeld.metrics import ranking
 from ganzfeld.papers.irgan import ABLATIONS
@@ -794,6 +795,18 @@ def test_lists_are_what_the_weights_say(runs):
         run.scores(["u30"])
 
 
+def test_the_scores_of_a_user_are_the_same_whoever_else_is_asked_about(runs):
+    """To the last bit, also where a product of one row has other roundings than one of many."""
+    run = gz.load(runs / "tastes")
+    whole = run.scores()
+    assert len(whole) == 200 and all(torch.equal(run.scores(user)[0], whole[i]) for i, user in enumerate(run.ids[0]))
+    mixed = [run.ids[0][i] for i in (199, 3, 64, 3, 63)]
+    assert torch.equal(run.scores(mixed), whole[[199, 3, 64, 3, 63]])
+    with torch.no_grad():  # the same scores as of the module itself
+        plain = run.ranker()(torch.arange(200).unsqueeze(1), torch.arange(120).unsqueeze(0))
+    torch.testing.assert_close(whole, plain)
+
+
 def test_nobody_has_no_list(runs):
     assert gz.load(runs / "shop-irgan").recommend([]) == {}
 
@@ -989,7 +1002,7 @@ def test_a_comparison_sets_the_closed_forms_beside(tmp_path):
     assert "ease (closed form)" in shown and "irgan" in shown
 
 
-def test_ablations_start_from_the_same_weights(tmp_path):
+def test_ablations_start_from_the_same_weights(tmp_path, capsys):
     out = tmp_path / "c"
     asked = sets(rank=3, start_steps=4, lr=1e-12, critic_lr=1e-12)
     words = ["compare", "irgan", "--ablate", "--data", "tastes", "--seeds", 2, "--steps", 1, "--out", out]
@@ -1009,6 +1022,10 @@ def test_ablations_start_from_the_same_weights(tmp_path):
             own = ABLATIONS.get(row["paper"], {})
             assert {key: value for key, value in settings.items() if plain[key] != value} == own
         assert not (out / row["run"] / "start").exists()
+    capsys.readouterr()
+    comparison.print_comparison(found)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the start of all" in shown and "the start of irgan" not in shown
 
 
 # --- what is logged ---

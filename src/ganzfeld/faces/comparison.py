@@ -38,6 +38,7 @@ from ..tasks.shortlists import describe_steps
 from .tables import MARK_OF_FEW, print_table
 
 Say = Callable[[str], None]
+ROUNDING = 1e-12  # of a mean of equal numbers, and more than their spread by it
 SECONDS_BETWEEN_LOOKS = 0.1  # at whether a signal has come, while processes train
 
 
@@ -267,6 +268,7 @@ def _format_cell(value: Mapping[str, Any]) -> str:
     total, lost = len(value["per_member"]), value.get("not_finite", 0)
     if lost == total:
         return f"none of {total} finite"
+    std = 0.0 if std <= ROUNDING * abs(mean) else std  # of equal values, whose mean is rounded
     return f"{mean:.3g} ± {std:.2g}" + (f" ({total - lost} of {total})" if lost else "")
 
 
@@ -305,7 +307,7 @@ def print_comparison(result: Mapping[str, Any]) -> None:
         if start := _start_cells(row, names):
             starts.setdefault(start, []).append(row["paper"])
     for (kind, *cells), papers in starts.items():
-        rows.append((f"the start of {', '.join(papers)} ({kind})", *cells, "0", "", ""))
+        rows.append((f"the start of {_join_papers(papers, result['rows'])} ({kind})", *cells, "0", "", ""))
     for title, metrics in result.get("closed", {}).items():
         title = title if title not in CLOSED_FORM else f"{title} (closed form)"
         rows.append((title, *(f"{metrics[name]['mean']:.3g}" for name in names), *[""] * ranked, "", ""))
@@ -318,6 +320,11 @@ def print_comparison(result: Mapping[str, Any]) -> None:
         print(note)
 
 
+def _join_papers(papers: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Their names, or "all" where no row is left out of several."""
+    return "all" if 1 < len(papers) == len(rows) else ", ".join(papers)
+
+
 def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A line for what sets rows, or their numbers, apart."""
     starts: dict[tuple[str, int], list[str]] = {}
@@ -326,7 +333,7 @@ def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             starts.setdefault((start["paper"], start["steps"]), []).append(row["paper"])
     for (paper, steps), titles in starts.items():
         others = ", which the others did not get" if len(titles) < len(rows) else ""
-        yield f"{', '.join(titles)} started from {steps} steps of {paper} besides{others}"
+        yield f"{_join_papers(titles, rows)} started from {steps} steps of {paper} besides{others}"
     cells = [value for row in rows for value in row["metrics"].values()]
     if any(0 < value.get("not_finite", 0) < len(value["per_member"]) for value in cells):
         yield "(k of n): over the k seeds whose number is finite"

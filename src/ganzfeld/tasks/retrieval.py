@@ -43,6 +43,7 @@ from . import questions, warm_starts
 from .questions import NAMES, SELECTOR, Question, make_question
 from .shortlists import HISTORY_FILE, IDS_FILE, TABLE_FILE, Shortlist, describe_steps
 
+BLOCK = 64  # users that are scored at once
 State = Literal["selected", "final", "start"]
 Lists = dict[str, list[tuple[str, float]]]
 
@@ -195,10 +196,17 @@ class RankerRun(Run):
         state: State = "selected",
     ) -> Tensor:  # fmt: skip
         """[n, items] of users by their ids, all unless given, in the order of ``run.ids``. Raises ValueError for a user
-        that was not in the data."""
-        rows = self._user_rows(users)
-        with torch.no_grad():
-            return self.ranker(ranker, member, state)(rows.unsqueeze(1), torch.arange(self.game.shape[1]).unsqueeze(0))
+        that was not in the data. Users are scored in blocks that are always the same: a product's last digits hang on
+        how many rows it has, and nobody's scores on who else is asked about."""
+        rows, (count, items) = self._user_rows(users), self.game.shape
+        module = self.ranker(ranker, member, state)
+        found = torch.empty(len(rows), items, dtype=next(module.parameters()).dtype)
+        for start in (rows // BLOCK).unique().mul(BLOCK).tolist():
+            block = torch.arange(start, min(start + BLOCK, count)).unsqueeze(1)
+            mine = rows // BLOCK == start // BLOCK
+            with torch.no_grad():
+                found[mine] = module(block, torch.arange(items).unsqueeze(0))[rows[mine] - start]
+        return found
 
     def recommend(
         self,
