@@ -254,13 +254,12 @@ class RankerRun(Run):
     def _recommend_documents(
         self, queries: str | int | Sequence[str | int] | None, k: int, ranker: str | None, member: int, part: Part
     ) -> Lists:
-        own = self._check_data(None)
-        table = own.part(part)
-        assert isinstance(table, Table)
+        tables = {name: table for name in PARTS if isinstance(table := self._check_data(None).part(name), Table)}
+        table = tables[part]
         place = {name: i for i, name in enumerate(table.queries)}
         queries = [queries] if isinstance(queries, (str, int)) else queries
         asked = table.queries if queries is None else tuple(map(str, queries))
-        elsewhere = {query: name for name in PARTS if name != part for query in own.part(name).queries}
+        elsewhere = {query: name for name in PARTS if name != part for query in tables[name].queries}
         self._check_known(asked, place, f" in its {part} part", elsewhere)
         scores, lists = table.scored(self.ranker(ranker, member)).double(), {}
         for query in asked:
