@@ -85,3 +85,11 @@ def test_a_batch_that_no_paper_can_play_is_refused_before_the_first_paper(tmp_pa
         "compare", "dcgan", "sngan", "--data", "digits", "--batch-size", 4000, "--out", tmp_path / "c"
     )
     assert code == 2 and "fewer than a batch of 4000" in said and not (tmp_path / "c").exists()
+
+
+def test_a_paper_that_is_not_named_again_is_told(tmp_path):
+    words = ["--data", vectors(tmp_path), "--seeds", 1, "--steps", 8, *SETS, "--out", tmp_path / "both"]
+    assert ganzfeld("compare", "ns-gan", "lsgan", *words)[0] == 0
+    code, _, err = ganzfeld("compare", "lsgan", "gan", *words, "--resume")
+    assert code == 0 and f"ns-gan lies in {tmp_path / 'both'}, and is not in this table" in err
+    assert "lsgan lies in" not in err

@@ -145,6 +145,8 @@ def compare(
             raise ValueError(f"{out} already holds a comparison: go on with --resume, or choose another directory")
         if resume and not any(is_run(out / entry.folder) for entry in entries):
             say(f"{out} holds no comparison to go on from: beginning at step 0")
+        for title in _left_out(out, [entry.title for entry in entries]):
+            say(f"{title} lies in {out}, and is not in this table: name it, too")
         if ablate:
 
             def pretrain(paper: str, steps: int, settings: Mapping[str, Any]) -> Path:
@@ -178,6 +180,12 @@ def compare(
 
         report.write([out], out / "report.html")
     return result
+
+
+def _left_out(out: Path, titles: Sequence[str]) -> list[str]:
+    """The papers of the comparison that lies there which are not among those that are compared now."""
+    rows = files.read_json(out / "compare.json").get("rows", []) if (out / "compare.json").exists() else []
+    return [row["paper"] for row in rows if row.get("paper") not in (None, *titles)]
 
 
 def _train_all(tasks: Sequence[tuple], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
