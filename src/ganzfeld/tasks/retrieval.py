@@ -27,7 +27,6 @@ from ..core.streams import say
 from ..core.texts import first_line
 from ..core.tree import Tree
 from ..data import Collection, Interactions, Letor, Rankings
-from ..data.rankings.collection import Table
 from ..data.samples.rows import PARTS, Part
 from ..draws import Hardest, Retrieve
 from ..game import Game
@@ -254,12 +253,13 @@ class RankerRun(Run):
     def _recommend_documents(
         self, queries: str | int | Sequence[str | int] | None, k: int, ranker: str | None, member: int, part: Part
     ) -> Lists:
-        tables = {name: table for name in PARTS if isinstance(table := self._check_data(None).part(name), Table)}
-        table = tables[part]
+        data = self._check_data(None)
+        assert isinstance(data, Letor)
+        table = data.part(part)
         place = {name: i for i, name in enumerate(table.queries)}
         queries = [queries] if isinstance(queries, (str, int)) else queries
         asked = table.queries if queries is None else tuple(map(str, queries))
-        elsewhere = {query: name for name in PARTS if name != part for query in tables[name].queries}
+        elsewhere = {query: name for name in PARTS if name != part for query in data.part(name).queries}
         self._check_known(asked, place, f" in its {part} part", elsewhere)
         scores, lists = table.scored(self.ranker(ranker, member)).double(), {}
         for query in asked:
