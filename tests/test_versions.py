@@ -137,3 +137,20 @@ def test_the_command_of_a_run_of_before_is_told_as_it_is_typed_now(tmp_path):
 )
 def test_only_names_of_settings_and_options_change_in_a_command(before, now):
     assert rename_command(before) == now
+
+
+BEFORE = Path(__file__).parent / "data" / "version-0.2" / "samples"  # 24 of 48 steps, made by 0.2.0
+AGAIN = ["train", "ns-gan", "--data", "ring8", "--steps", 48, "--seeds", 2, *LEARNT, "--set", "lr_schedule=constant",
+         "--log-every", 24, "--judge-every", 24, "--resume"]  # fmt: skip
+
+
+def test_a_run_of_the_version_before_goes_on_to_the_end_that_it_had_there(tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(BEFORE, out)
+    code, _, err = ganzfeld(*AGAIN, "--set", "critic_lr=0.5", "--out", out)
+    assert code == 2 and "critic_lr was not given, and is 0.5 now" in err, err
+    code, _, err = ganzfeld(*AGAIN, "--out", out)
+    assert code == 0, err
+    assert fold(out) == "c7d58c786c56c1d2d635c68d69bd176b613701b13485b1da12a2cca1c3849245"
+    facts = files.read_json(out / "run.json")
+    assert facts["format"] == files.FORMAT and facts["identity"] not in facts["formerly"]

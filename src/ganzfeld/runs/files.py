@@ -25,7 +25,7 @@ from typing import Any
 from ..core import disk
 from ..core.texts import first_line
 
-FORMAT = 2  # of a run directory; those of format 1 are still read (`plan.read_plan`, `checkpoints.RENAMED`)
+FORMAT = 3  # of a run directory; those before are still read (`plan.read_plan`, `checkpoints.RENAMED`)
 LARGEST_JSON = 2**28  # bytes of a document: ids.json of millions of users has a tenth of that
 DEEPEST_JSON = 40  # lists and objects inside each other
 DESCRIPTIONS = ("run.json", "compare.json", "laws.json")  # each makes a directory what it is
