@@ -211,6 +211,22 @@ class Crash(BaseException):
     pass
 
 
+def crashing_after(calls):
+    """What makes a function one that crashes where it is called once more than so many times, all of them together."""
+    left = [calls]
+
+    def planted(real):
+        def call(*words, **named):
+            if left[0] == 0:
+                raise Crash
+            left[0] -= 1
+            return real(*words, **named)
+
+        return call
+
+    return planted
+
+
 def test_a_crash_at_any_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
     """A crash is planted at the first, second, ... call that reaches the disk, until none is left to plant."""
     calls = ("rename", "replace", "fsync", "open")
@@ -218,17 +234,7 @@ def test_a_crash_at_any_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
         folder = tmp_path / str(after)
         folder.mkdir()
         saved(folder, 10)
-        left = [after]
-
-        def planted(real, left=left):
-            def call(*words, **named):
-                if left[0] == 0:
-                    raise Crash
-                left[0] -= 1
-                return real(*words, **named)
-
-            return call
-
+        planted = crashing_after(after)
         with monkeypatch.context() as patch:
             for name in calls:
                 patch.setattr(checkpoints.os, name, planted(getattr(os, name)))
@@ -257,17 +263,7 @@ def test_a_kill_in_a_clean_up_is_followed_by_another(tmp_path, monkeypatch):
         checkpoints.save_selected(folder, states(10), {"w": [10, 10]}, IDENTITY)
         (folder / ".selected.old").mkdir()
         (folder / ".ganzfeld-99999999-1.tmp").touch()  # of no process: there are not so many
-        left = [after]
-
-        def planted(real, left=left):
-            def call(*words, **named):
-                if left[0] == 0:
-                    raise Crash
-                left[0] -= 1
-                return real(*words, **named)
-
-            return call
-
+        planted = crashing_after(after)
         with monkeypatch.context() as patch:
             for home, name in ((checkpoints.shutil, "rmtree"), (os, "rename"), (Path, "unlink"), (Path, "mkdir")):
                 patch.setattr(home, name, planted(getattr(home, name)))

@@ -59,6 +59,14 @@ def check(name: str, value: Any, annotation: Any) -> Any:
     return fitted
 
 
+def as_whole(name: str, value: Any) -> int:
+    """A count as Python has it, of whatever kind of number. Raises ValueError for what is none."""
+    whole = not isinstance(value, (bool, str)) and hasattr(value, "__int__") and math.isfinite(value)
+    if not whole or int(value) != value:
+        raise ValueError(f"{name} is a whole number, not {value!r}")
+    return int(value)
+
+
 def check_fields(record: Any) -> None:
     """Of a frozen record. Raises ValueError for the first field that is outside the range its type says."""
     kind: Any = type(record)

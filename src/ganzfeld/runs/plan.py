@@ -16,6 +16,7 @@ from .. import data
 from ..core.launch import suggest
 from ..core.names import rename, split_names
 from ..core.records import check
+from ..core.values import as_whole
 from ..data.rankings.collection import Collection
 from ..game import Game
 from ..papers import TABLE, Form, find_paper
@@ -196,14 +197,6 @@ def _labelled_papers() -> list[str]:
 
 def _each(kind: str, names: Any) -> list[tuple[str, Any]]:
     return [(kind, name) for name in names or ()]
-
-
-def as_whole(name: str, value: Any) -> int:
-    """A count as Python has it, of whatever kind of number. Raises ValueError for what is none."""
-    whole = not isinstance(value, (bool, str)) and hasattr(value, "__int__") and math.isfinite(value)
-    if not whole or int(value) != value:
-        raise ValueError(f"{name} is a whole number, not {value!r}")
-    return int(value)
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:

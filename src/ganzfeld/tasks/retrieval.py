@@ -34,7 +34,7 @@ from ..judging import judges
 from ..papers import find_paper
 from ..papers.irgan import ABLATIONS
 from ..runs import checkpoints, files
-from ..runs.facts import check_facts
+from ..runs.facts import check_facts, is_run
 from ..runs.plan import Plan, StandIn
 from ..runs.run import Run, with_weights
 from ..runs.task import Pretrain, Task
@@ -573,8 +573,8 @@ class Retrieval(Task):
 
     def started_from(self, run: RankerRun) -> Mapping[str, Any] | None:
         own = run.directory / "start"
-        path = own if (own / "run.json").exists() else Path(run.game.start or own)
-        if not (path / "run.json").exists():
+        path = own if is_run(own) else Path(run.game.start or own)
+        if not is_run(path):
             return None
         facts, log = files.read_json(path / "run.json"), files.read_lines(path / "log.jsonl")
         return {"paper": facts["paper"], "steps": facts["steps"], "seconds": log[-1]["seconds"] if log else None}

@@ -22,7 +22,7 @@ from ..data import Interactions, Rankings
 from ..game import Game
 from ..judging.baselines import closed_form
 from ..networks.rankers import Items
-from ..runs.facts import read_facts
+from ..runs.facts import is_run, read_facts
 from ..runs.plan import Plan
 from ..runs.task import Pretrain, Task
 
@@ -72,7 +72,7 @@ def steps_played(path: Path) -> int | None:
         if path.exists():
             say(f"{error}: how long the start was played is not known")
         return None
-    before = steps_played(path / "start") if (path / "start" / "run.json").exists() else 0
+    before = steps_played(path / "start") if is_run(path / "start") else 0
     return None if before is None else int(facts["steps"]) + before
 
 
