@@ -19,7 +19,7 @@ from ..core.records import check
 from ..core.values import as_whole
 from ..data.rankings.collection import Collection
 from ..game import Game
-from ..papers import TABLE, Form, find_paper
+from ..papers import TABLE, Form, Paper, find_paper
 from ..papers.build import build, constraint_names, record_for, resolve
 from ..papers.unread import check_read
 
@@ -148,55 +148,74 @@ def make_plan(paper: str | Game, name: str, source: Any, labels: Mapping[str, An
     name, source: of the data, and they themselves. labels: the settings that tell the players the classes, {} for none.
     Raises ValueError, in one line, for unknown names and keys and values that do not fit.
     """
-    names, network = asked["constraints"], asked["network"]
+    given = asked.pop("settings") or {}
+    asked["constraints"] = _constraints_by_name(asked)
+    if isinstance(paper, Game):
+        _refuse_beside_a_game({"labels": labels or None, "settings": given or None, **asked})
+        return _resolved(None, name, {}, labels, asked)
+    found, settings = find_paper(paper), _with_labels(given, labels)
+    if labels:
+        _check_labelled(found, name, source.form, asked["network"])
+    pieces = asked["network"], asked["objective"], asked["constraints"]
+    check_read(found, source.form, settings, *pieces, asked["batch_size"])
+    values = resolve(paper, source.form, settings, asked["network"], asked["constraints"])
+    return _resolved(found.name, name, values, labels, asked)
+
+
+def _resolved(
+    paper: str | None, name: str, settings: Mapping[str, Any], labels: Mapping[str, Any], asked: Mapping[str, Any]
+) -> Plan:
+    return Plan(paper, name, settings=as_json(settings), labels=bool(labels), **asked).with_intervals()
+
+
+def _constraints_by_name(asked: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The constraints that are asked for, ("none",) for none of them. Raises ValueError where these, the objective or
+    the network are no names."""
+    names = asked["constraints"]
     names = [names] if isinstance(names, str) else names
-    asked_settings = asked.pop("settings") or {}
-    for key, value in labels.items():
-        if key in asked_settings and str(asked_settings[key]) != str(value):
-            raise ValueError(
-                f"{key}={asked_settings[key]} contradicts --labels, by which it is {value}: leave one of them out"
-            )
-    settings = {**asked_settings, **labels}
-    for kind, piece in (("objective", asked["objective"]), ("network", network), *_each("constraint", names)):
+    named = (("objective", asked["objective"]), ("network", asked["network"]))
+    for kind, piece in (*named, *(("constraint", name) for name in names or ())):
         if piece is not None and not isinstance(piece, str):
             raise ValueError(
                 f"the {kind} is a name ({suggest(f'list {kind}s')}); one of your own goes into a Game: "
                 "dataclasses.replace(gz.papers.NAME(data), ...), or gz.papers.NAME(data, networks=...)"
             )
-    asked["constraints"] = None if names is None else tuple(constraint_names(names)) or ("none",)
-    fixed = {"labels": labels or None, "settings": asked_settings or None}
-    fixed |= {key: asked[key] for key in ("batch_size", "objective", "constraints", "network")}
-    if isinstance(paper, Game) and (given := [key for key, value in fixed.items() if value is not None]):
+    return None if names is None else tuple(constraint_names(names)) or ("none",)
+
+
+def _refuse_beside_a_game(asked: Mapping[str, Any]) -> None:
+    """Raises ValueError for what cannot act on a Game."""
+    fixed = ("labels", "settings", "batch_size", "objective", "constraints", "network")
+    if given := [key for key in fixed if asked[key] is not None]:
         raise ValueError(f"a Game has its pieces and numbers already: leave out {' and '.join(given)}, or replace them")
-    if isinstance(paper, str):
-        if labels and "classes" not in record_for(find_paper(paper), source.form, network).numbers:
-            labelled, side = _labelled_papers(), data.picture_size(name)
-            use = "give pictures" if find_paper(paper).name in labelled else f"use {', '.join(labelled)}, on pictures"
+
+
+def _with_labels(settings: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, and those that tell the players the classes. Raises ValueError where they contradict each other."""
+    for key, value in labels.items():
+        if key in settings and str(settings[key]) != str(value):
             raise ValueError(
-                f"{paper} has no labelled form on {source.form}, so it cannot be played with --labels: {use}"
-                + (f" (--size {side})" if side and source.form != "pictures" else "")
+                f"{key}={settings[key]} contradicts --labels, by which it is {value}: leave one of them out"
             )
-        pieces = asked["network"], asked["objective"], asked["constraints"], asked["batch_size"]
-        check_read(find_paper(paper), source.form, settings, *pieces)
-        settings = resolve(paper, source.form, settings, asked["network"], asked["constraints"])
-        paper = find_paper(paper).name
-    return Plan(
-        paper=None if isinstance(paper, Game) else paper,
-        data=name,
-        settings=as_json(settings),
-        labels=bool(labels),
-        **asked,
-    ).with_intervals()
+    return {**settings, **labels}
+
+
+def _check_labelled(paper: Paper, name: str, form: Form, network: str | None) -> None:
+    """Raises ValueError, with what to use, where a paper cannot tell its players the classes of data of a form."""
+    if "classes" in record_for(paper, form, network).numbers:
+        return
+    labelled, side = _labelled_papers(), data.picture_size(name)
+    use = "give pictures" if paper.name in labelled else f"use {', '.join(labelled)}, on pictures"
+    raise ValueError(
+        f"{paper.name} has no labelled form on {form}, so it cannot be played with --labels: {use}"
+        + (f" (--size {side})" if side and form != "pictures" else "")
+    )
 
 
 def _labelled_papers() -> list[str]:
     """Those that can tell their players classes: critics of features, whose heads a paper names, cannot be told."""
     told = lambda paper: any("classes" in record.numbers for record in paper.records.values())  # noqa: E731
     return [name for name, paper in TABLE.items() if told(paper) and paper.head is None]
-
-
-def _each(kind: str, names: Any) -> list[tuple[str, Any]]:
-    return [(kind, name) for name in names or ()]
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
